@@ -1,0 +1,1 @@
+"""The sample's components: one folder each, see `docs/contribute/`."""

@@ -1,0 +1,1 @@
+"""KFP Kit: a self-hosted Kubeflow Pipelines deployment kit."""

@@ -1,0 +1,247 @@
+"""The one place of the kit that starts processes.
+
+Every command that changes something is printed before it runs, so that a reader can repeat it by
+hand, and is only printed when a dry run is asked for (`DRY_RUN=1` or `--dry-run`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kfpkit import console
+from kfpkit.errors import CommandError, KitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import IO
+
+#: Exit code that a shell gives for a command it cannot find.
+NOT_FOUND = 127
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished process left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the process ended with exit code 0."""
+        return self.returncode == 0
+
+
+def dry_run() -> bool:
+    """Whether commands that change something are to be printed only."""
+    return os.environ.get("DRY_RUN", "") not in ("", "0")
+
+
+def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """Return the command as a line that a shell would read back unchanged."""
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
+    return " ".join([*assignments, shlex.join(argv)])
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    stdout_to: IO[bytes] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+    do: str = "",
+) -> Result:
+    """Run a command that changes something: it is printed first, and skipped in a dry run.
+
+    Args:
+        argv: The program and its arguments; never a shell line.
+        cwd: Working directory.
+        env: Variables added to the kit's own environment; printed, so never a secret.
+        stdin: Text given on standard input; not printed, so a secret may pass here.
+        stdout_to: An open binary file that takes standard output instead of the result.
+        timeout: Seconds after which the process is killed.
+        check: Raise when the exit code is not 0.
+        do: What the user should do if it fails, for the error's text.
+
+    Raises:
+        CommandError: The program is missing, failed (with `check`) or took too long.
+    """
+    console.err.print(f"$ {line(argv, env)}", style="dim", markup=False)
+    if dry_run():
+        return Result(0, "", "")
+    return query(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=stdin,
+        stdout_to=stdout_to,
+        timeout=timeout,
+        check=check,
+        do=do,
+    )
+
+
+def query(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    stdout_to: IO[bytes] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+    do: str = "",
+) -> Result:
+    """Run a command that only reads: not printed, and run in a dry run too. Else as `run`."""
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            env={**os.environ, **env} if env else None,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=stdout_to or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        result = Result(NOT_FOUND, "", f"{argv[0]}: program not found")
+    except subprocess.TimeoutExpired as expired:
+        # TimeoutExpired holds bytes even where text was asked for.
+        text = expired.stderr.decode(errors="replace") if expired.stderr else ""
+        result = Result(-signal.SIGKILL, "", f"{text}\nkilled after {timeout} s")
+    else:
+        result = Result(done.returncode, done.stdout or "", done.stderr)
+    if check and not result.ok:
+        raise CommandError(line(argv, env), result.returncode, result.stderr or result.stdout, do)
+    return result
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    on_line: Callable[[str], None] | None = None,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    echo: bool = True,
+    do: str = "",
+) -> None:
+    """Run a long command that changes something, handing on each line that it prints.
+
+    Args:
+        argv: The program and its arguments.
+        on_line: Called with each line of output (standard error included), without its end.
+        log: A file that takes the whole output, kept for the case of a failure.
+        cwd: Working directory.
+        env: Variables added to the kit's own environment.
+        echo: Print the command first; off where a caller shows its own progress.
+        do: What the user should do if it fails.
+
+    Raises:
+        CommandError: The program is missing or its exit code is not 0.
+    """
+    if echo or dry_run():
+        console.err.print(f"$ {line(argv, env)}", style="dim", markup=False)
+    if dry_run():
+        return
+    tail: list[str] = []
+    with spawned(argv, cwd=cwd, env=env) as process:
+        assert process.stdout is not None  # noqa: S101 - asked for with PIPE
+        sink = log.open("w", encoding="utf-8") if log else None
+        try:
+            for raw in process.stdout:
+                row = raw.rstrip("\n")
+                tail = [*tail[-CommandError.SHOWN_LINES :], row]
+                if sink:
+                    sink.write(raw)
+                    sink.flush()
+                if on_line:
+                    on_line(row)
+        finally:
+            if sink:
+                sink.close()
+        returncode = process.wait()
+    if returncode != 0:
+        hint = f"The whole log is {log}" if log else ""
+        raise CommandError(
+            line(argv, env), returncode, "\n".join(tail), "; ".join(x for x in (do, hint) if x)
+        )
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    detach: bool = False,
+) -> subprocess.Popen[str]:
+    """Start a process and return it running; standard error joins standard output.
+
+    Args:
+        argv: The program and its arguments.
+        log: A file that takes the output; without it the output is a pipe.
+        cwd: Working directory.
+        env: Variables added to the kit's own environment.
+        detach: Let it outlive the kit, in a session of its own (a daemon).
+
+    Raises:
+        KitError: The program is missing.
+    """
+    try:
+        sink = log.open("a", encoding="utf-8") if log else None
+        return subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={**os.environ, **env} if env else None,
+            stdin=subprocess.DEVNULL,
+            stdout=sink or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=detach,
+        )
+    except FileNotFoundError:
+        raise KitError(f"{argv[0]} is not installed", "Install it and try again") from None
+
+
+@contextmanager
+def spawned(
+    argv: Sequence[str],
+    *,
+    log: Path | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a process for the length of a `with` block and end it afterwards.
+
+    It is asked to stop (SIGTERM) and, ten seconds later, made to (SIGKILL).
+    """
+    process = start(argv, log=log, cwd=cwd, env=env)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process.stdout:
+            process.stdout.close()
