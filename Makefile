@@ -29,3 +29,13 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 	@scripts/setup.sh "$(PYTHON)" "$(VENV)" "$(UV_VERSION)"
 	@touch $@
 
+##@ Run
+
+##@ Cluster
+
+##@ Kubeflow Pipelines
+
+##@ Images
+
+##@ Check
+
