@@ -39,3 +39,27 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 
 ##@ Check
 
+.PHONY: check
+check: ## Run every check that needs no cluster: lint, types, golden files, tests; all of them before failing
+	@failed=(); for target in lint golden-check test; do $(MAKE) $$target || failed+=($$target); done; \
+	  if (($${#failed[@]})); then echo "check: failed: $${failed[*]}" >&2; exit 1; fi; echo "check: all passed"
+
+.PHONY: verify
+verify: check test-cluster ## Run everything: the checks, then the tests on a real kind cluster
+
+.PHONY: test
+test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)
+	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
+	@$(BIN)/pre-commit run --all-files --color=auto
+
+.PHONY: fmt
+fmt: $(VENV)/.synced ## Format the Python code and mend what the linter can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: hooks
+hooks: $(VENV)/.synced ## Run the linters before each commit in this checkout
+	@$(BIN)/pre-commit install

@@ -1,0 +1,70 @@
+"""The documents against the code: what they name exists, and what exists is in them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit.versions import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = sorted(
+    page
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/**/README.md")]
+    if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
+)
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE))
+IN_HELP = set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, flags=re.MULTILINE))
+
+
+def pages() -> list[object]:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
+
+
+def code_of(text: str) -> str:
+    """Return the commands of a page: its fenced blocks and its inline code."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_make_target_in_a_page_exists(page: Path) -> None:
+    named = re.findall(
+        r"(?:^|[`;&(]|\$ )\s*(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)",
+        code_of(page.read_text()),
+        flags=re.MULTILINE,
+    )
+    assert not set(named) - TARGETS
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_target_is_in_the_help() -> None:
+    assert TARGETS <= IN_HELP
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    todo = [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page in seen or page.suffix != ".md":
+            continue
+        seen.add(page)
+        todo += [
+            (page.parent / target).resolve()
+            for target in re.findall(r"\]\(([^)#\s]+)", page.read_text())
+            if "://" not in target and (page.parent / target).exists()
+        ]
+    unreached = [p for p in PAGES if p.is_relative_to(ROOT / "docs") and p not in seen]
+    assert [str(p.relative_to(ROOT)) for p in unreached] == []
