@@ -1,0 +1,1 @@
+"""The kind cluster: preflight, creation, status, removal."""

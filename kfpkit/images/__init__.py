@@ -1,0 +1,1 @@
+"""Images built from package registries: recipes, cache, builder and the Docker engine."""

@@ -1,0 +1,232 @@
+"""An image's recipe: what `images/NAME/` says about how the image is made.
+
+The format is described for its writers in `images/README.md`; this module reads and checks it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from kfpkit.errors import BadInputError, join_names
+from kfpkit.versions import ROOT, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+IMAGES = ROOT / "images"
+
+_PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class GoBuild:
+    """Programs built from one Go module on the host and put into the context under `bin/`."""
+
+    #: Folder with go.mod and go.sum.
+    module: Path
+    #: Import path of the package to build, by name of the program.
+    binaries: Mapping[str, str]
+    cgo: bool = False
+    ldflags: str = ""
+    tags: tuple[str, ...] = ()
+    #: Build from the `vendor` folder that the recipe's prepare step made.
+    vendor: bool = False
+    #: Module paths the checksum database does not know; go.sum alone vouches for them.
+    unchecked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PythonPackages:
+    """Wheels installed on the host into the context under `site-packages/`."""
+
+    #: A requirements file with hashes, or None when a group is named.
+    requirements: Path | None
+    #: A dependency group of pyproject.toml, taken as uv.lock has it.
+    group: str
+    #: Python version inside the image, for example `3.11`.
+    version: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image of `images/`."""
+
+    name: str
+    folder: Path
+    #: The image's names with tag; all of them point to the one image.
+    references: tuple[str, ...]
+    #: What it is made from, for people: `module@version` or free text.
+    sources: tuple[str, ...]
+    #: Images the Dockerfile starts from; each is handed over as a build argument.
+    needs: tuple[str, ...] = ()
+    #: Images put into the context as `archives/NAME.tar`.
+    archives: tuple[str, ...] = ()
+    #: Build arguments for the Dockerfile.
+    args: Mapping[str, str] | None = None
+    go: tuple[GoBuild, ...] = ()
+    python: PythonPackages | None = None
+    prepare: Path | None = None
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """All images that must be there before this one."""
+        return (*self.needs, *self.archives)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Files and folders whose content decides what is built."""
+        outside = [build.module for build in self.go]
+        if self.prepare:
+            outside.append(self.prepare)
+        if self.python and self.python.requirements:
+            outside.append(self.python.requirements)
+        return (self.folder, *(path for path in outside if not path.is_relative_to(self.folder)))
+
+
+def load(folder: Path) -> Recipe:
+    """Read the recipe in one folder of `images/`.
+
+    Raises:
+        BadInputError: The file cannot be read, has an unknown key, or names what does not exist.
+    """
+    file = folder / "image.toml"
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInputError(f"{file} cannot be read: {error}", "Mend the file") from None
+    data = _filled(raw, file)
+    try:
+        recipe = _recipe(folder, data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(
+            f"{file} is no recipe: {error}", "images/README.md describes the format"
+        ) from None
+    for path in (*recipe.inputs, folder / "Dockerfile"):
+        if not path.exists():
+            raise BadInputError(f"{file} needs {path}, which is not there", "Add it")
+    return recipe
+
+
+def load_all(images: Path | None = None) -> dict[str, Recipe]:
+    """Read every recipe, in an order in which each image comes after those it needs.
+
+    Raises:
+        BadInputError: A recipe is wrong, needs an unknown image, or the needs form a circle.
+    """
+    folders = sorted(file.parent for file in (images or IMAGES).glob("*/image.toml"))
+    recipes = {folder.name: load(folder) for folder in folders}
+    return {name: recipes[name] for name in ordered(recipes)}
+
+
+def ordered(recipes: Mapping[str, Recipe]) -> list[str]:
+    """Return the names of the recipes, each after those it depends on."""
+    for recipe in recipes.values():
+        unknown = set(recipe.dependencies) - set(recipes)
+        if unknown:
+            raise BadInputError(
+                f"images/{recipe.name}/image.toml needs unknown images: {join_names([*unknown])}",
+                "Name folders of images/",
+            )
+    sorter = TopologicalSorter({name: recipes[name].dependencies for name in sorted(recipes)})
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise BadInputError(f"images need each other in a circle: {circle}", "Break it") from None
+
+
+def closure(names: Iterable[str], recipes: Mapping[str, Recipe]) -> list[str]:
+    """Return the names and all they depend on, in build order.
+
+    Raises:
+        BadInputError: A name is no image.
+    """
+    wanted: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in recipes:
+            raise BadInputError(f"there is no image {name}", f"Images: {join_names([*recipes])}")
+        if name not in wanted:
+            wanted.add(name)
+            todo += recipes[name].dependencies
+    return [name for name in ordered(recipes) if name in wanted]
+
+
+def _filled(value: Any, file: Path) -> Any:
+    """Replace `{NAME}` in every string by the pin of that name."""
+    if isinstance(value, dict):
+        return {key: _filled(item, file) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, file) for item in value]
+    if not isinstance(value, str):
+        return value
+    pins = versions()
+    for name in _PLACEHOLDER.findall(value):
+        if name not in pins:
+            raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
+    return _PLACEHOLDER.sub(lambda match: pins[match[1]], value)
+
+
+def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:
+    recipe = Recipe(
+        name=folder.name,
+        folder=folder,
+        references=_texts(data.pop("references")),
+        sources=_texts(data.pop("sources")),
+        needs=_texts(data.pop("needs", [])),
+        archives=_texts(data.pop("archives", [])),
+        args={str(key): str(value) for key, value in data.pop("args", {}).items()},
+        go=tuple(_go(folder, part) for part in data.pop("go", [])),
+        python=_python(folder, data.pop("python", None)),
+        prepare=(folder / data.pop("prepare")).resolve() if "prepare" in data else None,
+    )
+    _no_more(data)
+    if not recipe.references or any(":" not in ref for ref in recipe.references):
+        raise ValueError("references must be a list of names with tag")
+    return recipe
+
+
+def _go(folder: Path, part: dict[str, Any]) -> GoBuild:
+    build = GoBuild(
+        module=(folder / part.pop("module", "go")).resolve(),
+        binaries={str(key): str(value) for key, value in part.pop("binaries").items()},
+        cgo=bool(part.pop("cgo", False)),
+        ldflags=str(part.pop("ldflags", "")),
+        tags=_texts(part.pop("tags", [])),
+        vendor=bool(part.pop("vendor", False)),
+        unchecked=_texts(part.pop("unchecked", [])),
+    )
+    _no_more(part)
+    return build
+
+
+def _python(folder: Path, part: dict[str, Any] | None) -> PythonPackages | None:
+    if part is None:
+        return None
+    file, group = part.pop("requirements", ""), part.pop("group", "")
+    if bool(file) == bool(group):
+        raise ValueError("python takes either requirements or group")
+    packages = PythonPackages(
+        requirements=(folder / file).resolve() if file else None,
+        group=str(group),
+        version=str(part.pop("version")),
+    )
+    _no_more(part)
+    return packages
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"{value!r} must be a list of strings")
+    return tuple(value)
+
+
+def _no_more(rest: dict[str, Any]) -> None:
+    if rest:
+        raise ValueError(f"unknown keys {join_names([*rest])}")
