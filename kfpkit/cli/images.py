@@ -1,0 +1,93 @@
+"""Commands on images built from packages, and on their cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from kfpkit.images.builder import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kfpkit images` and `kfpkit cache`."""
+    images = typer.Typer(help="Images built from package registries.", no_args_is_help=True)
+    images.command("build")(build)
+    app.add_typer(images, name="images")
+    cache_app = typer.Typer(help="The cache of built images.", no_args_is_help=True)
+    cache_app.command("info")(cache_info)
+    cache_app.command("clean")(cache_clean)
+    app.add_typer(cache_app, name="cache")
+
+
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Folders of images/; default all.")
+    ] = None,
+) -> None:
+    """Build the images that are not in the cache, and print what was done for each."""
+    from kfpkit import console, process
+    from kfpkit.images import builder, cache, engine
+
+    if process.dry_run():
+        recipes, digests = builder.plan(names or [])
+        for name in recipes:
+            state = "cached" if cache.find(name, digests[name]) else "to build"
+            console.out.print(f"{name}: {state}", markup=False)
+        return
+    engine.ensure()
+    outcomes = builder.ensure(names or [])
+    console.out.print(_table(outcomes.values()))
+    console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
+
+
+def cache_info() -> None:
+    """Print where the cache is and how much each part of it holds."""
+    from kfpkit import console
+    from kfpkit.images import cache
+
+    sizes = cache.sizes()
+    for part, size in sizes.items():
+        console.out.print(f"{_mebibytes(size):>8} MiB  {cache.root() / part}", markup=False)
+    console.out.print(f"{_mebibytes(sum(sizes.values())):>8} MiB  {cache.root()}", markup=False)
+
+
+def cache_clean(
+    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+) -> None:
+    """Remove the cache; the next build starts from nothing."""
+    from kfpkit import console, process
+    from kfpkit.images import cache
+
+    size = _mebibytes(sum(cache.sizes().values()))
+    if process.dry_run():
+        console.say(f"would remove {cache.root()} ({size} MiB)")
+        return
+    if not yes:
+        typer.confirm(f"Remove {cache.root()} ({size} MiB)?", abort=True)
+    cache.clean()
+    console.say(f"removed {cache.root()} ({size} MiB)")
+
+
+def _mebibytes(size: int) -> int:
+    return round(size / 2**20)
+
+
+def _table(outcomes: Iterable[Outcome]) -> Table:
+    from rich.table import Table
+
+    table = Table("image", "from", "MiB", "build s", "state", box=None, pad_edge=False)
+    for done in outcomes:
+        table.add_row(
+            "\n".join(done.entry.references),
+            "\n".join(done.sources),
+            str(_mebibytes(done.entry.size)),
+            f"{done.entry.seconds:.0f}",
+            done.state,
+        )
+    return table

@@ -1,0 +1,353 @@
+"""Builds the images of `images/` that are not yet in the cache, two at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfpkit import console, process
+from kfpkit.errors import KitError
+from kfpkit.images import cache, engine, recipe
+from kfpkit.versions import ROOT, version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kfpkit.images.recipe import GoBuild, PythonPackages, Recipe
+
+#: Builds at a time: one may compile while another downloads or waits for the disk.
+WORKERS = 2
+
+#: Seconds between two lines saying what is being built.
+PROGRESS_INTERVAL = 30.0
+
+_MAJOR = re.compile(r"v[0-9]+")
+
+
+@dataclass
+class Build:
+    """One image being built; what a recipe's `prepare(build)` gets."""
+
+    recipe: Recipe
+    digest: str
+    #: A folder of its own, removed when the image is done.
+    work: Path
+    #: The output of all commands, kept.
+    log: Path
+    #: What the build is doing now, for progress.
+    step: str = "starting"
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def context(self) -> Path:
+        """What `docker build` gets."""
+        return self.work / "context"
+
+    @property
+    def go(self) -> list[Path]:
+        """Copies of the Go modules' folders, in the recipe's order; free to be changed."""
+        return [self.work / f"go-{number}" for number, _ in enumerate(self.recipe.go)]
+
+    @property
+    def go_env(self) -> dict[str, str]:
+        """Variables for every Go command: caches inside the kit's cache."""
+        unchecked = sorted({path for build in self.recipe.go for path in build.unchecked})
+        return go_env(unchecked)
+
+    def run(
+        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run a command with its output in the build's log.
+
+        Raises:
+            CommandError: It failed; the message shows the output's end and names the log.
+        """
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {process.line(argv, env)}\n")
+            process.stream(
+                argv,
+                cwd=cwd or self.work,
+                env=env,
+                on_line=lambda row: print(row, file=log, flush=True),
+                do=f"The whole log is {self.log}",
+            )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an image came to be there."""
+
+    entry: cache.Entry
+    #: `cached`, `loaded` (into the engine, from the cache) or `built`.
+    state: str
+    sources: tuple[str, ...]
+
+
+def go_env(unchecked: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables for Go commands.
+
+    Args:
+        unchecked: Module paths that are not looked up in the checksum database.
+    """
+    env = {
+        "GOMODCACHE": str(cache.root() / "go" / "mod"),
+        "GOCACHE": str(cache.root() / "go" / "build"),
+        # Writable, so that the cache can be removed with ordinary means.
+        "GOFLAGS": "-modcacherw",
+        "GOWORK": "off",
+    }
+    if unchecked:
+        env["GONOSUMDB"] = ",".join(unchecked)
+    return env
+
+
+def require_go() -> str:
+    """Return the host's Go version line.
+
+    Raises:
+        KitError: There is no Go, or it is too old.
+    """
+    said = process.query(["go", "env", "GOVERSION"], check=False)
+    found = tuple(int(n) for n in re.findall(r"\d+", said.stdout)[:2])
+    need = version("GO_VERSION")
+    if not said.ok or found < tuple(int(n) for n in need.split(".")):
+        have = said.stdout.strip() if said.ok else "none"
+        raise KitError(
+            f"images are built with Go {need} or newer, and this machine has {have}",
+            "Install it from https://go.dev/dl and put it on PATH",
+        )
+    return said.stdout.strip()
+
+
+def plan(names: Iterable[str] = ()) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """Return recipes of the named images (default: all) and their needs, with content addresses."""
+    recipes = recipe.load_all()
+    chosen = recipe.closure(list(names) or recipes, recipes)
+    recipes = {name: recipes[name] for name in chosen}
+    groups = {r.python.group for r in recipes.values() if r.python and r.python.group}
+    go_version = require_go() if any(r.go for r in recipes.values()) else ""
+    locked = {group: _locked(group) for group in groups}
+    return recipes, cache.digests(recipes, go_version=go_version, groups=locked)
+
+
+def ensure(names: Iterable[str] = (), *, load: Iterable[str] = ()) -> dict[str, Outcome]:
+    """Make sure that images are in the cache, building those that are not.
+
+    Args:
+        names: Images; default all. What they need is built with them.
+        load: Those that are to be in the Docker engine afterwards.
+
+    Returns:
+        What was done, by name, in build order.
+
+    Raises:
+        KitError: A build failed; what was finished before stays in the cache.
+    """
+    recipes, digests = plan(names)
+    outcomes: dict[str, Outcome] = {}
+    with cache.lock():
+        shutil.rmtree(cache.root() / "work", ignore_errors=True)
+        missing = []
+        for name in recipes:
+            entry = cache.find(name, digests[name])
+            if entry:
+                outcomes[name] = Outcome(entry, "cached", recipes[name].sources)
+            else:
+                missing.append(name)
+        if missing:
+            console.say(f"to build: {', '.join(missing)} (cache: {cache.root()})")
+        outcomes |= _build_all({name: recipes[name] for name in missing}, digests)
+        for name in load:
+            if name in outcomes and load_into_engine(outcomes[name].entry):
+                done = outcomes[name]
+                state = "loaded" if done.state == "cached" else done.state
+                outcomes[name] = Outcome(done.entry, state, done.sources)
+    return {name: outcomes[name] for name in recipes if name in outcomes}
+
+
+def load_into_engine(entry: cache.Entry) -> bool:
+    """Load a cached image into the Docker engine unless it is there; return whether it was not."""
+    if all(engine.inputs_of(reference) == entry.digest for reference in entry.references):
+        return False
+    process.run(["docker", "load", "--quiet", "--input", str(entry.archive)])
+    return True
+
+
+def _build_all(recipes: Mapping[str, Recipe], digests: Mapping[str, str]) -> dict[str, Outcome]:
+    """Build in parallel, each image as soon as those it depends on are there."""
+    sorter = TopologicalSorter(
+        {name: [d for d in r.dependencies if d in recipes] for name, r in recipes.items()}
+    )
+    sorter.prepare()
+    outcomes: dict[str, Outcome] = {}
+    running: dict[Future[cache.Entry], Build] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(WORKERS) as pool:
+        queue: list[str] = []
+        said = time.monotonic()
+        while (sorter.is_active() and not failure) or running:
+            if not failure:
+                queue += sorter.get_ready()
+            while queue and len(running) < WORKERS and not failure:
+                build = _begin(recipes[queue.pop(0)], digests)
+                running[pool.submit(_make, build, digests)] = build
+            done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+            if time.monotonic() - said >= PROGRESS_INTERVAL:
+                said = time.monotonic()
+                console.say("still building: " + "; ".join(_progress(b) for b in running.values()))
+            for future in done:
+                build = running.pop(future)
+                failure = failure or future.exception()
+                if not future.exception():
+                    entry = future.result()
+                    console.say(f"built {entry.name} in {entry.seconds:.0f} s")
+                    outcomes[entry.name] = Outcome(entry, "built", build.recipe.sources)
+                    sorter.done(entry.name)
+    if failure:
+        raise failure
+    return outcomes
+
+
+def _progress(build: Build) -> str:
+    return f"{build.recipe.name} ({build.step}, {time.monotonic() - build.began:.0f} s)"
+
+
+def _begin(what: Recipe, digests: Mapping[str, str]) -> Build:
+    log = cache.root() / "logs" / f"{what.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    work = cache.root() / "work" / what.name
+    work.mkdir(parents=True)
+    return Build(what, digests[what.name], work, log)
+
+
+def _make(build: Build, digests: Mapping[str, str]) -> cache.Entry:
+    """Build one image and put it into the cache."""
+    what = build.recipe
+    shutil.copytree(
+        what.folder,
+        build.context,
+        symlinks=True,
+        ignore=lambda here, names: _left_out(Path(here) == what.folder, names),
+    )
+    for part, copy in zip(what.go, build.go, strict=True):
+        shutil.copytree(part.module, copy, symlinks=True)
+    if what.prepare:
+        build.step = "prepare"
+        _prepare(build, what.prepare)
+    for part, folder in zip(what.go, build.go, strict=True):
+        build.step = "go build"
+        _go_build(build, part, folder)
+    if what.python:
+        build.step = "python packages"
+        _python_packages(build, what.python)
+    for name in what.archives:
+        (build.context / "archives").mkdir(exist_ok=True)
+        (build.context / "archives" / f"{name}.tar").hardlink_to(
+            cache.archive_path(name, digests[name])
+        )
+    build.step = "docker build"
+    _docker_build(build, digests)
+    build.step = "docker save"
+    part_file = build.work / "image.tar"
+    build.run(["docker", "save", "--output", str(part_file), *what.references])
+    seconds = time.monotonic() - build.began
+    entry = cache.Entry(
+        what.name, build.digest, part_file.stat().st_size, round(seconds, 1), what.references
+    )
+    cache.keep(entry, part_file)
+    shutil.rmtree(build.work, ignore_errors=True)
+    return entry
+
+
+def _left_out(top: bool, names: list[str]) -> set[str]:
+    """Return what does not belong into the context: text for people, and the builder's own part."""
+    out = {"__pycache__"}
+    if top:
+        out |= {"README.md", "image.toml", "prepare.py", "go"}
+    return out & set(names)
+
+
+def _prepare(build: Build, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(f"prepare_{build.recipe.name}", file)
+    if spec is None or spec.loader is None:
+        raise KitError(f"{file} cannot be loaded", "It must be a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.prepare(build)
+
+
+def _go_build(build: Build, part: GoBuild, folder: Path) -> None:
+    target = build.context / "bin"
+    target.mkdir(exist_ok=True)
+    argv = ["go", "build", "-trimpath", "-buildvcs=false"]
+    argv += ["-mod=vendor" if part.vendor else "-mod=readonly"]
+    argv += ["-ldflags", f"-s -w {part.ldflags}".strip()]
+    if part.tags:
+        argv += ["-tags", ",".join(part.tags)]
+    env = {**go_env(part.unchecked), "CGO_ENABLED": "1" if part.cgo else "0"}
+    made = build.work / "made"
+    made.mkdir(exist_ok=True)
+    # One call for all programs, so that Go keeps every core busy.
+    build.run([*argv, "-o", f"{made}/", *part.binaries.values()], cwd=folder, env=env)
+    for name, package in part.binaries.items():
+        (made / program_name(package)).rename(target / name)
+
+
+def program_name(package: str) -> str:
+    """Return the file name Go gives to the program of a package: its last element without /vN."""
+    *_, before, last = ["", *package.rstrip("/").split("/")]
+    return before if _MAJOR.fullmatch(last) else last
+
+
+def _uv() -> str:
+    """Return the uv that `make setup` put beside this Python, else the one on PATH."""
+    import sys
+
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else "uv"
+
+
+def _locked(group: str) -> str:
+    """Return the requirements of a dependency group with hashes, as uv.lock has them."""
+    argv = [_uv(), "export", "--quiet", "--frozen", "--only-group", group]
+    return process.query([*argv, "--no-header", "--no-annotate"], cwd=ROOT).stdout
+
+
+def _python_packages(build: Build, packages: PythonPackages) -> None:
+    requirements = build.work / "requirements.txt"
+    if packages.requirements:
+        shutil.copy(packages.requirements, requirements)
+    else:
+        requirements.write_text(_locked(packages.group), encoding="utf-8")
+    target = build.context / "site-packages"
+    argv = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    argv += ["--only-binary", ":all:", "--python-version", packages.version]
+    # Debian 12 has glibc 2.36.
+    argv += ["--python-platform", "x86_64-manylinux_2_36", "--link-mode", "copy"]
+    env = {"UV_CACHE_DIR": str(cache.root() / "uv")}
+    build.run([*argv, "--target", str(target), "--requirement", str(requirements)], env=env)
+
+
+def _docker_build(build: Build, digests: Mapping[str, str]) -> None:
+    what = build.recipe
+    argv = ["docker", "build", "--label", f"{engine.INPUTS_LABEL}={build.digest}"]
+    for need in what.needs:
+        entry = cache.find(need, digests[need])
+        if entry is None:
+            raise KitError(f"the image {need} left the cache during the build", "Start again")
+        load_into_engine(entry)
+        argv += ["--build-arg", f"{need.replace('-', '_').upper()}={entry.references[0]}"]
+    for name, value in (what.args or {}).items():
+        argv += ["--build-arg", f"{name}={value}"]
+    for reference in what.references:
+        argv += ["--tag", reference]
+    # The classic builder: it needs no plugin and is in every engine.
+    build.run([*argv, str(build.context)], env={"DOCKER_BUILDKIT": "0"})

@@ -1,0 +1,192 @@
+"""The cache of built images: outside the checkout, addressed by the content of all inputs.
+
+    ~/.cache/kfpkit/               or $XDG_CACHE_HOME/kfpkit/
+        images/NAME/HASH.tar       an image as `docker save` wrote it
+        images/NAME/HASH.json      what it cost and which size the archive must have
+        go/                        Go's module and build caches
+        bin/                       kind and kubectl, by version
+        logs/NAME.log              the last build's whole output
+        work/                      builds under way; emptied when a build starts
+
+An image counts only when both its files are there and the archive has the noted size. Both are
+written beside their place and renamed, so a kill leaves either nothing or the whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kfpkit.errors import KitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kfpkit.images.recipe import Recipe
+
+#: Raised when the builder itself makes other images from the same inputs.
+BUILDER_VERSION = 1
+
+#: Versions of one image that stay in the cache.
+KEPT_VERSIONS = 2
+
+#: Files that say something to people only, or are made by running the recipe.
+UNHASHED = ("README.md", "__pycache__")
+
+
+def root() -> Path:
+    """Return the kit's cache folder; it may not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "kfpkit"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image in the cache."""
+
+    name: str
+    digest: str
+    #: Bytes of the archive.
+    size: int
+    #: What the build took.
+    seconds: float
+    references: tuple[str, ...]
+
+    @property
+    def archive(self) -> Path:
+        """The image as `docker load` takes it."""
+        return archive_path(self.name, self.digest)
+
+
+def archive_path(name: str, digest: str) -> Path:
+    """Return where the archive of an image with these inputs belongs."""
+    return root() / "images" / name / f"{digest}.tar"
+
+
+def find(name: str, digest: str) -> Entry | None:
+    """Return the cached image made from exactly these inputs, or None."""
+    archive = archive_path(name, digest)
+    try:
+        data = json.loads(archive.with_suffix(".json").read_text(encoding="utf-8"))
+        entry = Entry(**{**data, "references": tuple(data["references"])})
+        whole = archive.stat().st_size == entry.size
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return entry if whole else None
+
+
+def keep(entry: Entry, written: Path) -> None:
+    """Move a finished archive to its place; from now on `find` returns it."""
+    entry.archive.parent.mkdir(parents=True, exist_ok=True)
+    note = entry.archive.with_suffix(".json.part")
+    note.write_text(json.dumps(asdict(entry), indent=1) + "\n", encoding="utf-8")
+    note.rename(entry.archive.with_suffix(".json"))
+    written.rename(entry.archive)
+    _forget_old(entry.archive.parent)
+
+
+def _forget_old(folder: Path) -> None:
+    """Keep the newest archives of one image: enough to go back and forth between two branches."""
+    archives = sorted(folder.glob("*.tar"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for archive in archives[KEPT_VERSIONS:]:
+        archive.with_suffix(".json").unlink(missing_ok=True)
+        archive.unlink()
+
+
+def digests(
+    recipes: Mapping[str, Recipe], *, go_version: str, groups: Mapping[str, str]
+) -> dict[str, str]:
+    """Return each image's content address, given recipes in build order.
+
+    Args:
+        recipes: The recipes, each after those it depends on.
+        go_version: What `go version` says; counts only where Go builds something.
+        groups: The locked requirements of each dependency group that a recipe names.
+    """
+    done: dict[str, str] = {}
+    for name, recipe in recipes.items():
+        parts = [f"builder {BUILDER_VERSION}", repr(_settings(recipe))]
+        parts += [f"{need} {done[need]}" for need in recipe.dependencies]
+        if recipe.go:
+            parts.append(go_version)
+        if recipe.python and recipe.python.group:
+            parts.append(groups[recipe.python.group])
+        for path in recipe.inputs:
+            parts += _contents(path)
+        done[name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    return done
+
+
+def _settings(recipe: Recipe) -> list[object]:
+    """Return the recipe's values after pins are filled in, without this checkout's paths."""
+    go = [(dict(b.binaries), b.cgo, b.ldflags, b.tags, b.vendor, b.unchecked) for b in recipe.go]
+    return [recipe.references, dict(recipe.args or {}), go]
+
+
+def _contents(path: Path) -> list[str]:
+    """Return name, kind and content hash of a file, or of every file below a folder."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if not p.is_dir())
+    lines = []
+    for file in files:
+        relative = file.relative_to(path.parent)
+        if any(part in UNHASHED for part in relative.parts):
+            continue
+        if file.is_symlink():
+            content = f"link {file.readlink()}"
+        else:
+            executable = bool(file.stat().st_mode & stat.S_IXUSR)
+            content = f"{executable} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+        lines.append(f"{relative} {content}")
+    return lines
+
+
+@contextmanager
+def lock() -> Iterator[None]:
+    """Hold the cache for one builder at a time; released by the system when the process ends.
+
+    Raises:
+        KitError: Another build holds it.
+    """
+    root().mkdir(parents=True, exist_ok=True)
+    with (root() / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KitError(
+                f"another build is using the cache {root()}", "Wait for it to end, then try again"
+            ) from None
+        yield
+
+
+def sizes() -> dict[str, int]:
+    """Return the bytes on disk of each part of the cache."""
+    parts = sorted(root().iterdir()) if root().is_dir() else []
+    return {part.name: _size(part) for part in parts if part.is_dir()}
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for here, _, files in os.walk(folder):
+        for file in files:
+            total += (Path(here) / file).lstat().st_blocks * 512
+    return total
+
+
+def clean() -> None:
+    """Remove everything in the cache.
+
+    Raises:
+        KitError: A build is using it.
+    """
+    with lock():
+        for part in root().iterdir():
+            if part.is_dir():
+                shutil.rmtree(part)

@@ -1,0 +1,119 @@
+"""The Docker engine: found, or on a bare Debian machine installed and started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from kfpkit import console, process
+from kfpkit.errors import KitError
+from kfpkit.images import runc_bounded
+from kfpkit.waiting import wait_for
+
+#: Label that holds the content address of an image's inputs.
+INPUTS_LABEL = "kfpkit.inputs"
+
+LOG = Path("/var/log/kfpkit-dockerd.log")
+
+#: Where the runtime wrapper is installed; it must outlive the checkout.
+WRAPPER = Path("/usr/local/libexec/kfpkit-runc-bounded")
+
+
+def answers() -> bool:
+    """Whether a Docker engine answers."""
+    return process.query(["docker", "info"], check=False, timeout=30).ok
+
+
+def version() -> str:
+    """Return the engine's version, or an empty text when none answers."""
+    asked = process.query(
+        ["docker", "version", "--format", "{{.Server.Version}}"], check=False, timeout=30
+    )
+    return asked.stdout.strip() if asked.ok else ""
+
+
+def inputs_of(reference: str) -> str:
+    """Return the content address an image in the engine was built from, or an empty text."""
+    template = f'{{{{index .Config.Labels "{INPUTS_LABEL}"}}}}'
+    seen = process.query(
+        ["docker", "image", "inspect", "--format", template, reference], check=False
+    )
+    return seen.stdout.strip() if seen.ok else ""
+
+
+def ensure() -> None:
+    """Make sure that a Docker engine answers; install and start one where that is ours to do.
+
+    Raises:
+        KitError: None answers, and this is no Debian machine or we are not root.
+    """
+    if answers():
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise KitError(
+            "no Docker engine answers",
+            "Start Docker, or install it (https://docs.docker.com/engine/install); "
+            "on Debian the kit does both when run as root",
+        )
+    if not shutil.which("dockerd"):
+        console.say("no Docker engine on this machine: installing Debian's")
+        install(["docker.io", "iptables"])
+    if Path("/run/systemd/system").is_dir():
+        process.run(["systemctl", "start", "docker"])
+    else:
+        _start_by_hand()
+    if not process.dry_run():
+        wait_for(
+            "the Docker engine",
+            lambda: None if answers() else "no answer yet",
+            timeout=60,
+            do=f"Its log is {LOG}",
+        )
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages; only as root on Debian.
+
+    Raises:
+        KitError: We may not, or it failed.
+    """
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        names = " ".join(packages)
+        raise KitError(
+            f"these Debian packages are needed: {names}", f"As root: apt-get install {names}"
+        )
+    process.run(["apt-get", "update", "--quiet"])
+    process.run(
+        ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages],
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+    )
+
+
+def _start_by_hand() -> None:
+    """Start dockerd in the background, without systemd."""
+    argv = ["dockerd"]
+    missing = runc_bounded.missing_capabilities()
+    if missing:
+        console.say(
+            f"this machine withholds {', '.join(sorted(missing))}: containers are started "
+            f"without it, by {WRAPPER}"
+        )
+        _install_wrapper()
+        argv += ["--add-runtime", f"bounded={WRAPPER}", "--default-runtime", "bounded"]
+    console.say(f"$ {process.line(argv)} >>{LOG} 2>&1 &")
+    if not process.dry_run():
+        process.start(argv, log=LOG, detach=True)
+
+
+def _install_wrapper() -> None:
+    if process.dry_run():
+        return
+    source = Path(runc_bounded.__file__).read_text(encoding="utf-8")
+    interpreter = Path(sys.executable).resolve()
+    part = WRAPPER.with_suffix(".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(f"#!{interpreter} -I\n{source}", encoding="utf-8")
+    part.chmod(0o755)
+    part.rename(WRAPPER)
