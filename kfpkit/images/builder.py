@@ -195,8 +195,12 @@ def _build_all(recipes: Mapping[str, Recipe], digests: Mapping[str, str]) -> dic
         while (sorter.is_active() and not failure) or running:
             if not failure:
                 queue += sorter.get_ready()
-            while queue and len(running) < WORKERS and not failure:
-                build = _begin(recipes[queue.pop(0)], digests)
+            while len(running) < WORKERS and not failure:
+                name = _startable(queue, recipes, running.values())
+                if name is None:
+                    break
+                queue.remove(name)
+                build = _begin(recipes[name], digests)
                 running[pool.submit(_make, build, digests)] = build
             done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
             if time.monotonic() - said >= PROGRESS_INTERVAL:
@@ -213,6 +217,19 @@ def _build_all(recipes: Mapping[str, Recipe], digests: Mapping[str, str]) -> dic
     if failure:
         raise failure
     return outcomes
+
+
+def _startable(
+    queue: Sequence[str], recipes: Mapping[str, Recipe], running: Iterable[Build]
+) -> str | None:
+    """Return the first image in the queue that shares no Go module with one being built.
+
+    Two at a time would compile the module's packages twice; one after the other, the second finds
+    them in Go's build cache.
+    """
+    busy = {part.module for build in running for part in build.recipe.go}
+    free = (name for name in queue if busy.isdisjoint(p.module for p in recipes[name].go))
+    return next(free, None)
 
 
 def _progress(build: Build) -> str:
@@ -307,7 +324,7 @@ def program_name(package: str) -> str:
     return before if _MAJOR.fullmatch(last) else last
 
 
-def _uv() -> str:
+def uv() -> str:
     """Return the uv that `make setup` put beside this Python, else the one on PATH."""
     import sys
 
@@ -317,7 +334,7 @@ def _uv() -> str:
 
 def _locked(group: str) -> str:
     """Return the requirements of a dependency group with hashes, as uv.lock has them."""
-    argv = [_uv(), "export", "--quiet", "--frozen", "--only-group", group]
+    argv = [uv(), "export", "--quiet", "--frozen", "--only-group", group]
     return process.query([*argv, "--no-header", "--no-annotate"], cwd=ROOT).stdout
 
 
@@ -328,7 +345,7 @@ def _python_packages(build: Build, packages: PythonPackages) -> None:
     else:
         requirements.write_text(_locked(packages.group), encoding="utf-8")
     target = build.context / "site-packages"
-    argv = [_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    argv = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     argv += ["--only-binary", ":all:", "--python-version", packages.version]
     # Debian 12 has glibc 2.36.
     argv += ["--python-platform", "x86_64-manylinux_2_36", "--link-mode", "copy"]
