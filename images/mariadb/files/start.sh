@@ -1,9 +1,9 @@
 #!/bin/bash
 # Starts mariadbd; before the first start it fills an empty data folder.
-#
 # MARIADB_ROOT_PASSWORD  required at the first start
 # MARIADB_DATABASE, MARIADB_USER, MARIADB_PASSWORD  optional: a database and an account for it
-# Each may be NAME_FILE instead, naming a file. /docker-entrypoint-initdb.d/*.sql runs afterwards.
+# Each may be NAME_FILE instead, naming a file. /docker-entrypoint-initdb.d/*.sql runs afterwards,
+# a statement ending where a line ends in ";".
 set -euo pipefail
 DATA=/var/lib/mysql UNFINISHED=/var/lib/mysql/.unfinished
 

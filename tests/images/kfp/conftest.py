@@ -1,0 +1,124 @@
+"""A real Docker engine for the tests of the images; without one they are skipped, and say so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit import process
+from kfpkit.images import engine, recipe
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Seconds for a container to say what a test waits for.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container; its name is its host name on the test's network."""
+
+    name: str
+
+    def output(self) -> str:
+        """Return all it has written so far."""
+        said = process.query(["docker", "logs", self.name])
+        return said.stdout + said.stderr
+
+    def wait_for_output(self, text: str) -> str:
+        """Wait until it has written `text`; return all it has written."""
+        wait_for(
+            f"{text!r} from {self.name}",
+            lambda: None if text in self.output() else self.output()[-800:] or "nothing written",
+            timeout=PATIENCE,
+            interval=0.2,
+        )
+        return self.output()
+
+    def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> process.Result:
+        """Run a program inside."""
+        interactive = ["--interactive"] if stdin is not None else []
+        return process.query(
+            ["docker", "exec", *interactive, self.name, *argv], check=check, stdin=stdin
+        )
+
+    def kill(self) -> None:
+        """End it at once, as a lost node does."""
+        process.query(["docker", "kill", self.name])
+
+    def start(self) -> None:
+        """Start it again with what is in its volumes."""
+        process.query(["docker", "start", self.name])
+
+    def stop(self) -> int:
+        """Ask it to stop, as Kubernetes does, and return its exit code."""
+        process.query(["docker", "stop", "--time", "30", self.name])
+        template = "{{.State.ExitCode}}"
+        return int(process.query(["docker", "inspect", "-f", template, self.name]).stdout)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Starts containers the way the manifests do: read-only, no capabilities."""
+
+    network: str
+    stack: contextlib.ExitStack
+
+    def image(self, name: str) -> str:
+        """Return the reference of an image of `images/`; skips the test if it is not built."""
+        reference = recipe.load(recipe.IMAGES / name).references[0]
+        if not process.query(["docker", "image", "inspect", reference], check=False).ok:
+            pytest.skip(f"{reference} is not in the Docker engine: make images")
+        return reference
+
+    def start(self, image: str, *args: str, options: tuple[str, ...] = ()) -> Container:
+        """Start an image in the background; it is removed after the test."""
+        container = Container(f"kfpkit-test-{uuid.uuid4().hex[:8]}")
+        argv = ["docker", "run", "--detach", "--name", container.name, "--network", self.network]
+        argv += ["--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+        process.query([*argv, *options, self.image(image), *args])
+        remove = ["docker", "rm", "--force", "--volumes", container.name]
+        self.stack.callback(process.query, remove, check=False)
+        return container
+
+    def once(self, image: str, *args: str, options: tuple[str, ...] = ()) -> process.Result:
+        """Run an image to its end and return what it wrote; the exit code is the caller's."""
+        argv = ["docker", "run", "--rm", "--network", self.network, "--read-only"]
+        return process.query(
+            [*argv, "--cap-drop", "ALL", *options, self.image(image), *args], check=False
+        )
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[str]:
+    """Make a Docker network; skips where no engine answers."""
+    if not engine.answers():
+        pytest.skip("no Docker engine answers")
+    name = f"kfpkit-test-{os.getpid()}"
+    process.query(["docker", "network", "create", name])
+    yield name
+    process.query(["docker", "network", "rm", name])
+
+
+@pytest.fixture
+def docker(network: str) -> Iterator[Engine]:
+    """Give a test the engine, and remove its containers afterwards."""
+    with contextlib.ExitStack() as stack:
+        yield Engine(network, stack)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """Make a folder any user may write, to be mounted as a volume."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
