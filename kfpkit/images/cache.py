@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfpkit.errors import KitError
+from kfpkit import console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -150,19 +150,17 @@ def _contents(path: Path) -> list[str]:
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """Hold the cache for one builder at a time; released by the system when the process ends.
+    """Hold the cache for one builder at a time; waits while another holds it.
 
-    Raises:
-        KitError: Another build holds it.
+    The system releases it when the process ends, in whatever way.
     """
     root().mkdir(parents=True, exist_ok=True)
     with (root() / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise KitError(
-                f"another build is using the cache {root()}", "Wait for it to end, then try again"
-            ) from None
+            console.say(f"another build is using the cache {root()}: waiting for it to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -181,11 +179,7 @@ def _size(folder: Path) -> int:
 
 
 def clean() -> None:
-    """Remove everything in the cache.
-
-    Raises:
-        KitError: A build is using it.
-    """
+    """Remove everything in the cache, once no build is using it."""
     with lock():
         for part in root().iterdir():
             if part.is_dir():

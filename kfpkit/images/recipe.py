@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "images"
 
-_PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)(:bare)?\}")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def closure(names: Iterable[str], recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _filled(value: Any, file: Path) -> Any:
-    """Replace `{NAME}` in every string by the pin of that name."""
+    """Replace `{NAME}` in every string by that pin, `{NAME:bare}` by the pin without its `v`."""
     if isinstance(value, dict):
         return {key: _filled(item, file) for key, item in value.items()}
     if isinstance(value, list):
@@ -167,10 +167,12 @@ def _filled(value: Any, file: Path) -> Any:
     if not isinstance(value, str):
         return value
     pins = versions()
-    for name in _PLACEHOLDER.findall(value):
+    for name, _ in _PLACEHOLDER.findall(value):
         if name not in pins:
             raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
-    return _PLACEHOLDER.sub(lambda match: pins[match[1]], value)
+    return _PLACEHOLDER.sub(
+        lambda match: pins[match[1]].removeprefix("v") if match[2] else pins[match[1]], value
+    )
 
 
 def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:

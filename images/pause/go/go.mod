@@ -1,0 +1,3 @@
+module kfpkit.dev/pause
+
+go 1.26
