@@ -71,6 +71,8 @@ class Recipe:
     go: tuple[GoBuild, ...] = ()
     python: PythonPackages | None = None
     prepare: Path | None = None
+    #: Further files and folders that the prepare step reads.
+    reads: tuple[Path, ...] = ()
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class Recipe:
             outside.append(self.prepare)
         if self.python and self.python.requirements:
             outside.append(self.python.requirements)
+        outside += self.reads
         return (self.folder, *(path for path in outside if not path.is_relative_to(self.folder)))
 
 
@@ -187,6 +190,7 @@ def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:
         go=tuple(_go(folder, part) for part in data.pop("go", [])),
         python=_python(folder, data.pop("python", None)),
         prepare=(folder / data.pop("prepare")).resolve() if "prepare" in data else None,
+        reads=tuple((folder / path).resolve() for path in _texts(data.pop("reads", []))),
     )
     _no_more(data)
     if not recipe.references or any(":" not in ref for ref in recipe.references):
