@@ -1,0 +1,361 @@
+"""The cluster's life: what is there, making it, removing it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from kfpkit import console, process
+from kfpkit.cluster import CONTEXT, NAME, preflight, sources, tools
+from kfpkit.cluster.sources import Source
+from kfpkit.errors import KitError, join_names
+from kfpkit.images import builder, cache, engine
+from kfpkit.versions import ROOT, version
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG = ROOT / "kind-config.yaml"
+METRICS_SERVER = Path(__file__).with_name("manifests") / "metrics-server.yaml"
+
+#: ConfigMap in kube-system, written last: with it the cluster is complete.
+MARKER = "kfpkit-cluster"
+
+#: Namespaces that a cluster has before anybody uses it.
+OWN_NAMESPACES = {
+    "default",
+    "kube-node-lease",
+    "kube-public",
+    "kube-system",
+    "local-path-storage",
+}
+
+#: The image the packages' cluster is made of; `images/node`.
+NODE = "node"
+
+
+class State(StrEnum):
+    """What is there of the cluster."""
+
+    ABSENT = "absent"
+    COMPLETE = "complete"
+    #: All is there, its containers do not run.
+    STOPPED = "stopped"
+    #: We began to make it and did not finish; nobody has used it.
+    HALF_MADE = "half-made"
+    #: It was made by other means than the kit's.
+    FOREIGN = "foreign"
+    #: It was complete and its API does not answer.
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What can be observed of the cluster."""
+
+    #: State of each node's container (`running`, `exited`, ...), by name.
+    containers: Mapping[str, str]
+    #: Whether the Kubernetes API answers.
+    api: bool = False
+    #: Data of the marker, or None.
+    marker: Mapping[str, str] | None = None
+    namespaces: frozenset[str] = frozenset()
+    #: Whether this machine notes that the kit began to make a cluster and did not finish.
+    begun: bool = False
+
+
+def judge(seen: Seen) -> State:
+    """Return what the observations mean."""
+    if not seen.containers:
+        return State.ABSENT
+    if seen.marker is not None:
+        return State.COMPLETE
+    if seen.begun:
+        # Something else may have got into it all the same; then it is not ours to remove.
+        return State.FOREIGN if seen.namespaces - OWN_NAMESPACES else State.HALF_MADE
+    if any(state != "running" for state in seen.containers.values()):
+        return State.STOPPED
+    return State.FOREIGN if seen.api else State.BROKEN
+
+
+def observe() -> Seen:
+    """Look at the containers, the API and the notes of this machine."""
+    argv = ["docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"]
+    listed = process.query([*argv, "--format", "{{.Names}} {{.State}}"]).stdout
+    containers = dict(row.split() for row in listed.splitlines())
+    begun = _note().exists()
+    if not containers or any(state != "running" for state in containers.values()):
+        return Seen(containers, begun=begun)
+    found = _kubectl("get", "namespaces", "--output=name", "--request-timeout=10s")
+    if not found.ok:
+        return Seen(containers, begun=begun)
+    namespaces = frozenset(row.partition("/")[2] for row in found.stdout.splitlines())
+    marker = _kubectl("--namespace=kube-system", "get", f"configmap/{MARKER}", "--output=json")
+    data = json.loads(marker.stdout).get("data", {}) if marker.ok else None
+    return Seen(containers, api=True, marker=data, namespaces=namespaces, begun=begun)
+
+
+def up(*, nodes: int = 1) -> None:
+    """Bring the cluster up; whatever is there already stays as it is.
+
+    Args:
+        nodes: Nodes of a cluster to be made, the control plane among them.
+
+    Raises:
+        KitError: This machine is not fit, the cluster there is not ours, or it did not get ready.
+    """
+    began = time.monotonic()
+    source, why = sources.choose()
+    engine.ensure()
+    seen = observe() if engine.answers() else Seen({})
+    state = judge(seen)
+    if state is State.COMPLETE:
+        _say_complete(seen, nodes)
+        return
+    if state is State.STOPPED:
+        _start(seen)
+        return
+    if state is State.HALF_MADE:
+        console.say(
+            f"the cluster {NAME} was begun and never became ready: it holds nothing and is made anew"
+        )
+        _delete()
+    elif state is not State.ABSENT:
+        raise KitError(*_explain(state))
+    console.say(f"images: {source} ({why})")
+    _preflight(build=source is Source.PACKAGES)
+    _create(source, nodes)
+    _wait_until_ready()
+    _kubectl_run(
+        "--namespace=kube-system",
+        "create",
+        "configmap",
+        MARKER,
+        f"--from-literal=images={source}",
+        f"--from-literal=nodes={nodes}",
+    )
+    if not process.dry_run():
+        _note().unlink(missing_ok=True)
+    console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
+    console.say(f"use it with: kubectl --context {CONTEXT}")
+
+
+def down() -> None:
+    """Remove the cluster with all it holds, and kind's network when nobody else uses it."""
+    _delete()
+    if not process.dry_run():
+        _note().unlink(missing_ok=True)
+    others = process.query(["docker", "ps", "--all", "--quiet", "--filter", "network=kind"])
+    network = process.query(["docker", "network", "inspect", "kind"], check=False)
+    if network.ok and not others.stdout.strip():
+        process.run(["docker", "network", "rm", "kind"])
+
+
+def status() -> tuple[State, str]:
+    """Return what is there of the cluster, and the same for a person."""
+    if not engine.answers():
+        return State.ABSENT, "no Docker engine answers"
+    seen = observe()
+    state = judge(seen)
+    if state is State.COMPLETE and seen.marker:
+        text = f"{len(seen.containers)} node(s), images from {seen.marker.get('images')}"
+        return state, f"{text}, context {CONTEXT}"
+    return state, ". ".join(_explain(state))
+
+
+def make_config(text: str, *, nodes: int) -> str:
+    """Return kind's configuration for this number of nodes: the first one and workers.
+
+    Raises:
+        KitError: The number makes no cluster.
+    """
+    if nodes < 1:
+        raise KitError(f"a cluster of {nodes} nodes cannot be made", "Use NODES=1 or more")
+    config: dict[str, Any] = copy.deepcopy(yaml.safe_load(text))
+    config["nodes"] += [{"role": "worker"} for _ in range(nodes - 1)]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def published_ports(text: str) -> list[int]:
+    """Return the ports of this machine that a configuration of kind publishes."""
+    nodes = yaml.safe_load(text)["nodes"]
+    return [m["hostPort"] for node in nodes for m in node.get("extraPortMappings", [])]
+
+
+def pods_not_running(pods_json: str) -> list[str]:
+    """Return `namespace/name: why` for each pod that neither runs ready nor has completed."""
+    waiting = []
+    for pod in json.loads(pods_json)["items"]:
+        status = pod["status"]
+        phase = status.get("phase", "Unknown")
+        ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready")
+        if phase == "Succeeded" or (phase == "Running" and ready == "True"):
+            continue
+        reasons = [
+            detail["reason"]
+            for container in status.get("containerStatuses", [])
+            for detail in container.get("state", {}).values()
+            if "reason" in detail
+        ]
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        waiting.append(f"{name}: {', '.join(reasons) or phase}")
+    return waiting
+
+
+def _note() -> Path:
+    return cache.root() / f"cluster-{NAME}.begun"
+
+
+def _explain(state: State) -> tuple[str, str]:
+    """Return what is the matter with a cluster that is not complete, and what to do."""
+    return {
+        State.ABSENT: (f"there is no cluster {NAME}", "make cluster-up makes it"),
+        State.STOPPED: (f"the cluster {NAME} is stopped", "make cluster-up starts it"),
+        State.HALF_MADE: (
+            f"the cluster {NAME} was begun and never became ready",
+            "make cluster-up makes it anew",
+        ),
+        State.FOREIGN: (
+            f"a cluster named {NAME} is there which the kit did not finish, and it may hold "
+            "something of yours",
+            "make cluster-down removes it with all it holds",
+        ),
+        State.BROKEN: (
+            f"the cluster {NAME} was complete, and its API does not answer",
+            f"Look at `docker logs {NAME}-control-plane`; make cluster-down removes it with all "
+            "it holds",
+        ),
+        State.COMPLETE: (f"the cluster {NAME} is complete", ""),
+    }[state]
+
+
+def _say_complete(seen: Seen, nodes: int) -> None:
+    marker = seen.marker or {}
+    have = len(seen.containers)
+    console.say(
+        f"the cluster {NAME} is there: {have} node(s), images from {marker.get('images')}; "
+        "nothing to do"
+    )
+    if have != nodes:
+        console.warn(f"NODES={nodes} was asked for: make cluster-down first to change it")
+
+
+def _start(seen: Seen) -> None:
+    stopped = [name for name, state in seen.containers.items() if state != "running"]
+    console.say(f"the cluster {NAME} is stopped: starting it")
+    process.run(["docker", "start", *sorted(stopped)])
+    if process.dry_run():
+        return
+    _wait_until_ready()
+    state = judge(observe())
+    if state is not State.COMPLETE:
+        raise KitError(*_explain(state))
+
+
+def _preflight(*, build: bool) -> None:
+    checks = preflight.all_checks(published_ports(CONFIG.read_text()), build=build)
+    for check in checks:
+        line = f"{check.state:<8} {check.what}: {check.found}"
+        console.say(f"{line}. {check.do}" if check.do else line)
+    preflight.raise_inotify(checks)
+    failed = [check.what for check in checks if check.state == "failed"]
+    if failed and not process.dry_run():
+        raise KitError(
+            f"this machine is not ready for a cluster: {join_names(failed)}", "See the lines above"
+        )
+
+
+def _create(source: Source, nodes: int) -> None:
+    image = node_image(source)
+    config = CONFIG
+    if nodes != 1:
+        config = cache.root() / "kind-config.yaml"
+        cache.root().mkdir(parents=True, exist_ok=True)
+        config.write_text(make_config(CONFIG.read_text(), nodes=nodes), encoding="utf-8")
+    argv = [tools.kind(), "create", "cluster", "--config", str(config), "--image", image]
+    if not process.dry_run():
+        _note().write_text(f"{time.time():.0f}\n")
+    process.stream(argv, on_line=console.say, do="make cluster-up tries again")
+    manifest = METRICS_SERVER.read_text(encoding="utf-8")
+    manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
+    process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+
+
+def node_image(source: Source) -> str:
+    """Return the node image for a source, built and loaded when it comes from packages."""
+    if source is Source.UPSTREAM:
+        return version("NODE_IMAGE")
+    if source is Source.MIRROR:
+        raise KitError("a node image from a mirror is not supported yet", "Use IMAGES=upstream")
+    if process.dry_run():
+        recipes, _ = builder.plan([NODE])
+        return recipes[NODE].references[0]
+    entry = builder.ensure([NODE], load=[NODE])[NODE].entry
+    return entry.references[0]
+
+
+def _wait_until_ready() -> None:
+    if process.dry_run():
+        return
+    wait_for(
+        "all nodes Ready",
+        _nodes_not_ready,
+        timeout=180,
+        do=f"kubectl --context {CONTEXT} get nodes",
+    )
+    wait_for(
+        "all system pods Running",
+        _system_pods_not_running,
+        timeout=300,
+        interval=2,
+        do=f"kubectl --context {CONTEXT} get pods --all-namespaces",
+    )
+    wait_for(
+        "metrics (kubectl top)",
+        lambda: None if _kubectl("top", "nodes").ok else "no figures yet",
+        timeout=180,
+        interval=2,
+        do=f"kubectl --context {CONTEXT} --namespace kube-system logs deployment/metrics-server",
+    )
+
+
+def _nodes_not_ready() -> str | None:
+    listed = _kubectl("get", "nodes", "--output=json")
+    if not listed.ok:
+        return listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer"
+    waiting = [
+        node["metadata"]["name"]
+        for node in json.loads(listed.stdout)["items"]
+        if {c["type"]: c["status"] for c in node["status"]["conditions"]}.get("Ready") != "True"
+    ]
+    return f"not yet: {join_names(waiting)}" if waiting else None
+
+
+def _system_pods_not_running() -> str | None:
+    waiting: list[str] = []
+    for namespace in ("kube-system", "local-path-storage"):
+        listed = _kubectl("--namespace", namespace, "get", "pods", "--output=json")
+        if not listed.ok:
+            return "no answer"
+        waiting += pods_not_running(listed.stdout)
+    return "; ".join(waiting) if waiting else None
+
+
+def _delete() -> None:
+    process.run([tools.kind(), "delete", "cluster", "--name", NAME])
+
+
+def _kubectl(*arguments: str) -> process.Result:
+    return process.query([tools.kubectl(), "--context", CONTEXT, *arguments], check=False)
+
+
+def _kubectl_run(*arguments: str) -> None:
+    process.run([tools.kubectl(), "--context", CONTEXT, *arguments])
