@@ -33,9 +33,33 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 
 ##@ Cluster
 
+.PHONY: cluster-up
+cluster-up: $(VENV)/.synced ## Bring the kind cluster up (NODES=3 for workers, IMAGES=upstream|mirror|packages)
+	@$(KFPKIT) cluster up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.synced ## Remove the kind cluster with all it holds (asks; YES=1 does not)
+	@$(KFPKIT) cluster down
+
+.PHONY: cluster-status
+cluster-status: $(VENV)/.synced ## Say what is there of the kind cluster
+	@$(KFPKIT) cluster status
+
 ##@ Kubeflow Pipelines
 
 ##@ Images
+
+.PHONY: images
+images: $(VENV)/.synced ## Build all images from packages, those that are not in the cache (NAMES="debian etcd" to choose)
+	@$(KFPKIT) images build $(NAMES)
+
+.PHONY: cache-info
+cache-info: $(VENV)/.synced ## Say where the cache of built images is and how much it holds
+	@$(KFPKIT) cache info
+
+.PHONY: cache-clean
+cache-clean: $(VENV)/.synced ## Remove the cache of built images (asks; YES=1 does not)
+	@$(KFPKIT) cache clean
 
 ##@ Check
 
@@ -50,6 +74,10 @@ verify: check test-cluster ## Run everything: the checks, then the tests on a re
 .PHONY: test
 test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)
 	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
+
+.PHONY: test-cluster
+test-cluster: $(VENV)/.synced ## Run the tests on the kind cluster, which is brought up first
+	@$(BIN)/pytest --cluster -m cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)

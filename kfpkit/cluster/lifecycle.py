@@ -124,9 +124,7 @@ def up(*, nodes: int = 1) -> None:
         _start(seen)
         return
     if state is State.HALF_MADE:
-        console.say(
-            f"the cluster {NAME} was begun and never became ready: it holds nothing and is made anew"
-        )
+        console.say(f"the cluster {NAME} never became ready, so it holds nothing: making it anew")
         _delete()
     elif state is not State.ABSENT:
         raise KitError(*_explain(state))

@@ -109,7 +109,7 @@ def load(folder: Path) -> Recipe:
         raise BadInputError(
             f"{file} is no recipe: {error}", "images/README.md describes the format"
         ) from None
-    for path in (*recipe.inputs, folder / "Dockerfile"):
+    for path in (*recipe.named, folder / "Dockerfile"):
         if not path.exists():
             raise BadInputError(f"{file} needs {path}, which is not there", "Add it")
     return recipe
