@@ -80,15 +80,20 @@ class Recipe:
         return (*self.needs, *self.archives)
 
     @property
+    def named(self) -> tuple[Path, ...]:
+        """Files and folders that the recipe names."""
+        paths = [build.module for build in self.go]
+        if self.prepare:
+            paths.append(self.prepare)
+        if self.python and self.python.requirements:
+            paths.append(self.python.requirements)
+        return (*paths, *self.reads)
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """Files and folders whose content decides what is built."""
-        outside = [build.module for build in self.go]
-        if self.prepare:
-            outside.append(self.prepare)
-        if self.python and self.python.requirements:
-            outside.append(self.python.requirements)
-        outside += self.reads
-        return (self.folder, *(path for path in outside if not path.is_relative_to(self.folder)))
+        outside = (path for path in self.named if not path.is_relative_to(self.folder.resolve()))
+        return (self.folder, *outside)
 
 
 def load(folder: Path) -> Recipe:
