@@ -1,0 +1,103 @@
+"""The cluster's life as far as it needs no cluster: what is there, what it means, what is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from kfpkit.cluster import CONTEXT, NAME, lifecycle
+from kfpkit.cluster.lifecycle import Seen, State, judge
+from kfpkit.cluster.sources import Source
+from kfpkit.errors import KitError
+from kfpkit.versions import version
+
+RUNNING = {"kfp-control-plane": "running"}
+EXITED = {"kfp-control-plane": "exited"}
+FRESH = frozenset(lifecycle.OWN_NAMESPACES)
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        (Seen({}), State.ABSENT),
+        (Seen({}, begun=True), State.ABSENT),
+        (Seen(RUNNING, api=True, marker={"images": "packages"}), State.COMPLETE),
+        # Killed between the marker and the note's removal.
+        (Seen(RUNNING, api=True, marker={}, begun=True), State.COMPLETE),
+        (Seen(RUNNING, begun=True), State.HALF_MADE),
+        (Seen(RUNNING, api=True, namespaces=FRESH, begun=True), State.HALF_MADE),
+        ({**RUNNING, "kfp-worker": "created"}, State.HALF_MADE),
+        (Seen(EXITED), State.STOPPED),
+        (Seen(RUNNING), State.BROKEN),
+    ],
+)
+def test_what_is_seen_is_judged(seen: Seen | dict[str, str], state: State) -> None:
+    observed = seen if isinstance(seen, Seen) else Seen(seen, begun=True)
+    assert judge(observed) is state
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_may_hold_somebodys_work_is_never_taken_for_half_made(begun: bool) -> None:
+    used = Seen(RUNNING, api=True, namespaces=FRESH | {"kubeflow"}, begun=begun)
+    assert judge(used) is State.FOREIGN
+
+
+def test_a_cluster_the_kit_did_not_begin_is_never_taken_for_half_made() -> None:
+    assert judge(Seen(RUNNING, api=True, namespaces=FRESH)) is State.FOREIGN
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_is_explained(state: State) -> None:
+    what, do = lifecycle._explain(state)
+    assert NAME in what
+    assert bool(do) == (state is not State.COMPLETE)
+
+
+def test_more_nodes_are_workers_and_everything_else_stays() -> None:
+    text = lifecycle.CONFIG.read_text()
+    one, three = (yaml.safe_load(lifecycle.make_config(text, nodes=n)) for n in (1, 3))
+    assert one == yaml.safe_load(text)
+    assert [node["role"] for node in three["nodes"]] == ["control-plane", "worker", "worker"]
+    assert {**three, "nodes": three["nodes"][:1]} == one
+    with pytest.raises(KitError, match="0 nodes"):
+        lifecycle.make_config(text, nodes=0)
+
+
+def test_the_cluster_is_published_on_this_machine_only() -> None:
+    config = yaml.safe_load(lifecycle.CONFIG.read_text())
+    assert config["name"] == NAME
+    assert f"kind-{NAME}" == CONTEXT
+    assert config["networking"]["apiServerAddress"] == "127.0.0.1"
+    mappings = [m for node in config["nodes"] for m in node.get("extraPortMappings", [])]
+    assert {m["listenAddress"] for m in mappings} == {"127.0.0.1"}
+    assert lifecycle.published_ports(lifecycle.CONFIG.read_text()) == [8080, 8888]
+
+
+def test_the_upstream_node_image_is_pinned_by_digest() -> None:
+    image = lifecycle.node_image(Source.UPSTREAM)
+    assert re.fullmatch(r"docker\.io/kindest/node:v1\.\d+\.\d+@sha256:[0-9a-f]{64}", image)
+    minor = ".".join(version("KUBERNETES_VERSION").split(".")[:2])
+    assert f":{minor}." in image, "both sources of images have one minor version of Kubernetes"
+
+
+def pod(name: str, phase: str, *, ready: bool = False, reason: str = "") -> dict[str, object]:
+    waiting = [{"state": {"waiting": {"reason": reason}}}] if reason else []
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    status = {"phase": phase, "conditions": conditions, "containerStatuses": waiting}
+    return {"metadata": {"namespace": "kube-system", "name": name}, "status": status}
+
+
+def test_pods_that_keep_the_cluster_from_being_ready_are_named_with_the_reason() -> None:
+    pods = [
+        pod("fine", "Running", ready=True),
+        pod("done", "Succeeded"),
+        pod("unready", "Running"),
+        pod("stuck", "Pending", reason="ErrImageNeverPull"),
+    ]
+    assert lifecycle.pods_not_running(json.dumps({"items": pods})) == [
+        "kube-system/unready: Running",
+        "kube-system/stuck: ErrImageNeverPull",
+    ]
