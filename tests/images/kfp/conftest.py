@@ -91,7 +91,8 @@ class Engine:
 
     def once(self, image: str, *args: str, options: tuple[str, ...] = ()) -> process.Result:
         """Run an image to its end and return what it wrote; the exit code is the caller's."""
-        argv = ["docker", "run", "--rm", "--network", self.network, "--read-only"]
+        argv = ["docker", "run", "--rm", "--read-only"]
+        argv += [] if "--network" in options else ["--network", self.network]
         return process.query(
             [*argv, "--cap-drop", "ALL", *options, self.image(image), *args], check=False
         )

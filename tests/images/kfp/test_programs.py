@@ -11,6 +11,8 @@ from kfpkit import process
 from kfpkit.versions import version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.images.kfp.conftest import Engine
 
 pytestmark = pytest.mark.docker
@@ -28,6 +30,7 @@ SAYS = {
     "mariadb": (["mariadbd", "--version"], "Ver {MARIADB_VERSION}."),
     "metadata-grpc": (["--help"], "--enable_database_upgrade"),
     "python": (["python3", "-m", "pip", "--version"], "python 3.11"),
+    "python-runtime": (["python3", "-c", "import sklearn, sys; print(sys.version)"], "3.11."),
     "versitygw": (["--version"], "{VERSITYGW_VERSION}"),
 }
 
@@ -55,7 +58,7 @@ def test_user_is_a_number_and_not_root(docker: Engine, name: str) -> None:
 
 
 def test_launcher_copies_itself_into_an_image_without_libc_and_runs_there(
-    docker: Engine, volume: object
+    docker: Engine, volume: Path
 ) -> None:
     shared = ("--volume", f"{volume}:/kfp-launcher")
 
@@ -66,3 +69,28 @@ def test_launcher_copies_itself_into_an_image_without_libc_and_runs_there(
         "versitygw", "--help", options=(*shared, "--entrypoint", "/kfp-launcher/launch")
     )
     assert "-executor_input" in there.stderr
+
+
+def test_runtime_runs_a_component_offline(docker: Engine, volume: Path) -> None:
+    """As a task's command does, with the kfp package alone and no network at all."""
+    source = "from kfp.dsl import *\n\ndef add(a: int) -> int:\n    return a + 1\n"
+    (volume / "source.py").write_text(source)
+    work = {
+        "inputs": {"parameterValues": {"a": 41}},
+        "outputs": {
+            "parameters": {"Output": {"outputFile": "/tmp/out"}},  # noqa: S108 - inside
+            "outputFile": "/dev/stdout",
+        },
+    }
+
+    said = docker.once(
+        "python-runtime",
+        *("python3", "-m", "kfp.dsl.executor_main", "--component_module_path", "/in/source.py"),
+        *("--executor_input", json.dumps(work), "--function_to_execute", "add"),
+        options=(
+            *("--network", "none", "--tmpfs", "/tmp", "--env", "_KFP_RUNTIME=true"),  # noqa: S108
+            *("--volume", f"{volume}:/in:ro"),
+        ),
+    )
+
+    assert '{"parameterValues": {"Output": 42}}' in said.stdout, said.stderr
