@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kfpkit.versions import ROOT
 from kfpkit.waiting import wait_for
 from tests.images.kfp.conftest import PATIENCE
 
@@ -19,6 +20,9 @@ pytestmark = pytest.mark.docker
 
 #: Of the kind that a generator may make, and that SQL and shells read wrongly.
 PASSWORD = "a'b\\c \"d$e`f"  # noqa: S105 - for this test only
+
+#: The tests start the stores with the files that the manifests mount.
+MANIFESTS = ROOT / "manifests/base"
 
 PLACES = ("--tmpfs", "/run/mysqld:uid=999,mode=0750")
 
@@ -40,7 +44,7 @@ if what == "write":
         print("the second of a name is refused")
 if what == "too big":
     large = p.Context(name="large", type_id=kind)
-    large.custom_properties["x"].string_value = "x" * 20_000_000
+    large.custom_properties["x"].string_value = "x" * 70_000_000
     try:
         store.put_contexts([large])
     except errors.InternalError:
@@ -58,11 +62,14 @@ except grpc.RpcError as error:
 def database(docker: Engine, volume: Path, *args: str, options: tuple[str, ...] = ()) -> Container:
     environment = {
         "MARIADB_ROOT_PASSWORD": PASSWORD,
-        "MARIADB_DATABASE": "kfp",
-        "MARIADB_USER": "app",
+        "MARIADB_USER": "kfp",
         "MARIADB_PASSWORD": PASSWORD,
     }
+    files = MANIFESTS / "database"
     flags = [*PLACES, "--volume", f"{volume}:/var/lib/mysql", *options]
+    flags += ["--volume", f"{files}/kfp.cnf:/etc/mysql/conf.d/kfp.cnf:ro"]
+    if not options:
+        flags += ["--volume", f"{files}/grants.sql:/docker-entrypoint-initdb.d/grants.sql:ro"]
     for name, value in environment.items():
         flags += ["--env", f"{name}={value}"]
     return docker.start("mariadb", *args, options=tuple(flags))
@@ -84,7 +91,7 @@ def metadata_server(docker: Engine, host: str) -> Container:
         f"--mysql_config_host={host}",
         "--mysql_config_port=3306",
         "--mysql_config_database=metadb",
-        "--mysql_config_user=root",
+        "--mysql_config_user=kfp",
         f"--mysql_config_password={PASSWORD}",
         "--enable_database_upgrade=true",
         "--grpc_channel_arguments=grpc.max_receive_message_length=104857600",
@@ -103,13 +110,14 @@ def test_database_has_the_accounts_asked_for_and_no_other(docker: Engine, volume
     mariadb = database(docker, volume, "--max-connections=77")
     mariadb.wait_for_output("port: 3306")
 
-    assert sql(mariadb, "app", "SELECT @@max_connections, DATABASE()").startswith("77")
-    assert sql(mariadb, "app", "CREATE TABLE kfp.x (a INT)") == ""
-    assert "denied" in sql(mariadb, "app", "CREATE DATABASE other")
+    assert sql(mariadb, "kfp", "SELECT @@max_connections") == "77"
+    assert sql(mariadb, "kfp", "SELECT @@max_allowed_packet") == str(64 * 2**20)
+    assert sql(mariadb, "kfp", "CREATE TABLE mlpipeline.x (a INT)") == ""
+    assert "denied" in sql(mariadb, "kfp", "CREATE DATABASE other")
     assert "denied" in sql(mariadb, "root", "SELECT 1", password="")
     accounts = "SELECT user, host FROM mysql.global_priv WHERE user <> 'mariadb.sys' ORDER BY 1, 2"
     assert sql(mariadb, "root", accounts).split() == [
-        *("app", "%"),
+        *("kfp", "%"),
         *("root", "%"),
         *("root", "localhost"),
     ]
@@ -145,7 +153,7 @@ def test_database_survives_a_kill_in_its_first_start(
     mariadb.start()
     mariadb.wait_for_output("port: 3306")
 
-    assert sql(mariadb, "app", "SELECT 1") == "1"
+    assert sql(mariadb, "kfp", "SELECT 1") == "1"
     databases = sql(mariadb, "root", "SHOW DATABASES").split()
     assert "whole" in databases
     assert "half" not in databases
@@ -206,7 +214,7 @@ def test_api_server_makes_its_database_and_its_bucket(
     (config / "config.json").write_text(json.dumps(settings))
     environment = {
         "DBCONFIG_MYSQLCONFIG_HOST": mariadb.name,
-        "DBCONFIG_MYSQLCONFIG_USER": "root",
+        "DBCONFIG_MYSQLCONFIG_USER": "kfp",
         "DBCONFIG_MYSQLCONFIG_PASSWORD": PASSWORD,
         "OBJECTSTORECONFIG_HOST": store.name,
         "OBJECTSTORECONFIG_PORT": "9000",
@@ -229,3 +237,43 @@ def test_api_server_makes_its_database_and_its_bucket(
     api.wait_for_output("Object store client initialized successfully")
     assert [path.name for path in objects.iterdir()] == ["mlpipeline"]
     assert "run_details" in sql(mariadb, "root", "SHOW TABLES FROM mlpipeline").split()
+
+
+def test_object_store_starts_as_in_the_manifests_and_says_that_it_is_well(
+    docker: Engine, volume: Path
+) -> None:
+    store = docker.start(
+        "versitygw",
+        *("--port=:9000", "--region=minio", "--health=/healthz", "--quiet", "posix", "/data"),
+        options=(
+            *("--volume", f"{volume}:/data"),
+            *("--env", "ROOT_ACCESS_KEY=key", "--env", "ROOT_SECRET_KEY=secret"),
+        ),
+    )
+
+    def status(path: str) -> str:
+        # From the image that has a shell: the store's own has none.
+        get = f"GET {path} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n"
+        script = f"exec 3<>/dev/tcp/{store.name}/9000; printf '{get}' >&3; head -1 <&3"
+        done = docker.once("envoy", "-c", script, options=("--entrypoint", "bash"))
+        return done.stdout.strip() or done.stderr
+
+    def well() -> str | None:
+        seen = status("/healthz")
+        return None if seen.endswith("200 OK") else seen
+
+    wait_for("the object store's health", well, timeout=PATIENCE)
+    assert status("/mlpipeline/secret").endswith("404 Not Found")
+    assert store.stop() == 0
+
+
+def test_envoy_accepts_the_manifests_configuration(docker: Engine) -> None:
+    files = MANIFESTS / "metadata-envoy"
+
+    done = docker.once(
+        "envoy",
+        *("/etc/envoy/envoy.yaml", "--mode", "validate"),
+        options=("--volume", f"{files}:/etc/envoy:ro"),
+    )
+
+    assert done.ok, done.stderr
