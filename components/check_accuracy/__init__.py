@@ -1,0 +1,1 @@
+"""Check accuracy: fail the run where the model is not good enough."""

@@ -1,0 +1,1 @@
+"""Evaluate: metrics, report and model card on the test data."""

@@ -1,0 +1,1 @@
+"""Generate data: the Palmer penguins, split into train and test."""

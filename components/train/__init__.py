@@ -1,0 +1,1 @@
+"""Train: a random forest on the transformed data."""

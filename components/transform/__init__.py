@@ -1,0 +1,1 @@
+"""Transform: drop incomplete rows, encode the species, scale the measures."""
