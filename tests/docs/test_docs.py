@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PAGES = sorted(
     page
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/**/README.md")]
+    for page in {ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/**/README.md")}
     if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
 )
 MAKEFILE = (ROOT / "Makefile").read_text()
