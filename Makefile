@@ -83,6 +83,14 @@ test-cluster: $(VENV)/.synced ## Run the tests on the kind cluster, which is bro
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
 	@$(BIN)/pre-commit run --all-files --color=auto
 
+.PHONY: golden
+golden: $(VENV)/.synced ## Rewrite the compiled pipelines and the runtime image's requirements
+	@$(KFPKIT) golden
+
+.PHONY: golden-check
+golden-check: $(VENV)/.synced ## Fail where a file that `make golden` writes is stale
+	@$(KFPKIT) golden --check
+
 .PHONY: fmt
 fmt: $(VENV)/.synced ## Format the Python code and mend what the linter can
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -22,7 +22,7 @@ def evaluate(
     model: Input[Model],
     transformed_test: Input[Dataset],
     preprocessing: Input[Artifact],
-    accuracy: OutputPath(float),  # type: ignore[valid-type]
+    accuracy: OutputPath(float),
     metrics: Output[Metrics],
     classification_metrics: Output[ClassificationMetrics],
     report: Output[HTML],

@@ -1,0 +1,61 @@
+"""Commands on the pipelines of the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kfpkit compile` and `kfpkit golden`."""
+    app.command("compile")(compile_pipeline)
+    app.command("golden")(golden)
+
+
+def compile_pipeline(
+    pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")],
+    to: Annotated[Path, typer.Argument(help="File to write, ending in .yaml.")],
+    image: Annotated[
+        str | None,
+        typer.Option(envvar="KFPKIT_RUNTIME_IMAGE", help="Image of the tasks, for other clusters."),
+    ] = None,
+) -> None:
+    """Write a pipeline's IR YAML, which KFP and Vertex AI Pipelines take alike."""
+    import os
+
+    from kfpkit import console
+
+    if image:
+        os.environ["KFPKIT_RUNTIME_IMAGE"] = image
+    from kfpkit import pipelines
+
+    found = pipelines.find(pipeline)
+    pipelines.compile_to(found, to)
+    console.say(f"{to}: {found.name}")
+
+
+def golden(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on a drift.")] = False,
+) -> None:
+    """Rewrite the files derived from the pipelines and from uv.lock, where they differ."""
+    from kfpkit import console, pipelines, process
+    from kfpkit.errors import KitError
+    from kfpkit.versions import ROOT
+
+    if check:
+        stale = pipelines.stale_golden()
+        if stale:
+            names = ", ".join(str(path.relative_to(ROOT)) for path in sorted(stale))
+            raise KitError(
+                f"golden files are stale: {names}", "Run make golden and review its diff"
+            )
+        console.say("golden files: all as compiled")
+        return
+    verb = "would rewrite" if process.dry_run() else "rewrote"
+    rewritten = sorted(pipelines.stale_golden()) if process.dry_run() else pipelines.write_golden()
+    for path in rewritten:
+        console.say(f"{verb} {path.relative_to(ROOT)}")
+    if not rewritten:
+        console.say("golden files: all as compiled")
