@@ -42,7 +42,8 @@ def build(
         return
     engine.ensure()
     outcomes = builder.ensure(names or [])
-    console.out.print(_table(outcomes.values()))
+    # As wide as it needs to be, also where the output is no terminal.
+    console.out.print(_table(outcomes.values()), width=200, crop=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
 
 
@@ -81,7 +82,12 @@ def _mebibytes(size: int) -> int:
 def _table(outcomes: Iterable[Outcome]) -> Table:
     from rich.table import Table
 
-    table = Table("image", "from", "MiB", "build s", "state", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("image", "from"):
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    for column in ("MiB", "build s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for done in outcomes:
         table.add_row(
             "\n".join(done.entry.references),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONFIG = ROOT / "kind-config.yaml"
-METRICS_SERVER = Path(__file__).with_name("manifests") / "metrics-server.yaml"
+MANIFESTS = Path(__file__).with_name("manifests")
 
 #: ConfigMap in kube-system, written last: with it the cluster is complete.
 MARKER = "kfpkit-cluster"
@@ -131,7 +131,9 @@ def up(*, nodes: int = 1) -> None:
     console.say(f"images: {source} ({why})")
     _preflight(build=source is Source.PACKAGES)
     _create(source, nodes)
-    _wait_until_ready()
+    _wait_until_running()
+    _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
+    _wait_for_metrics()
     _kubectl_run(
         "--namespace=kube-system",
         "create",
@@ -252,7 +254,8 @@ def _start(seen: Seen) -> None:
     process.run(["docker", "start", *sorted(stopped)])
     if process.dry_run():
         return
-    _wait_until_ready()
+    _wait_until_running()
+    _wait_for_metrics()
     state = judge(observe())
     if state is not State.COMPLETE:
         raise KitError(*_explain(state))
@@ -282,7 +285,7 @@ def _create(source: Source, nodes: int) -> None:
     if not process.dry_run():
         _note().write_text(f"{time.time():.0f}\n")
     process.stream(argv, on_line=console.say, do="make cluster-up tries again")
-    manifest = METRICS_SERVER.read_text(encoding="utf-8")
+    manifest = (MANIFESTS / "metrics-server.yaml").read_text(encoding="utf-8")
     manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
     process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
 
@@ -300,7 +303,7 @@ def node_image(source: Source) -> str:
     return entry.references[0]
 
 
-def _wait_until_ready() -> None:
+def _wait_until_running() -> None:
     if process.dry_run():
         return
     wait_for(
@@ -316,6 +319,11 @@ def _wait_until_ready() -> None:
         interval=2,
         do=f"kubectl --context {CONTEXT} get pods --all-namespaces",
     )
+
+
+def _wait_for_metrics() -> None:
+    if process.dry_run():
+        return
     wait_for(
         "metrics (kubectl top)",
         lambda: None if _kubectl("top", "nodes").ok else "no figures yet",

@@ -97,7 +97,7 @@ def _cached(
     if path.exists():
         return str(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if not _download(url, checksum_url, part):
             console.say(f"{name} {want} cannot be downloaded: building it")
