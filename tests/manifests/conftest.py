@@ -1,0 +1,40 @@
+"""Every overlay and every combination, rendered once."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit import render
+from kfpkit.versions import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kfpkit.render import Document
+
+COMBINATIONS = ROOT / "tests/manifests/combinations"
+
+#: By the name that a test's id shows.
+SUBJECTS: dict[str, Path] = {
+    f"{file.parent.parent.name}/{file.parent.name}": file.parent
+    for pattern in ("manifests/overlays/*", "tests/manifests/combinations/*")
+    for file in sorted(ROOT.glob(f"{pattern}/kustomization.yaml"))
+}
+
+
+@cache
+def rendered(name: str) -> list[Document]:
+    """Return the render of one subject; tests must not change it."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed: NO MANIFEST WAS RENDERED OR CHECKED")
+    return render.render(SUBJECTS[name])
+
+
+@pytest.fixture(params=SUBJECTS)
+def documents(request: pytest.FixtureRequest) -> list[Document]:
+    """The objects of one overlay or combination."""
+    return rendered(request.param)
