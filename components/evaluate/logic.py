@@ -192,7 +192,11 @@ def roc(truth: np.ndarray, scores: np.ndarray) -> Roc:
 def _hyper_parameters(classifier: Any) -> dict[str, str]:
     names = ("n_estimators", "max_depth", "min_samples_leaf", "random_state")
     set_to = classifier.get_params()
-    return {name: str(set_to[name]) for name in names if name in set_to}
+    return {
+        name: "no limit" if set_to[name] is None else str(set_to[name])
+        for name in names
+        if name in set_to
+    }
 
 
 def _importances(classifier: Any) -> dict[str, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from components.evaluate.model_card import figure
@@ -19,11 +21,21 @@ if TYPE_CHECKING:
 
     from components.evaluate.evaluation import Evaluation
 
-#: Colours of text, of thin lines and of the curves, which tell apart for the colour-blind too.
-LIGHT = {"ink": "#24292f", "faint": "#d0d7de", "map": "Blues", "0": "#0969da", "1": "#bc4c00"}
-LIGHT |= {"2": "#1a7f37", "3": "#57606a"}
-DARK = {"ink": "#e6edf3", "faint": "#3d444d", "map": "Blues_r", "0": "#58a6ff", "1": "#f0883e"}
-DARK |= {"2": "#3fb950", "3": "#9198a1"}
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of the pictures for one colour scheme."""
+
+    ink: str
+    faint: str
+    empty: str
+    curves: tuple[str, str, str]
+
+
+#: Colours of text, of thin lines and empty cells, and of the curves; the curves' colours can be
+#: told apart by the colour-blind.
+LIGHT = Palette("#24292f", "#d0d7de", "#f6f8fa", ("#0969da", "#bc4c00", "#1a7f37"))
+DARK = Palette("#e6edf3", "#3d444d", "#151b23", ("#58a6ff", "#f0883e", "#3fb950"))
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #24292f; --soft: #57606a; --line: #d0d7de;
@@ -41,7 +53,7 @@ p { color: var(--soft); margin: .25rem 0 0; }
   padding: .6rem .8rem; }
 .tile b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: .85rem; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr));
   gap: 1.5rem; }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; }
 img { width: 100%; height: auto; display: block; }
@@ -55,7 +67,7 @@ th { color: var(--soft); font-weight: 600; font-size: .85rem; }
 
 def render(result: Evaluation) -> str:
     """Return the report's HTML; it loads nothing from elsewhere."""
-    tiles = "".join(map(tile, result.metrics.items()))
+    tiles = "".join(tile(*metric) for metric in result.metrics.items() if metric[0] != "test_rows")
     pictures = [
         picture(
             lambda axes, colours: draw_confusion(axes, colours, result),
@@ -107,9 +119,8 @@ def render(result: Evaluation) -> str:
 """
 
 
-def tile(metric: tuple[str, float]) -> str:
+def tile(name: str, value: float) -> str:
     """Return a metric's value above its name."""
-    name, value = metric
     title = escape(name.replace("_", " "))
     return f'<div class="tile"><b>{figure(value)}</b><span>{title}</span></div>'
 
@@ -123,7 +134,7 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def picture(draw: Callable[[Axes, dict[str, str]], None], caption: str) -> str:
+def picture(draw: Callable[[Axes, Palette], None], caption: str) -> str:
     """Return a figure that is drawn twice; the browser takes the one for its colour scheme."""
     return (
         '<figure><picture><source media="(prefers-color-scheme: dark)" '
@@ -132,9 +143,9 @@ def picture(draw: Callable[[Axes, dict[str, str]], None], caption: str) -> str:
     )
 
 
-def data_uri(draw: Callable[[Axes, dict[str, str]], None], colours: dict[str, str]) -> str:
+def data_uri(draw: Callable[[Axes, Palette], None], colours: Palette) -> str:
     """Return a drawing as an SVG inside a data address; the same drawing gives the same bytes."""
-    ink, faint = colours["ink"], colours["faint"]
+    ink, faint = colours.ink, colours.faint
     settings: Any = {
         "svg.hashsalt": "kfpkit",
         "font.size": 11,
@@ -153,11 +164,12 @@ def data_uri(draw: Callable[[Axes, dict[str, str]], None], colours: dict[str, st
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def draw_confusion(axes: Axes, colours: dict[str, str], result: Evaluation) -> None:
+def draw_confusion(axes: Axes, colours: Palette, result: Evaluation) -> None:
     """Draw the counts, coloured by their share of the true species."""
     names = result.species
     shares = [[count / sum(row) for count in row] for row in result.confusion]
-    image = axes.imshow(shares, cmap=colours["map"], vmin=0, vmax=1)
+    shades = LinearSegmentedColormap.from_list("shades", [colours.empty, colours.curves[0]])
+    image = axes.imshow(shares, cmap=shades, vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true")
@@ -172,28 +184,28 @@ def draw_confusion(axes: Axes, colours: dict[str, str], result: Evaluation) -> N
             )
 
 
-def draw_curves(axes: Axes, colours: dict[str, str], result: Evaluation) -> None:
+def draw_curves(axes: Axes, colours: Palette, result: Evaluation) -> None:
     """Draw a ROC for each species and the one over all."""
-    axes.plot([0, 1], [0, 1], color=colours["faint"], linewidth=1)
+    axes.plot([0, 1], [0, 1], color=colours.faint, linewidth=1)
     curves = [(s.name, s.roc) for s in result.by_species]
     for index, (name, roc) in enumerate(curves):
         x, y, _ = zip(*roc.points, strict=True)
-        axes.plot(x, y, label=f"{name} ({roc.area:.3f})", color=colours[str(index % 3)])
+        axes.plot(x, y, label=f"{name} ({roc.area:.3f})", color=colours.curves[index % 3])
     x, y, _ = zip(*result.roc.points, strict=True)
     label = f"all ({result.roc.area:.3f})"
-    axes.plot(x, y, label=label, color=colours["3"], linestyle="--")
+    axes.plot(x, y, label=label, color=colours.ink, linestyle="--")
     axes.set(xlabel="false positive rate", ylabel="recall", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", title="area under the curve")
 
 
-def draw_importances(axes: Axes, colours: dict[str, str], result: Evaluation) -> None:
+def draw_importances(axes: Axes, colours: Palette, result: Evaluation) -> None:
     """Draw one bar for each measure, the weightiest on top."""
     ordered = sorted(result.importances.items(), key=lambda item: item[1])
     bars = axes.barh(
         [name.replace("_", " ") for name, _ in ordered],
         [share for _, share in ordered],
-        color=colours["0"],
+        color=colours.curves[0],
     )
     axes.bar_label(bars, fmt="%.2f", padding=4)
     axes.set_xlim(0, max(result.importances.values()) * 1.15)
