@@ -1,0 +1,224 @@
+"""What a run is, wherever it ran: the description that is stored beside a report.
+
+Nothing here knows kfp's local runner or the KFP API: whoever runs a pipeline fills a `Run`, and the
+report is made from it alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from kfpkit.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Name of the description's file in a run's folder.
+FILE = "run.json"
+
+#: Written into the file; to be raised when a reader of the old form would misread the new one.
+FORMAT = 1
+
+
+class State(StrEnum):
+    """State of a run or of a task."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    #: Left out by the pipeline's own logic: a condition that did not hold.
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    #: The run ended before the task's turn came.
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An input parameter of a run.
+
+    Attributes:
+        name: As the pipeline declares it.
+        type: The IR's parameter type, for example `NUMBER_INTEGER`.
+        value: What the run was given, or the default.
+        default: The pipeline's default; None where it has none.
+        description: The pipeline's own words on it.
+    """
+
+    name: str
+    type: str
+    value: Any
+    default: Any = None
+    description: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the value is not the pipeline's default."""
+        return bool(self.value != self.default)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An output artifact of a task.
+
+    Attributes:
+        name: The output's name.
+        type: The artifact type's schema title, for example `system.Dataset`.
+        uri: Where the task wrote it.
+        path: The file or folder, relative to the run's folder; empty when it is not there.
+        metadata: JSON values by key.
+        size: Bytes; None when nothing is at `path`.
+    """
+
+    name: str
+    type: str
+    uri: str
+    path: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    size: int | None = None
+
+
+@dataclass
+class Task:
+    """A task of a run. A task inside a condition, a loop or a pipeline is named `outer/inner`.
+
+    Attributes:
+        name: Unique in the run.
+        component: The component it is an instance of.
+        depends_on: Names of the tasks it waits for.
+        inputs: Values of its input parameters, as far as they are known.
+        input_artifacts: By input name, the `task.output` each comes from.
+        outputs: Values of its output parameters.
+        artifacts: Its output artifacts.
+        error: The end of its output, when it failed.
+    """
+
+    name: str
+    component: str
+    state: State = State.PENDING
+    started: datetime | None = None
+    finished: datetime | None = None
+    depends_on: list[str] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    input_artifacts: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds it took; None unless it started and finished."""
+        return _seconds(self.started, self.finished)
+
+
+@dataclass
+class Run:
+    """A run of a pipeline.
+
+    Attributes:
+        id: Unique among the runs of its target.
+        pipeline: The pipeline's name.
+        pipeline_version: What tells this compiled pipeline from others of the name.
+        target: Where it ran, for example `local`.
+        description: The pipeline's own words on itself.
+        error: Why it failed, where no task's error says so.
+        log: The run's log, relative to the run's folder; empty when there is none.
+    """
+
+    id: str
+    pipeline: str
+    pipeline_version: str
+    target: str
+    state: State
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    parameters: list[Parameter] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    description: str = ""
+    error: str = ""
+    log: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds it took; None unless it started and finished."""
+        return _seconds(self.started, self.finished)
+
+    @property
+    def failed(self) -> list[Task]:
+        """The tasks that failed."""
+        return [task for task in self.tasks if task.state is State.FAILED]
+
+    def to_json(self) -> str:
+        """Return the description as JSON text; times are ISO 8601 with their offset."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, default=_time_text) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Run:
+        """Return the run that `to_json` wrote.
+
+        Raises:
+            BadInputError: The text is no run description of this format.
+        """
+        try:
+            data = json.loads(text)
+            if data.pop("format") != FORMAT:
+                raise BadInputError("the run description has another format", f"Need {FORMAT}")
+            tasks = [
+                Task(
+                    **{
+                        **_timed(task),
+                        "artifacts": [Artifact(**artifact) for artifact in task["artifacts"]],
+                    }
+                )
+                for task in data.pop("tasks")
+            ]
+            parameters = [Parameter(**parameter) for parameter in data.pop("parameters")]
+            return cls(**_timed(data), parameters=parameters, tasks=tasks)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BadInputError(f"this is no run description: {error!r}") from error
+
+    def save(self, folder: Path) -> Path:
+        """Write the description into the run's folder and return the file."""
+        path = folder / FILE
+        path.write_text(self.to_json(), encoding="utf-8")
+        return path
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for a person: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds is None:
+        return "-"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _seconds(started: datetime | None, finished: datetime | None) -> float | None:
+    return (finished - started).total_seconds() if started and finished else None
+
+
+def _time_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a run description")
+
+
+def _timed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with the state and the times read back."""
+    times = {
+        name: datetime.fromisoformat(data[name])
+        for name in ("created", "started", "finished")
+        if data.get(name)
+    }
+    return {**data, **times, "state": State(data["state"])}
