@@ -31,6 +31,10 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 
 ##@ Run
 
+.PHONY: run
+run: $(VENV)/.synced ## Run a pipeline on this machine and report on it (PIPELINE=penguins ARGS="seed=7")
+	@$(KFPKIT) run $(or $(PIPELINE),penguins) $(ARGS)
+
 ##@ Cluster
 
 .PHONY: cluster-up
