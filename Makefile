@@ -51,11 +51,43 @@ cluster-status: $(VENV)/.synced ## Say what is there of the kind cluster
 
 ##@ Kubeflow Pipelines
 
+.PHONY: install
+install: $(VENV)/.synced ## Install Kubeflow Pipelines and wait for every part (OVERLAY=name CONTEXT=name)
+	@$(KFPKIT) install
+
+.PHONY: uninstall
+uninstall: $(VENV)/.synced ## Remove Kubeflow Pipelines; runs and passwords stay (DELETE_DATA=1 asks; YES=1 does not)
+	@$(KFPKIT) uninstall
+
+.PHONY: status
+status: $(VENV)/.synced ## Show each part of Kubeflow Pipelines
+	@$(KFPKIT) status
+
+.PHONY: diff
+diff: $(VENV)/.synced ## Show what an install would change
+	@$(KFPKIT) diff
+
+.PHONY: ui
+ui: $(VENV)/.synced ## Open a port to the web UI that outlives its pods (PORT=3000)
+	@$(KFPKIT) ui
+
+.PHONY: api
+api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.Client (PORT=8889)
+	@$(KFPKIT) api
+
 ##@ Images
 
 .PHONY: images
 images: $(VENV)/.synced ## Build all images from packages, those that are not in the cache (NAMES="debian etcd" to choose)
 	@$(KFPKIT) images build $(NAMES)
+
+.PHONY: images-list
+images-list: $(VENV)/.synced ## Print every image that a release pulls (RELEASE=2.17.0 IMAGES=upstream|packages)
+	@$(KFPKIT) images list
+
+.PHONY: images-push
+images-push: $(VENV)/.synced ## Fill your registry with them (MIRROR=registry.example:5000/prefix)
+	@$(KFPKIT) images push
 
 .PHONY: cache-info
 cache-info: $(VENV)/.synced ## Say where the cache of built images is and how much it holds

@@ -1,0 +1,135 @@
+"""Commands on Kubeflow Pipelines itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Overlay = Annotated[
+    str,
+    typer.Option(
+        envvar="OVERLAY",
+        help="A folder of manifests/overlays; default the one for the kit's kind cluster.",
+    ),
+]
+Context = Annotated[
+    str,
+    typer.Option(
+        envvar="CONTEXT", help="A context of your kubeconfig; default that of the kind cluster."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kfpkit install`, `uninstall`, `status`, `diff`, `ui` and `api`."""
+    app.command("install")(install)
+    app.command("uninstall")(uninstall)
+    app.command("status")(status)
+    app.command("diff")(diff)
+    app.command("ui")(ui)
+    app.command("api")(api)
+
+
+def install(
+    overlay: Overlay = "",
+    context: Context = "",
+    timeout: Annotated[
+        float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts.")
+    ] = 1800,
+) -> None:
+    """Install Kubeflow Pipelines and wait until every part is ready."""
+    from kfpkit.install import lifecycle
+    from kfpkit.install.target import choose
+
+    lifecycle.install(choose(overlay, context), timeout=timeout)
+
+
+def uninstall(
+    overlay: Overlay = "",
+    context: Context = "",
+    delete_data: Annotated[
+        bool,
+        typer.Option(
+            "--delete-data", envvar="DELETE_DATA", help="Also remove runs, artifacts, passwords."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+) -> None:
+    """Remove Kubeflow Pipelines; its volumes and Secrets stay for the next install."""
+    from kfpkit import process
+    from kfpkit.install import lifecycle
+    from kfpkit.install.target import choose
+
+    target = choose(overlay, context)
+    if delete_data and not yes and not process.dry_run():
+        typer.confirm(
+            f"Remove the namespace {target.namespace} of {target.context} with all runs, "
+            "artifacts and passwords in it?",
+            abort=True,
+        )
+    lifecycle.uninstall(target, delete_data=delete_data)
+
+
+def status(overlay: Overlay = "", context: Context = "") -> None:
+    """Show each part of Kubeflow Pipelines; exit code 1 unless all are ready."""
+    from rich.table import Table
+
+    from kfpkit import console
+    from kfpkit.install import lifecycle
+    from kfpkit.install.target import choose
+
+    target = choose(overlay, context)
+    parts = lifecycle.parts(target)
+    table = Table("Part", "Ready", "Restarts", "State", "Image", box=None, header_style="bold")
+    for part in parts:
+        ready = f"{part.ready}/{part.wanted}"
+        table.add_row(part.name, ready, str(part.restarts), part.state, ", ".join(part.images))
+    console.out.print(table, width=200, crop=False)
+    for part in parts:
+        if part.sickness:
+            console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")
+    if not all(part.done for part in parts):
+        raise typer.Exit(1)
+
+
+def diff(overlay: Overlay = "", context: Context = "") -> None:
+    """Show what an install would change; exit code 1 if there is anything."""
+    from kfpkit import console, process
+    from kfpkit.errors import CommandError
+    from kfpkit.install.target import choose
+
+    target = choose(overlay, context)
+    argv = ["diff" if word == "apply" else word for word in target.apply]
+    found = process.query(argv, check=False)
+    # kubectl diff ends with 0 (same), 1 (different) or more (failed).
+    if found.returncode > 1 or (found.returncode and not found.stdout):
+        raise CommandError(process.line(argv), found.returncode, found.stderr)
+    console.out.print(found.stdout or "no difference", markup=False, end="")
+    if found.stdout:
+        raise typer.Exit(1)
+    console.out.print()
+
+
+def ui(
+    overlay: Overlay = "",
+    context: Context = "",
+    port: Annotated[int, typer.Option(min=1, envvar="PORT", help="Port of this machine.")] = 3000,
+) -> None:
+    """Open a port of this machine to the web UI, and keep it open while pods come and go."""
+    from kfpkit.install import forward
+    from kfpkit.install.target import choose
+
+    forward.keep(choose(overlay, context), forward.UI, port)
+
+
+def api(
+    overlay: Overlay = "",
+    context: Context = "",
+    port: Annotated[int, typer.Option(min=1, envvar="PORT", help="Port of this machine.")] = 8889,
+) -> None:
+    """Open a port of this machine to the API, and keep it open while pods come and go."""
+    from kfpkit.install import forward
+    from kfpkit.install.target import choose
+
+    forward.keep(choose(overlay, context), forward.API, port)

@@ -1,0 +1,1 @@
+"""Installing Kubeflow Pipelines on a cluster, watching it start, and reaching it."""

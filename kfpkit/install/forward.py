@@ -1,0 +1,98 @@
+"""A port of this machine that leads to a Service of the cluster, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kfpkit import console, process
+from kfpkit.errors import BadInputError, KitError
+
+if TYPE_CHECKING:
+    from kfpkit.install.target import Target
+
+#: Seconds between two attempts to connect.
+PAUSE = 1.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Service people connect to."""
+
+    name: str
+    #: Its port in the cluster.
+    port: int
+    #: For a person.
+    title: str
+
+
+UI = Service("ml-pipeline-ui", 80, "the web UI")
+API = Service("ml-pipeline", 8888, "the API")
+
+
+def keep(target: Target, service: Service, port: int) -> None:
+    """Forward until interrupted; connect again whenever the pod behind it goes away.
+
+    Args:
+        target: Where the Service is.
+        service: What to reach.
+        port: Port of this machine.
+
+    Raises:
+        KitError: The Service is not there, or the port is taken.
+    """
+    argv = target.argv("port-forward", f"service/{service.name}", f"{port}:{service.port}")
+    console.say(f"$ {process.line(argv)}")
+    if process.dry_run():
+        return
+    _require(target, service)
+    _require_free(port)
+    connected = lost = False
+    while True:
+        said = ""
+        with process.spawned(argv) as running:
+            assert running.stdout is not None  # noqa: S101 - spawned without a log has a pipe
+            for raw in running.stdout:
+                said = raw.strip()
+                if said.startswith("Forwarding from 127.0.0.1"):
+                    again = " again" if connected else ""
+                    console.out.print(
+                        f"{service.title}{again}: http://localhost:{port} (Ctrl-C ends it)",
+                        markup=False,
+                    )
+                    connected, lost = True, False
+                elif "lost connection" in said or "error forwarding" in said:
+                    break
+        if not lost:
+            console.say(f"no connection to {service.name}: {said}; trying again")
+            lost = True
+        _require(target, service)
+        time.sleep(PAUSE)
+
+
+def _require(target: Target, service: Service) -> None:
+    """Raise when the Service is known not to be there; an API that is away is no such answer."""
+    argv = ("get", f"service/{service.name}", "--ignore-not-found", "--output=name")
+    found = target.query(*argv, check=False)
+    if found.ok and not found.stdout.strip():
+        hint = (
+            "This overlay has no web UI; `make api` reaches the API, for kfp.Client"
+            if service is UI
+            else "make install installs it"
+        )
+        raise KitError(
+            f"there is no {service.title.removeprefix('the ')} on {target.context}", hint
+        )
+
+
+def _require_free(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadInputError(
+                f"port {port} of this machine cannot be used: {error.strerror}", "Add PORT=other"
+            ) from None

@@ -1,0 +1,176 @@
+"""Installing, looking at and removing Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from kfpkit import cluster, console, process
+from kfpkit.cluster import loading
+from kfpkit.errors import CommandError, KitError, join_names
+from kfpkit.install import health, secrets
+from kfpkit.install.target import Target, built_images
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from kfpkit.install.health import Part, Sickness
+
+#: Image that the sample's tasks run in; no manifest names it.
+RUNTIME = "python-runtime"
+
+#: Seconds a trouble may last before the wait is given up: a store may be slow to come up, and a
+#: registry may fail once.
+PATIENCE = 120.0
+
+#: Lines of a sick container's log in the error.
+LOG_LINES = 15
+
+#: Kinds of the base that hold what a user cannot make again.
+DATA = ("secrets", "persistentvolumeclaims")
+
+
+def install(target: Target, *, timeout: float) -> None:
+    """Install Kubeflow Pipelines, or bring what is there to what the overlay says, and wait.
+
+    Args:
+        target: What goes where.
+        timeout: Seconds to wait for all parts.
+
+    Raises:
+        KitError: The cluster refused, or a part is sick; the error names its pod, the reason and
+            the end of its log.
+    """
+    began = time.monotonic()
+    console.say(f"overlay {target.overlay} to the namespace {target.namespace} of {target.context}")
+    new = secrets.missing(target)  # Before anything changes: it may be refused.
+    _load_images(target)
+    if not target.has_namespace():
+        process.run(
+            [target.kubectl, "--context", target.context, "create", "namespace", target.namespace]
+        )
+    for name, values in new.items():
+        console.say(f"Secret {name}: new random values for {', '.join(values)}")
+        target.run("create", "--filename", "-", stdin=secrets.manifest(name, values))
+    applied = process.run(
+        target.apply,
+        do="A field that somebody else set stays theirs: unset it, or change the overlay",
+    )
+    if process.dry_run():
+        return
+    console.say(f"applied {len(applied.stdout.splitlines())} objects")
+    wait_until_ready(target, timeout=timeout)
+    console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
+
+
+def uninstall(target: Target, *, delete_data: bool) -> None:
+    """Remove what the overlay made; runs, artifacts and passwords stay unless told otherwise.
+
+    Args:
+        target: What is where.
+        delete_data: Remove volumes, Secrets, and the namespace with all else in it.
+    """
+    if not target.has_namespace() and not process.dry_run():
+        console.say(f"there is no namespace {target.namespace} on {target.context}: nothing to do")
+        return
+    # The kinds of KFP and Argo stay with the data: removing them would remove every run's
+    # Workflow and every recurring run.
+    kept = ("Namespace", "CustomResourceDefinition")
+    base = [target.kubectl, "--context", target.context, "delete", "--ignore-not-found", "--wait"]
+    if delete_data:
+        process.run([*base, "namespace", target.namespace])
+        names = [d["metadata"]["name"] for d in target.documents if d["kind"] == kept[1]]
+        process.run([*base, "customresourcedefinition", *names])
+        console.say("removed Kubeflow Pipelines with its runs, artifacts and passwords")
+        return
+    gone = [d for d in target.documents if d["kind"] not in kept]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": gone})
+    process.run([*base, "--filename", "-"], stdin=text)
+    # A ConfigMap whose content changed has another name now, and the old one is in no overlay.
+    target.run("delete", "configmaps", "--selector", health.OWNED)
+    if process.dry_run():
+        return
+    names = [f"{i['kind']}/{i['metadata']['name']}" for i in target.items(DATA)]
+    console.say(f"removed {len(gone)} objects; kept for the next install: {join_names(names)}")
+
+
+def parts(target: Target) -> list[Part]:
+    """Return the parts of the control plane as the cluster sees them.
+
+    Raises:
+        KitError: Nothing is installed there.
+    """
+    kinds = ["deployments", "statefulsets", "pods", "events"]
+    # Events carry no labels of ours, and a namespace may hold other workloads.
+    names = {d["metadata"]["name"] for d in target.documents}
+    found = [p for p in health.parts(target.items(kinds)) if p.name in names]
+    if not found:
+        raise KitError(
+            f"Kubeflow Pipelines is not in the namespace {target.namespace} of {target.context}",
+            "make install installs it",
+        )
+    return found
+
+
+def wait_until_ready(target: Target, *, timeout: float) -> None:
+    """Wait until every part is ready, saying so as each becomes it.
+
+    Raises:
+        KitError: A part is sick, or it took longer than `timeout` seconds.
+    """
+    began = time.monotonic()
+    announced: set[str] = set()
+    sick_since: dict[tuple[str, str], float] = {}
+
+    def probe() -> str | None:
+        try:
+            found = parts(target)
+        except CommandError as error:  # The API server may be busy with the new kinds.
+            return error.stderr.strip().splitlines()[-1] if error.stderr.strip() else "no answer"
+        now = time.monotonic()
+        for part in found:
+            if part.done and part.name not in announced:
+                announced.add(part.name)
+                console.say(f"{part.name:<22} ready after {now - began:3.0f} s")
+        ill = {(p.name, p.sickness.reason): p.sickness for p in found if p.sickness}
+        for key in [key for key in sick_since if key not in ill]:
+            del sick_since[key]
+        for (name, reason), sickness in ill.items():
+            since = sick_since.setdefault((name, reason), now)
+            if sickness.final or now - since >= PATIENCE:
+                raise KitError(*_explain(target, name, sickness))
+        return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
+
+    wait_for(
+        f"{len(parts(target))} parts",
+        probe,
+        timeout=timeout,
+        do=f"Look at `{process.line(target.argv('get', 'pods'))}`",
+    )
+
+
+def _explain(target: Target, part: str, sickness: Sickness) -> tuple[str, str]:
+    """Return what is wrong with a part, with the end of its log, and what to do."""
+    what = f"{part} does not start: {sickness.object}: {sickness.reason}: {sickness.detail}"
+    look = target.argv("describe", sickness.object)
+    if sickness.container:
+        log = ["logs", sickness.object, "--container", sickness.container]
+        log += ["--previous"] if sickness.previous else []
+        said = target.query(*log, f"--tail={LOG_LINES}", check=False).stdout
+        what += "\n" + "\n".join(f"    {row}" for row in said.splitlines())
+        look = target.argv(*log)
+    return what, f"Look at `{process.line(look)}`; `make install` again goes on from here"
+
+
+def _load_images(target: Target) -> None:
+    """Put the images built here onto the nodes of the kit's own cluster."""
+    names = built_images(target.documents)
+    if not names:
+        return
+    if target.context != cluster.CONTEXT:
+        console.warn(f"the nodes of {target.context} must have: {', '.join(names)}")
+        return
+    if process.dry_run():
+        console.say(f"would load into the nodes those they lack of: {', '.join(names)}, {RUNTIME}")
+        return
+    loading.load([*names, RUNTIME])

@@ -1,0 +1,129 @@
+"""What is installed where: an overlay of the manifests, and the context of a cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kfpkit import cluster, console, process, render
+from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.sources import Source
+from kfpkit.errors import BadInputError, CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Name before the slash of every image that the kit builds itself.
+BUILT = "kfpkit/"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An overlay and the cluster it goes to."""
+
+    overlay: str
+    context: str
+    #: The kubectl to use.
+    kubectl: str
+
+    @cached_property
+    def documents(self) -> list[render.Document]:
+        """The objects that the overlay makes."""
+        return render.render(render.overlay(self.overlay), kubectl=self.kubectl)
+
+    @property
+    def namespace(self) -> str:
+        """Where Kubeflow Pipelines goes."""
+        return render.namespace(self.documents)
+
+    @property
+    def apply(self) -> list[str]:
+        """The command that installs the overlay once its namespace and secrets are there."""
+        folder = str(render.overlay(self.overlay))
+        return [self.kubectl, "--context", self.context, "apply", "--server-side", "-k", folder]
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return a kubectl command on the namespace."""
+        where = ("--context", self.context, "--namespace", self.namespace)
+        return [self.kubectl, *where, *arguments]
+
+    def run(self, *arguments: str, stdin: str | None = None, do: str = "") -> process.Result:
+        """Run a kubectl command that changes something in the namespace."""
+        return process.run(self.argv(*arguments), stdin=stdin, do=do)
+
+    def query(self, *arguments: str, check: bool = True) -> process.Result:
+        """Run a kubectl command that only reads the namespace."""
+        return process.query(self.argv(*arguments), check=check)
+
+    def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
+        """Return the namespace's objects of these kinds.
+
+        Raises:
+            CommandError: The cluster does not answer or refuses.
+        """
+        listed = self.query("get", ",".join(kinds), *selector, "--output=json")
+        found: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
+        return found
+
+    def has_namespace(self) -> bool:
+        """Whether the namespace is there; in a dry run a missing cluster counts as without it.
+
+        Raises:
+            CommandError: The cluster does not answer or refuses.
+        """
+        name = f"namespace/{self.namespace}"
+        found = self.query("get", name, "--ignore-not-found", "--output=name", check=False)
+        if not found.ok and not process.dry_run():
+            raise CommandError(
+                process.line(self.argv("get", name)),
+                found.returncode,
+                found.stderr,
+                f"Is the cluster of the context {self.context} up?",
+            )
+        return found.ok and bool(found.stdout.strip())
+
+
+def choose(overlay: str = "", context: str = "") -> Target:
+    """Return the target for what the user named.
+
+    Args:
+        overlay: A folder of manifests/overlays; default the one for the kit's own kind cluster and
+            the source of its images.
+        context: A context of the kubeconfig; default the kind cluster's for an overlay `kind*`.
+            Any other overlay needs it named, so that nothing reaches a cluster by accident.
+
+    Raises:
+        BadInputError: No such overlay, or a context is needed.
+    """
+    if overlay:
+        render.overlay(overlay)
+    if not context:
+        if overlay and not overlay.startswith("kind"):
+            raise BadInputError(
+                f"the overlay {overlay} needs the context of a cluster",
+                "Add CONTEXT=name; `kubectl config get-contexts` lists them",
+            )
+        context = cluster.CONTEXT
+    return Target(overlay or _of_kind_cluster(), context, tools.kubectl())
+
+
+def _of_kind_cluster() -> str:
+    """Return the overlay for the kind cluster and the source of its images."""
+    state, text = lifecycle.status()
+    marker = lifecycle.observe().marker if state is lifecycle.State.COMPLETE else None
+    if marker is None:
+        if process.dry_run():
+            console.say(f"{text}: taking the overlay kind")
+            return "kind"
+        raise BadInputError(
+            f"the kind cluster is not ready: {text}", "make cluster-up first, or name OVERLAY="
+        )
+    return "kind-packages" if marker.get("images") == Source.PACKAGES else "kind"
+
+
+def built_images(documents: list[render.Document]) -> list[str]:
+    """Return the folders of images/ whose image a render names."""
+    named = {image for image in render.images(documents) if image.startswith(BUILT)}
+    return sorted(image.removeprefix(BUILT).partition(":")[0] for image in named)
