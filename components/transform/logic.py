@@ -110,7 +110,7 @@ def complete_rows(path: Path, name: str) -> pd.DataFrame:
         if not wrong.empty:
             raise ComponentError(
                 f"{name} ({path}) has a measure that is no number: {column} is "
-                f"{wrong.iloc[0]!r} in data row {int(wrong.index[0]) + 1}",
+                f"{wrong.iloc[0]} in data row {int(wrong.index[0]) + 1}",
                 "Mend the value or write NA for a missing one",
             )
         table[column] = values
