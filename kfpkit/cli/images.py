@@ -18,6 +18,8 @@ def register(app: typer.Typer) -> None:
     """Add `kfpkit images` and `kfpkit cache`."""
     images = typer.Typer(help="Images built from package registries.", no_args_is_help=True)
     images.command("build")(build)
+    images.command("list")(list_images)
+    images.command("push")(push)
     app.add_typer(images, name="images")
     cache_app = typer.Typer(help="The cache of built images.", no_args_is_help=True)
     cache_app.command("info")(cache_info)
@@ -45,6 +47,45 @@ def build(
     # As wide as it needs to be, also where the output is no terminal.
     console.out.print(_table(outcomes.values()), width=200, crop=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
+
+
+def list_images(
+    release: Annotated[str, typer.Option(envvar="RELEASE", help="A KFP release.")] = "",
+    mirror: Annotated[
+        str, typer.Option(envvar="MIRROR", help="Print the names in this registry too.")
+    ] = "",
+) -> None:
+    """Print every image that is pulled for a release, from the source that IMAGES names."""
+    from kfpkit import console
+    from kfpkit.cluster import sources
+    from kfpkit.images import mirror as registry
+
+    source, _ = sources.choose()
+    target = registry.parse(mirror) if mirror else None
+    for image in registry.listed(source, release):
+        # Plain lines, for other programs to read.
+        text = f"{image} {target.name(image)}" if target else image
+        console.out.print(text, markup=False, soft_wrap=True, highlight=False)
+
+
+def push(
+    mirror: Annotated[
+        str, typer.Option(envvar="MIRROR", help="The registry: HOST[:PORT][/PREFIX].")
+    ] = "",
+    release: Annotated[str, typer.Option(envvar="RELEASE", help="A KFP release.")] = "",
+) -> None:
+    """Fill a registry with every image of a release, from the source that IMAGES names."""
+    from kfpkit import console
+    from kfpkit.cluster import sources
+    from kfpkit.images import engine
+    from kfpkit.images import mirror as registry
+
+    target = registry.parse(mirror)
+    source, why = sources.choose()
+    console.say(f"images: {source} ({why})")
+    registry.listed(source, release)
+    engine.ensure()
+    registry.push(target, source, release)
 
 
 def cache_info() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,12 +17,14 @@ from kfpkit import console, process
 from kfpkit.cluster import CONTEXT, NAME, preflight, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError, join_names
-from kfpkit.images import builder, cache, engine
+from kfpkit.images import builder, cache, engine, mirror
 from kfpkit.versions import ROOT, version
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kfpkit.images.mirror import Mirror
 
 CONFIG = ROOT / "kind-config.yaml"
 MANIFESTS = Path(__file__).with_name("manifests")
@@ -114,6 +117,7 @@ def up(*, nodes: int = 1) -> None:
     """
     began = time.monotonic()
     source, why = sources.choose()
+    registry = mirror.parse(os.environ["MIRROR"]) if source is Source.MIRROR else None
     engine.ensure()
     seen = observe() if engine.answers() else Seen({})
     state = judge(seen)
@@ -130,7 +134,7 @@ def up(*, nodes: int = 1) -> None:
         raise KitError(*_explain(state))
     console.say(f"images: {source} ({why})")
     _preflight(build=source is Source.PACKAGES)
-    _create(source, nodes)
+    _create(source, nodes, registry)
     _wait_until_running()
     _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
     _wait_for_metrics()
@@ -171,8 +175,13 @@ def status() -> tuple[State, str]:
     return state, ". ".join(_explain(state))
 
 
-def make_config(text: str, *, nodes: int) -> str:
+def make_config(text: str, *, nodes: int, mirrored: bool = False) -> str:
     """Return kind's configuration for this number of nodes: the first one and workers.
+
+    Args:
+        text: The configuration for one node.
+        nodes: How many nodes there are to be.
+        mirrored: Whether containerd is to read how it reaches each registry.
 
     Raises:
         KitError: The number makes no cluster.
@@ -181,6 +190,8 @@ def make_config(text: str, *, nodes: int) -> str:
         raise KitError(f"a cluster of {nodes} nodes cannot be made", "Use NODES=1 or more")
     config: dict[str, Any] = copy.deepcopy(yaml.safe_load(text))
     config["nodes"] += [{"role": "worker"} for _ in range(nodes - 1)]
+    if mirrored:
+        config["containerdConfigPatches"] = [mirror.CONTAINERD_PATCH]
     return yaml.safe_dump(config, sort_keys=False)
 
 
@@ -274,19 +285,23 @@ def _preflight(*, build: bool) -> None:
         )
 
 
-def _create(source: Source, nodes: int) -> None:
-    image = node_image(source)
+def _create(source: Source, nodes: int, registry: Mirror | None) -> None:
+    image = mirror.pull_node(registry) if registry else node_image(source)
     config = CONFIG
-    if nodes != 1:
+    if nodes != 1 or registry:
         config = cache.root() / "kind-config.yaml"
         cache.root().mkdir(parents=True, exist_ok=True)
-        config.write_text(make_config(CONFIG.read_text(), nodes=nodes), encoding="utf-8")
+        text = make_config(CONFIG.read_text(), nodes=nodes, mirrored=registry is not None)
+        config.write_text(text, encoding="utf-8")
     argv = [tools.kind(), "create", "cluster", "--config", str(config), "--image", image]
     if not process.dry_run():
         _note().write_text(f"{time.time():.0f}\n")
     process.stream(argv, on_line=console.say, do="make cluster-up tries again")
     manifest = (MANIFESTS / "metrics-server.yaml").read_text(encoding="utf-8")
     manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
+    if registry:
+        mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
+        manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
     process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
 
 
@@ -294,8 +309,6 @@ def node_image(source: Source) -> str:
     """Return the node image for a source, built and loaded when it comes from packages."""
     if source is Source.UPSTREAM:
         return version("NODE_IMAGE")
-    if source is Source.MIRROR:
-        raise KitError("a node image from a mirror is not supported yet", "Use IMAGES=upstream")
     if process.dry_run():
         recipes, _ = builder.plan([NODE])
         return recipes[NODE].references[0]
