@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ def cluster() -> str:
     """Return the context of the cluster, brought up if need be."""
     from kfpkit.cluster import CONTEXT, lifecycle
 
-    lifecycle.up()
+    lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
     return CONTEXT
 
 

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add `kfpkit images` and `kfpkit cache`."""
     images = typer.Typer(help="Images built from package registries.", no_args_is_help=True)
     images.command("build")(build)
+    images.command("load")(load)
     images.command("list")(list_images)
     images.command("push")(push)
     app.add_typer(images, name="images")
@@ -86,6 +87,15 @@ def push(
     registry.listed(source, release)
     engine.ensure()
     registry.push(target, source, release)
+
+
+def load(
+    names: Annotated[list[str], typer.Argument(help="Folders of images/.")],
+) -> None:
+    """Load built images onto every node of the cluster, building those that are not in the cache."""
+    from kfpkit.cluster import loading
+
+    loading.load(names)
 
 
 def cache_info() -> None:
