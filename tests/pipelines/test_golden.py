@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def test_another_image_is_all_that_differs_when_it_is_asked_for(
     tmp_path: Path, module: str
 ) -> None:
     image = "europe-docker.pkg.dev/project/repository/python-runtime:1"
-    kfpkit = [f"{ROOT}/.venv/bin/kfpkit", "compile", module, str(tmp_path / "out.yaml")]
+    kfpkit = [sys.executable, "-m", "kfpkit", "compile", module, str(tmp_path / "out.yaml")]
     process.query([*kfpkit, "--image", image], cwd=ROOT)
     expected = (pipelines.GOLDEN / f"{module}.yaml").read_text()
     assert (tmp_path / "out.yaml").read_text() == expected.replace(DEFAULT, image)
