@@ -92,7 +92,7 @@ def push(
 def load(
     names: Annotated[list[str], typer.Argument(help="Folders of images/.")],
 ) -> None:
-    """Load built images onto every node of the cluster, building those that are not in the cache."""
+    """Load images onto every node of the cluster, building those that are not in the cache."""
     from kfpkit.cluster import loading
 
     loading.load(names)

@@ -6,15 +6,16 @@ import pytest
 
 from kfpkit.cluster import loading
 
-LISTED = """\
-REF                                TYPE       DIGEST     SIZE      PLATFORMS   LABELS
-docker.io/kfpkit/etcd:1            application/x sha256:ab 11.1 MiB  linux/amd64 io.cri-containerd.image=managed,kfpkit.inputs=abc
-registry.k8s.io/pause:3.10.1       application/x sha256:cd 1.1 MiB   linux/amd64 io.cri-containerd.image=managed
+MANAGED = "io.cri-containerd.image=managed"
+LISTED = f"""\
+REF                          TYPE         DIGEST     SIZE      PLATFORMS   LABELS
+docker.io/kfpkit/etcd:1      application  sha256:ab  11.1 MiB  linux/amd64 {MANAGED},kfpkit.inputs=a
+registry.k8s.io/pause:3.10.1 application  sha256:cd  1.1 MiB   linux/amd64 {MANAGED}
 """
 
 
 def test_an_image_counts_only_with_the_address_of_its_inputs() -> None:
-    assert loading.loaded(LISTED) == {"docker.io/kfpkit/etcd:1": "abc"}
+    assert loading.loaded(LISTED) == {"docker.io/kfpkit/etcd:1": "a"}
     assert loading.loaded("REF TYPE DIGEST SIZE PLATFORMS LABELS\n") == {}
 
 
