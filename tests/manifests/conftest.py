@@ -25,6 +25,14 @@ SUBJECTS: dict[str, Path] = {
     for file in sorted(ROOT.glob(f"{pattern}/kustomization.yaml"))
 }
 
+#: Made by hand or by `make install`, never by a render; listed in manifests/README.md.
+SECRETS: dict[str, set[str]] = {
+    "database-password": {"password", "root-password"},
+    "mlpipeline-minio-artifact": {"accesskey", "secretkey"},
+    "oauth2-proxy": {"client-id", "client-secret", "cookie-secret"},
+    "kfp-ingress-tls": set(),
+}
+
 
 @cache
 def rendered(name: str) -> list[Document]:

@@ -11,8 +11,8 @@ import yaml
 
 from kfpkit import render
 from kfpkit.images import recipe
-from kfpkit.versions import version
-from tests.manifests.conftest import SUBJECTS, rendered
+from kfpkit.versions import ROOT, version
+from tests.manifests.conftest import SECRETS, SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +31,8 @@ UNPROBED = {
     "scheduled-workflow": {"2.14.3"},
 }
 
-#: Made by hand or by `make install`, never by a render; listed in manifests/README.md.
-SECRETS = {
-    "database-password": {"password", "root-password"},
-    "mlpipeline-minio-artifact": {"accesskey", "secretkey"},
-    "oauth2-proxy": {"client-id", "client-secret", "cookie-secret"},
-    "kfp-ingress-tls": set(),
-}
+#: Parts that an option brings, whose flows are told with the option.
+ADDED = {"oauth2-proxy", "cloud-sql-proxy"}
 
 PINNED = re.compile(
     r"[\w.-]+(/[\w.-]+)+:(?!latest$|unpinned$)[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?"
@@ -361,35 +356,59 @@ def test_the_controllers_settings_have_known_keys(documents: list[Document]) -> 
     assert keep["podGC"] == {"strategy": "OnWorkflowCompletion", "deleteDelayDuration": "3600s"}
 
 
+def ends(documents: list[Document], selector: dict[str, Any]) -> list[str]:
+    """Return the names of the parts that a selector of pods chooses."""
+    if is_run(selector):
+        return ["runs"]
+    return [
+        labels["app.kubernetes.io/name"]
+        for labels in labels_of_pods(documents)
+        if matches(selector, labels)
+    ]
+
+
+def flows(documents: list[Document], direction: str, peers: str) -> set[tuple[str, str, int]]:
+    """Return (from, to, port) of every flow between pods that one direction's rules allow."""
+    found = set()
+    for policy in named(documents, "NetworkPolicy").values():
+        for rule in policy["spec"].get(direction, []):
+            for peer in rule.get(peers, []):
+                if "podSelector" not in peer:
+                    continue
+                for port in rule["ports"]:
+                    for other in ends(documents, peer["podSelector"]):
+                        for own in ends(documents, policy["spec"]["podSelector"]):
+                            pair = (own, other) if direction == "egress" else (other, own)
+                            found.add((*pair, port["port"]))
+    return found
+
+
 def test_each_flow_is_allowed_at_both_ends(documents: list[Document]) -> None:
-    policies = named(documents, "NetworkPolicy")
-    if "default-deny" not in policies:
+    if "default-deny" not in named(documents, "NetworkPolicy"):
         pytest.skip("an overlay without network policies")
 
-    def flows(direction: str, peers: str) -> set[tuple[str, str, int]]:
-        found = set()
-        for policy in policies.values():
-            for rule in policy["spec"].get(direction, []):
-                for peer in rule.get(peers, []):
-                    if "podSelector" not in peer:
-                        continue
-                    for port in rule["ports"]:
-                        for other in ends(peer["podSelector"]):
-                            for own in ends(policy["spec"]["podSelector"]):
-                                pair = (own, other) if direction == "egress" else (other, own)
-                                found.add((*pair, port["port"]))
-        return found
+    allowed = flows(documents, "egress", "to")
 
-    def ends(selector: dict[str, Any]) -> list[str]:
-        if is_run(selector):
-            return ["runs"]
-        return [
-            labels["app.kubernetes.io/name"]
-            for labels in labels_of_pods(documents)
-            if matches(selector, labels)
-        ]
+    assert allowed == flows(documents, "ingress", "from")
+    assert allowed
 
-    assert flows("egress", "to") == flows("ingress", "from") != set()
+
+def test_the_page_of_flows_is_the_policies(documents: list[Document]) -> None:
+    if "default-deny" not in named(documents, "NetworkPolicy"):
+        pytest.skip("an overlay without network policies")
+    page = (ROOT / "docs/design/flows.md").read_text(encoding="utf-8").split("\nOut of the")[0]
+    told = {
+        (source, target, int(port))
+        for source, target, port in re.findall(
+            r"^\| ([\w-]+) \| ([\w-]+) \| (\d+) \|", page, re.MULTILINE
+        )
+    }
+    parts = {labels["app.kubernetes.io/name"] for labels in labels_of_pods(documents)} | {"runs"}
+    there = {flow for flow in told if {flow[0], flow[1]} <= parts}
+    # Flows of an option are in that option's row, not among the base's.
+    found = {f for f in flows(documents, "ingress", "from") if not {f[0], f[1]} & ADDED}
+
+    assert found == there
 
 
 def test_releases_differ_only_in_what_the_release_says() -> None:

@@ -11,7 +11,7 @@ import yaml
 from kfpkit.images import recipe
 from kfpkit.render import MANIFESTS
 from kfpkit.versions import ROOT, version
-from tests.manifests.conftest import SUBJECTS
+from tests.manifests.conftest import SECRETS, SUBJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +187,11 @@ def test_packages_names_images_that_can_be_built() -> None:
 
     # The web UI is in no package registry; who wants it builds an image of this name by hand.
     assert {entry["newName"] for entry in entries} - built == {"kfpkit/kfp-frontend"}
+
+
+def test_the_readme_lists_every_option_and_every_secret_that_tests_know() -> None:
+    readme = (MANIFESTS / "README.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"options/([\w-]+)/README\.md", readme)) == set(OPTIONS)
+    secrets = readme.split("### Secrets")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", secrets, re.MULTILINE)) == set(SECRETS)
