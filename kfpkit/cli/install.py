@@ -73,7 +73,7 @@ def uninstall(
 
 def status(overlay: Overlay = "", context: Context = "") -> None:
     """Show each part of Kubeflow Pipelines; exit code 1 unless all are ready."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from kfpkit import console
     from kfpkit.install import lifecycle
@@ -81,11 +81,13 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
 
     target = choose(overlay, context)
     parts = lifecycle.parts(target)
-    table = Table("Part", "Ready", "Restarts", "State", "Image", box=None, header_style="bold")
+    # The names of images may not be cut off, also where the output is no terminal.
+    images = Column("Image", min_width=max(len(", ".join(part.images)) for part in parts))
+    table = Table("Part", "Ready", "Restarts", "State", images, box=None, header_style="bold")
     for part in parts:
         ready = f"{part.ready}/{part.wanted}"
         table.add_row(part.name, ready, str(part.restarts), part.state, ", ".join(part.images))
-    console.out.print(table, width=200, crop=False)
+    console.out.print(table, crop=False)
     for part in parts:
         if part.sickness:
             console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,15 @@ from kfpkit import console, process
 from kfpkit.errors import BadInputError, KitError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kfpkit.install.target import Target
 
 #: Seconds between two attempts to connect.
 PAUSE = 1.0
+
+#: Seconds between two looks whether the pod is still there.
+KNOCK = 3.0
 
 
 @dataclass(frozen=True)
@@ -49,27 +56,44 @@ def keep(target: Target, service: Service, port: int) -> None:
         return
     _require(target, service)
     _require_free(port)
-    connected = lost = False
+    connected = False
     while True:
-        said = ""
-        with process.spawned(argv) as running:
+        # kubectl notices that a pod went away only when somebody connects.
+        with process.spawned(argv) as running, _knocking(port):
             assert running.stdout is not None  # noqa: S101 - spawned without a log has a pipe
             for raw in running.stdout:
                 said = raw.strip()
                 if said.startswith("Forwarding from 127.0.0.1"):
-                    again = " again" if connected else ""
+                    connected = True
                     console.out.print(
-                        f"{service.title}{again}: http://localhost:{port} (Ctrl-C ends it)",
-                        markup=False,
+                        f"{service.title}: http://localhost:{port} (Ctrl-C ends it)", markup=False
                     )
-                    connected, lost = True, False
-                elif "lost connection" in said or "error forwarding" in said:
+                elif "error forwarding" in said or "lost connection" in said:
                     break
-        if not lost:
-            console.say(f"no connection to {service.name}: {said}; trying again")
-            lost = True
+        if connected:
+            connected = False
+            console.say(f"the pod behind {service.name} went away: connecting again")
         _require(target, service)
         time.sleep(PAUSE)
+
+
+@contextmanager
+def _knocking(port: int) -> Iterator[None]:
+    """Connect to a port every few seconds for the length of a `with` block."""
+    over = threading.Event()
+
+    def knock() -> None:
+        while not over.wait(KNOCK):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=KNOCK):
+                pass
+
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _require(target: Target, service: Service) -> None:

@@ -1,0 +1,172 @@
+"""Kubeflow Pipelines installed for real on the kind cluster."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kfpkit import process
+from kfpkit.errors import KitError
+from kfpkit.install import lifecycle
+from kfpkit.install.target import Target, choose
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+
+#: Where the option api-nodeport and kind-config.yaml put the API.
+HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
+
+
+@pytest.fixture(scope="module")
+def target(cluster: str) -> Target:
+    """Kubeflow Pipelines on the cluster, installed if need be."""
+    installed = choose(context=cluster)
+    lifecycle.install(installed, timeout=900)
+    return installed
+
+
+@pytest.fixture
+def client(target: Target) -> Any:
+    """The SDK's own client, made as its documentation says."""
+    import kfp
+
+    assert lifecycle.parts(target)
+    return kfp.Client(host=HOST)
+
+
+def state(target: Target) -> dict[str, tuple[str, str]]:
+    """Return identity and generation of all that the overlay makes, and of the Secrets."""
+    kinds = {d["kind"].lower() for d in target.documents if d["kind"] != "Namespace"}
+    found = target.items(sorted({*kinds, "secret", "pod"}))
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": (
+            item["metadata"]["uid"],
+            item["metadata"].get("generation", item["metadata"]["resourceVersion"]),
+        )
+        for item in found
+        if item["kind"] != "Pod"
+        or "workflows.argoproj.io/workflow" not in item["metadata"]["labels"]
+    }
+
+
+def test_every_part_is_ready_and_none_has_restarted(target: Target) -> None:
+    for part in lifecycle.parts(target):
+        assert part.done, part
+        assert part.restarts == 0, part
+
+
+def test_an_install_of_what_is_there_changes_nothing(target: Target) -> None:
+    before = {k: v for k, v in state(target).items() if not k.startswith("Pod/")}
+    pods = {k: v[0] for k, v in state(target).items() if k.startswith("Pod/")}
+    lifecycle.install(target, timeout=300)
+    assert {k: v for k, v in state(target).items() if not k.startswith("Pod/")} == before
+    assert {k: v[0] for k, v in state(target).items() if k.startswith("Pod/")} == pods
+
+
+def test_the_cluster_has_nothing_to_change(target: Target) -> None:
+    argv = ["diff" if word == "apply" else word for word in target.apply]
+    found = process.query(argv, check=False)
+    assert found.returncode == 0, found.stdout or found.stderr
+
+
+def test_no_secret_is_shown_by_an_install(
+    target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import base64
+
+    values = [
+        base64.b64decode(value).decode()
+        for secret in target.items(["secrets"])
+        for value in secret["data"].values()
+    ]
+    assert values
+    lifecycle.install(target, timeout=300)
+    shown = "".join(capsys.readouterr())
+    assert "apply --server-side" in shown
+    assert not [value for value in values if value in shown]
+
+
+def test_the_client_lists_pipelines_and_experiments(client: Any) -> None:
+    assert client.list_pipelines().total_size in (None, *range(1000))
+    assert client.list_experiments().total_size
+
+
+@pytest.fixture
+def broken(target: Target) -> Iterator[Target]:
+    """The metadata bridge with an image that does not exist; the right one comes back after."""
+    image = "kfpkit/missing:1"
+    argv = ("set", "image", "deployment/metadata-envoy", f"metadata-envoy={image}")
+    target.run(*argv)
+    yield target
+    # The field is kubectl-set's now, so a plain apply would stop at it.
+    process.run([*target.apply, "--force-conflicts"])
+    lifecycle.wait_until_ready(target, timeout=300)
+
+
+def test_an_image_that_cannot_be_had_is_named_with_its_pod(
+    broken: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "PATIENCE", 5.0)
+    with pytest.raises(
+        KitError, match=r"metadata-envoy does not start: pod/metadata-envoy-.*image"
+    ):
+        lifecycle.wait_until_ready(broken, timeout=120)
+
+
+def test_a_container_that_ends_is_named_with_its_log(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "PATIENCE", 5.0)
+    patch = (
+        '[{"op": "replace", "path": "/spec/template/spec/containers/0/command", "value": '
+        '["bash", "-c", "echo this is why; exit 3"]}, '
+        '{"op": "remove", "path": "/spec/template/spec/containers/0/args"}]'
+    )
+    target.run("patch", "deployment/metadata-envoy", "--type=json", f"--patch={patch}")
+    try:
+        with pytest.raises(KitError, match=r"(?s)crash loop: .*exit code 3.*this is why"):
+            lifecycle.wait_until_ready(target, timeout=120)
+    finally:
+        process.run([*target.apply, "--force-conflicts"])
+        lifecycle.wait_until_ready(target, timeout=300)
+
+
+def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Target) -> None:
+    patch = '{"spec": {"template": {"spec": {"hostNetwork": true}}}}'
+    target.run("patch", "deployment/metadata-envoy", f"--patch={patch}")
+    try:
+        with pytest.raises(KitError, match=r"metadata-envoy does not start: .*PodSecurity refusal"):
+            lifecycle.wait_until_ready(target, timeout=120)
+    finally:
+        undo = '{"spec": {"template": {"spec": {"hostNetwork": null}}}}'
+        target.run("patch", "deployment/metadata-envoy", f"--patch={undo}")
+        lifecycle.wait_until_ready(target, timeout=300)
+
+
+def test_what_was_made_outlives_an_uninstall(target: Target, client: Any) -> None:
+    name = "kept over an uninstall"
+    kept = client.create_experiment(name).experiment_id
+    lifecycle.uninstall(target, delete_data=False)
+    with pytest.raises(KitError, match="is not in the namespace"):
+        lifecycle.parts(target)
+    lifecycle.install(target, timeout=900)
+    wait_for(
+        "the API behind its node port",
+        lambda: None if _answers(client) else "no answer",
+        timeout=60,
+    )
+    assert client.get_experiment(experiment_name=name).experiment_id == kept
+    assert all(part.restarts == 0 for part in lifecycle.parts(target))
+
+
+def _answers(client: Any) -> bool:
+    try:
+        client.list_experiments()
+    except Exception:
+        return False
+    return True
