@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,7 @@ def metrics(run: Run) -> list[Metric]:
 
 def number(value: Any) -> str:
     """Return a metric's value with four significant digits, whole numbers whole."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
@@ -179,7 +180,7 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key}: {_text(v)}" for key, v in value.items())
     if isinstance(value, list) and value and all(_plain(v) for v in value):
         return ", ".join(_text(v) for v in value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}" if value != int(value) else str(int(value))
     return json.dumps(value, ensure_ascii=False)
 

@@ -24,9 +24,9 @@ def version(spec: Spec) -> str:
 
 
 def parameters(spec: Spec) -> dict[str, dict[str, Any]]:
-    """Return the declarations of the pipeline's input parameters by name, in its order."""
+    """Return the declarations of the pipeline's input parameters by name, sorted."""
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    return dict(sorted(declared.items()))  # the IR is a map: it has no order to keep
+    return dict(sorted(declared.items()))
 
 
 def images(spec: Spec) -> list[str]:
@@ -138,7 +138,7 @@ def _in_order(members: dict[str, Any]) -> list[str]:
                 visit(above)
             order[name] = None
 
-    for name in members:
+    for name in sorted(members):  # the IR is a map: it has no order to keep
         visit(name)
     return list(order)
 
