@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import urllib.request
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import pytest
 import yaml
 
 from kfpkit import process, render
-from kfpkit.cluster import lifecycle
+from kfpkit.cluster import NAME, lifecycle
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import BadInputError, KitError
 from kfpkit.images import builder, cache, mirror, recipe
@@ -25,6 +27,7 @@ from tests.manifests.conftest import SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SERVED = [
     (Source.UPSTREAM, version("KFP_RELEASE")),
@@ -245,8 +248,11 @@ def need(*names: str) -> None:
         pytest.skip(f"not built: {', '.join(missing)}; make images")
 
 
-def start(addresses: list[str]) -> Iterator[Registry]:
-    """Run the registry's image, published at these addresses of this machine."""
+def start(addresses: list[str], certificate: Path | None = None) -> Iterator[Registry]:
+    """Run the registry's image, published at these addresses of this machine.
+
+    With a certificate, whose key is beside it, it speaks TLS.
+    """
     need(REGISTRY)
     reference = builder.ensure([REGISTRY], load=[REGISTRY])[REGISTRY].entry.references[0]
     with socket.socket() as free:
@@ -257,9 +263,14 @@ def start(addresses: list[str]) -> Iterator[Registry]:
     argv += ["--env", "REGISTRY_LOG_ACCESSLOG_DISABLED=false", "--env", "OTEL_TRACES_EXPORTER=none"]
     for address in addresses:
         argv += ["--publish", f"{address}:{port}:5000"]
+    if certificate:
+        for name, file in (("CERTIFICATE", certificate), ("KEY", certificate.with_suffix(".key"))):
+            argv += ["--volume", f"{file}:/{file.name}:ro"]
+            argv += ["--env", f"REGISTRY_HTTP_TLS_{name}=/{file.name}"]
+    spoken = "https" if certificate else "http"
     container = process.query([*argv, reference]).stdout.strip()
     try:
-        wait_for("the registry", lambda: answers(target), timeout=30, interval=0.2)
+        wait_for("the registry", lambda: answers(target, spoken), timeout=30, interval=0.2)
         yield Registry(target, container)
     finally:
         process.query(["docker", "rm", "--force", "--volumes", container], check=False)
@@ -269,11 +280,12 @@ def start(addresses: list[str]) -> Iterator[Registry]:
                 process.query(["docker", "image", "rm", name], check=False)
 
 
-def answers(target: Mirror) -> str | None:
+def answers(target: Mirror, spoken: str) -> str | None:
     try:
-        return None if mirror.scheme(target) == "http" else "it speaks TLS"
+        found = mirror.scheme(target)
     except KitError as error:
         return str(error)
+    return None if found == spoken else f"it speaks {found}"
 
 
 @pytest.fixture
@@ -323,3 +335,67 @@ def test_a_second_push_sends_and_changes_nothing(registry: Registry) -> None:
 def test_an_empty_mirror_has_no_node_image_and_says_how_to_fill_it(registry: Registry) -> None:
     with pytest.raises(KitError, match=r"can be pulled: .*make images-push MIRROR=127\.0\.0\.1"):
         mirror.pull_node(registry.mirror)
+
+
+def pull_on_a_node(target: Mirror, image: str) -> process.Result:
+    """Let a node get an image by what `trust` tells its containerd; all of it is removed again."""
+    node = f"{NAME}-control-plane"
+    mirror.trust(target, [node])
+    ctr = ["docker", "exec", node, "ctr", "--namespace", "kfpkit-test", "images"]
+    hosts = ["--hosts-dir", mirror.NODE_CERTIFICATES]
+    try:
+        return process.query([*ctr, "pull", *hosts, target.name(image)], check=False)
+    finally:
+        process.query([*ctr, "rm", target.name(image)], check=False)
+        folder = f"{mirror.NODE_CERTIFICATES}/{target.host}"
+        process.query(["docker", "exec", node, "rm", "-rf", folder])
+
+
+@pytest.mark.docker
+@pytest.mark.cluster
+@pytest.mark.usefixtures("docker", "cluster")
+def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
+    need("pause")
+    image = recipe.load(recipe.IMAGES / "pause").references[0]
+    with contextmanager(start)(["127.0.0.1", mirror.gateway()]) as registry:
+        mirror.send(registry.mirror, [image], Source.PACKAGES)
+
+        pulled_there = pull_on_a_node(registry.mirror, image)
+
+        assert pulled_there.ok, pulled_there.stderr
+        assert "containerd/" in registry.requests()
+
+
+@pytest.mark.docker
+@pytest.mark.cluster
+@pytest.mark.usefixtures("docker", "cluster")
+def test_a_node_pulls_over_tls_from_a_registry_of_an_own_authority_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("pause")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    image = recipe.load(recipe.IMAGES / "pause").references[0]
+    address = mirror.gateway()
+    certificate = tmp_path / "registry.crt"
+    key = certificate.with_suffix(".key")
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    argv += ["-subj", "/CN=registry", "-addext", f"subjectAltName=IP:{address}"]
+    process.query([*argv, "-keyout", str(key), "-out", str(certificate)])
+    key.chmod(0o644)  # the registry's user is not this one
+    monkeypatch.setattr(mirror, "DOCKER_CERTIFICATES", tmp_path)
+    with contextmanager(start)(["127.0.0.1", address], certificate) as registry:
+        # Docker checks no certificate of a loopback address; the node knows it by the other one.
+        mirror.send(registry.mirror, [image], Source.PACKAGES)
+        port = registry.mirror.host.rpartition(":")[2]
+        target = Mirror(f"{address}:{port}", registry.mirror.prefix)
+        stranger = pull_on_a_node(target, image)
+        authority = tmp_path / target.host / "ca.crt"
+        authority.parent.mkdir()
+        authority.write_text(certificate.read_text())
+
+        pulled_there = pull_on_a_node(target, image)
+
+        assert not stranger.ok
+        assert "unknown authority" in stranger.stderr
+        assert pulled_there.ok, pulled_there.stderr
