@@ -133,7 +133,7 @@ def up(*, nodes: int = 1) -> None:
     elif state is not State.ABSENT:
         raise KitError(*_explain(state))
     console.say(f"images: {source} ({why})")
-    _preflight(build=source is Source.PACKAGES)
+    _preflight(build=source is Source.PACKAGES and not _node_cached())
     _create(source, nodes, registry)
     _wait_until_running()
     _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
@@ -303,6 +303,11 @@ def _create(source: Source, nodes: int, registry: Mirror | None) -> None:
         mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
         manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
     process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+
+
+def _node_cached() -> bool:
+    _, digests = builder.plan([NODE])
+    return cache.find(NODE, digests[NODE]) is not None
 
 
 def node_image(source: Source) -> str:

@@ -45,14 +45,14 @@ def all_checks(ports: list[int], *, build: bool) -> list[Check]:
 
     Args:
         ports: Ports of 127.0.0.1 that must be free.
-        build: Whether images will be built here, which takes more disk.
+        build: Whether images must be built first, which takes more disk.
     """
     return [
         docker(engine.version()),
         capabilities(runc_bounded.missing_capabilities(), _default_runtime())
         if Path("/proc/self/status").exists()
         else Check("capabilities", "ok", "the engine runs in a machine of its own"),
-        cgroup(Path("/sys/fs/cgroup/cgroup.controllers").exists(), build=build),
+        cgroup(is_v2=Path("/sys/fs/cgroup/cgroup.controllers").exists()),
         *inotify(_inotify_limits()),
         disk(_free_disk(), build=build),
         memory(_memory()),
@@ -91,12 +91,11 @@ def capabilities(missing: set[str], default_runtime: str) -> Check:
     )
 
 
-def cgroup(is_v2: bool, *, build: bool) -> Check:
-    """Judge the cgroup version: Kubernetes 1.34 still runs on both."""
+def cgroup(*, is_v2: bool) -> Check:
+    """Judge the cgroup version: Kubernetes runs on both up to 1.34."""
     if is_v2:
         return Check("cgroup", "ok", "version 2")
-    source = "built" if build else "pulled"
-    return Check("cgroup", "ok", f"version 1, which the {source} Kubernetes 1.34 still supports")
+    return Check("cgroup", "ok", "version 1, which Kubernetes 1.34 still supports")
 
 
 def inotify(found: dict[str, int]) -> list[Check]:
