@@ -75,6 +75,10 @@ ui: $(VENV)/.synced ## Open a port to the web UI that outlives its pods (PORT=30
 api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.Client (PORT=8889)
 	@$(KFPKIT) api
 
+.PHONY: upload
+upload: $(VENV)/.synced ## Upload a pipeline or a new version of it (PIPELINE=penguins KFP_HOST=http://localhost:8888)
+	@$(KFPKIT) upload $(or $(PIPELINE),penguins)
+
 ##@ Images
 
 .PHONY: images

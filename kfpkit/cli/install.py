@@ -22,13 +22,14 @@ Context = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add `kfpkit install`, `uninstall`, `status`, `diff`, `ui` and `api`."""
+    """Add `kfpkit install`, `uninstall`, `status`, `diff`, `ui`, `api` and `upload`."""
     app.command("install")(install)
     app.command("uninstall")(uninstall)
     app.command("status")(status)
     app.command("diff")(diff)
     app.command("ui")(ui)
     app.command("api")(api)
+    app.command("upload")(upload)
 
 
 def install(
@@ -135,3 +136,20 @@ def api(
     from kfpkit.install.target import choose
 
     forward.keep(choose(overlay, context), forward.API, port)
+
+
+def upload(
+    pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")],
+    host: Annotated[
+        str, typer.Option(envvar="KFP_HOST", help="Address of the KFP API.")
+    ] = "http://localhost:8888",
+) -> None:
+    """Upload a pipeline, or a new version of one; what is there is not uploaded again."""
+    from kfpkit import console, pipelines
+    from kfpkit.install.upload import upload as send
+
+    done = send(pipelines.find(pipeline), host)
+    if done is None:
+        return
+    console.say(f"{host}: version {done.version} is {'new' if done.new else 'there already'}")
+    console.out.print(f"pipeline {done.pipeline_id} version {done.version_id}", markup=False)
