@@ -70,10 +70,14 @@ class Mirror:
     def name(self, reference: str) -> str:
         """Return an image's name in the mirror.
 
-        The part before the first slash is replaced, as manifests/images/mirror does it. A digest is
-        left out: a registry computes another one when it holds one platform of several.
+        It takes the registry's place, as manifests/images/mirror and the nodes' containerd do it;
+        a name without a registry is one of docker.io. A digest is left out: a registry computes
+        another one when it holds one platform of several.
         """
-        path = reference.partition("@")[0].partition("/")[2]
+        path = reference.partition("@")[0]
+        first, _, rest = path.partition("/")
+        if "." in first or ":" in first or first == "localhost":
+            path = rest
         return f"{self.host}{self.prefix}/{path}"
 
 
@@ -223,38 +227,53 @@ def pull_node(mirror: Mirror) -> str:
 
 
 def trust(mirror: Mirror, nodes: Iterable[str]) -> None:
-    """Let nodes of kind pull from the mirror where containerd would not do so by itself.
+    """Let nodes of kind pull from the mirror, and from nowhere else.
 
-    That is a registry that speaks plain http, is on this machine, or has a certificate authority
-    of its own, which is taken from where Docker has it.
+    They are told how the registry is reached (on this machine, by plain http, by a certificate
+    authority of its own, which is taken from where Docker has it), and that every other registry's
+    images are there too: ghcr.io/kubeflow/x is asked for as PREFIX/kubeflow/x.
     """
     authority = DOCKER_CERTIFICATES / mirror.host / "ca.crt"
+    folder = f"{NODE_CERTIFICATES}/{mirror.host}"
     spoken = "https" if process.dry_run() else scheme(mirror)
-    if spoken == "https" and not mirror.loopback and not authority.exists():
-        return
     host = mirror.host
     if mirror.loopback:
         host = f"{gateway()}:{mirror.host.rpartition(':')[2]}"
-    folder = f"{NODE_CERTIFICATES}/{mirror.host}"
-    files = {"hosts.toml": hosts_toml(f"{spoken}://{host}", folder, authority.exists())}
-    if authority.exists():
-        files["ca.crt"] = authority.read_text(encoding="utf-8")
+    certificate = f"{folder}/ca.crt" if authority.exists() else ""
+    files = {
+        f"{folder}/hosts.toml": hosts_toml(f"{spoken}://{host}/v2", certificate),
+        f"{NODE_CERTIFICATES}/_default/hosts.toml": hosts_toml(
+            f"{spoken}://{host}/v2{mirror.prefix}", certificate
+        ),
+    }
+    if certificate:
+        files[certificate] = authority.read_text(encoding="utf-8")
     for name in nodes:
-        process.run(["docker", "exec", name, "mkdir", "-p", folder])
+        process.run(
+            ["docker", "exec", name, "mkdir", "-p", folder, f"{NODE_CERTIFICATES}/_default"]
+        )
         for file, text in files.items():
-            argv = ["docker", "exec", "--interactive", name, "cp", "/dev/stdin", f"{folder}/{file}"]
-            process.run(argv, stdin=text)
+            process.run(
+                ["docker", "exec", "--interactive", name, "cp", "/dev/stdin", file], stdin=text
+            )
 
 
-def hosts_toml(server: str, folder: str, authority: bool) -> str:
-    """Return containerd's description of one registry."""
+def hosts_toml(server: str, certificate: str) -> str:
+    """Return containerd's description of a registry.
+
+    Args:
+        server: The address that goes before an image's path, /v2 included.
+        certificate: The file of its certificate authority, or an empty text.
+    """
+    # containerd 1.6 reads nothing without a table; `server` leaves out the image's own registry.
     rows = [
         f'server = "{server}"',
         f'[host."{server}"]',
-        '  capabilities = ["pull", "resolve"]',
+        'capabilities = ["pull", "resolve"]',
+        "override_path = true",
     ]
-    if authority:
-        rows.append(f'  ca = "{folder}/ca.crt"')
+    if certificate:
+        rows.append(f'ca = "{certificate}"')
     return "\n".join(rows) + "\n"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import tomllib
 import urllib.request
 import uuid
 from contextlib import contextmanager
@@ -103,7 +104,7 @@ def test_the_two_sources_share_no_name_in_a_mirror_but_have_one_content() -> Non
     # Upstream's metrics-server stands in for the built one, and the sample's image is always built.
     assert {name.split("/", 1)[1].split(":")[0] for name in upstream & packages} == {
         "metrics-server/metrics-server",
-        "python-runtime",
+        "kfpkit/python-runtime",
     }
 
 
@@ -159,11 +160,11 @@ def test_what_is_no_registry_is_refused(text: str) -> None:
     ("reference", "name"),
     [
         ("ghcr.io/kubeflow/kfp-driver:2.17.0", "r:1/p/kubeflow/kfp-driver:2.17.0"),
-        ("kfpkit/kfp-driver:2.14.3", "r:1/p/kfp-driver:2.14.3"),
+        ("kfpkit/kfp-driver:2.14.3", "r:1/p/kfpkit/kfp-driver:2.14.3"),
         ("docker.io/kindest/node:v1@sha256:00", "r:1/p/kindest/node:v1"),
     ],
 )
-def test_the_part_before_the_first_slash_is_replaced(reference: str, name: str) -> None:
+def test_the_registry_is_replaced(reference: str, name: str) -> None:
     assert mirror.parse("r:1/p").name(reference) == name
 
 
@@ -191,14 +192,13 @@ def test_a_registry_that_does_not_answer_is_one_line() -> None:
 
 
 def test_a_node_is_told_where_the_registry_is_and_whom_to_trust() -> None:
-    folder = "/etc/containerd/certs.d/r:1"
+    server = "http://10.0.0.1:1/v2/kfp"
+    settings = {"capabilities": ["pull", "resolve"], "override_path": True}
 
-    assert 'ca = "/etc/containerd/certs.d/r:1/ca.crt"' in mirror.hosts_toml(
-        "https://r:1", folder, True
-    )
-    plain = mirror.hosts_toml("http://10.0.0.1:1", folder, False)
-    assert plain.startswith('server = "http://10.0.0.1:1"\n[host."http://10.0.0.1:1"]\n')
-    assert "ca =" not in plain
+    plain = tomllib.loads(mirror.hosts_toml(server, ""))
+    assert plain == {"server": server, "host": {server: settings}}
+    trusting = tomllib.loads(mirror.hosts_toml(server, "/x/ca.crt"))
+    assert trusting["host"][server] == {**settings, "ca": "/x/ca.crt"}
 
 
 def test_only_a_mirrored_cluster_reads_about_registries() -> None:
@@ -313,7 +313,11 @@ def test_what_is_pushed_comes_back_the_same(registry: Registry) -> None:
     for image, name in zip(images, names, strict=True):
         assert image_id(name) == image_id(image) == first[name][1]["digest"]
     prefix = registry.mirror.prefix.removeprefix("/")
-    assert registry.repositories() == {f"{prefix}/etcd", f"{prefix}/pause", f"{prefix}/versitygw"}
+    assert registry.repositories() == {
+        f"{prefix}/etcd",
+        f"{prefix}/pause",
+        f"{prefix}/kfpkit/versitygw",
+    }
 
 
 @pytest.mark.docker
@@ -337,18 +341,18 @@ def test_an_empty_mirror_has_no_node_image_and_says_how_to_fill_it(registry: Reg
         mirror.pull_node(registry.mirror)
 
 
-def pull_on_a_node(target: Mirror, image: str) -> process.Result:
+def pull_on_a_node(target: Mirror, name: str) -> process.Result:
     """Let a node get an image by what `trust` tells its containerd; all of it is removed again."""
     node = f"{NAME}-control-plane"
     mirror.trust(target, [node])
     ctr = ["docker", "exec", node, "ctr", "--namespace", "kfpkit-test", "images"]
     hosts = ["--hosts-dir", mirror.NODE_CERTIFICATES]
     try:
-        return process.query([*ctr, "pull", *hosts, target.name(image)], check=False)
+        return process.query([*ctr, "pull", *hosts, name], check=False)
     finally:
-        process.query([*ctr, "rm", target.name(image)], check=False)
-        folder = f"{mirror.NODE_CERTIFICATES}/{target.host}"
-        process.query(["docker", "exec", node, "rm", "-rf", folder])
+        process.query([*ctr, "rm", name], check=False)
+        folders = [f"{mirror.NODE_CERTIFICATES}/{name}" for name in (target.host, "_default")]
+        process.query(["docker", "exec", node, "rm", "-rf", *folders])
 
 
 @pytest.mark.docker
@@ -360,9 +364,10 @@ def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
     with contextmanager(start)(["127.0.0.1", mirror.gateway()]) as registry:
         mirror.send(registry.mirror, [image], Source.PACKAGES)
 
-        pulled_there = pull_on_a_node(registry.mirror, image)
-
-        assert pulled_there.ok, pulled_there.stderr
+        # By its name in the mirror, and by its own: registry.k8s.io is not asked.
+        for name in (registry.mirror.name(image), image):
+            pulled_there = pull_on_a_node(registry.mirror, name)
+            assert pulled_there.ok, pulled_there.stderr
         assert "containerd/" in registry.requests()
 
 
@@ -389,12 +394,12 @@ def test_a_node_pulls_over_tls_from_a_registry_of_an_own_authority_only(
         mirror.send(registry.mirror, [image], Source.PACKAGES)
         port = registry.mirror.host.rpartition(":")[2]
         target = Mirror(f"{address}:{port}", registry.mirror.prefix)
-        stranger = pull_on_a_node(target, image)
+        stranger = pull_on_a_node(target, target.name(image))
         authority = tmp_path / target.host / "ca.crt"
         authority.parent.mkdir()
         authority.write_text(certificate.read_text())
 
-        pulled_there = pull_on_a_node(target, image)
+        pulled_there = pull_on_a_node(target, target.name(image))
 
         assert not stranger.ok
         assert "unknown authority" in stranger.stderr
