@@ -9,8 +9,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.table import Table
-
     from kfpkit.images.builder import Outcome
 
 
@@ -45,8 +43,7 @@ def build(
         return
     engine.ensure()
     outcomes = builder.ensure(names or [])
-    # As wide as it needs to be, also where the output is no terminal.
-    console.out.print(_table(outcomes.values()), width=200, crop=False)
+    console.out.print(_table(outcomes.values()), markup=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
 
 
@@ -130,21 +127,15 @@ def _mebibytes(size: int) -> int:
     return round(size / 2**20)
 
 
-def _table(outcomes: Iterable[Outcome]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("image", "from"):
-        table.add_column(column, no_wrap=True, overflow="ignore")
-    for column in ("MiB", "build s"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+def _table(outcomes: Iterable[Outcome]) -> str:
+    """Return one line for each image, the columns as wide as they need to be."""
+    rows = [("IMAGE", "FROM", "MiB", "BUILD s", "STATE")]
     for done in outcomes:
-        table.add_row(
-            "\n".join(done.entry.references),
-            "\n".join(done.sources),
-            str(_mebibytes(done.entry.size)),
-            f"{done.entry.seconds:.0f}",
-            done.state,
-        )
-    return table
+        entry = done.entry
+        figures = (str(_mebibytes(entry.size)), f"{entry.seconds:.0f}", done.state)
+        rows.append((entry.name, ", ".join(done.sources), *figures))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
