@@ -89,8 +89,8 @@ def _part(
     sickness = None
     if not done:
         sickness = next(filter(None, map(_sick_pod, mine)), None)
-        if sickness is None and len(mine) < wanted:
-            sickness = _refused(workload, events)
+        if sickness is None:
+            sickness = _refused(workload, events if len(mine) < wanted else [])
     return Part(
         name=name,
         kind=workload["kind"],

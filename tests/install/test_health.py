@@ -100,6 +100,12 @@ def test_a_refusal_by_pod_security_is_found_without_a_pod_and_is_final() -> None
     assert sickness.final
     assert (sickness.object, sickness.reason) == ("deployment/store", "PodSecurity refusal")
 
+    # An old pod still serves while the new one is refused.
+    replaced = workload(ready=1, updatedReplicas=0, conditions=[condition])
+    sickness = parts([replaced, pod(state={"running": {}}, ready=True)])[0].sickness
+    assert sickness is not None
+    assert sickness.final
+
     event = {
         "kind": "Event",
         "reason": "FailedCreate",

@@ -100,7 +100,7 @@ def test_the_client_lists_pipelines_and_experiments(client: Any) -> None:
 def broken(target: Target) -> Iterator[Target]:
     """The metadata bridge with an image that does not exist; the right one comes back after."""
     image = "kfpkit/missing:1"
-    argv = ("set", "image", "deployment/metadata-envoy", f"metadata-envoy={image}")
+    argv = ("set", "image", "deployment/metadata-envoy", f"envoy={image}")
     target.run(*argv)
     yield target
     # The field is kubectl-set's now, so a plain apply would stop at it.
@@ -137,13 +137,13 @@ def test_a_container_that_ends_is_named_with_its_log(
 
 
 def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Target) -> None:
-    patch = '{"spec": {"template": {"spec": {"hostNetwork": true}}}}'
+    patch = '{"spec": {"template": {"spec": {"hostPID": true}}}}'
     target.run("patch", "deployment/metadata-envoy", f"--patch={patch}")
     try:
         with pytest.raises(KitError, match=r"metadata-envoy does not start: .*PodSecurity refusal"):
             lifecycle.wait_until_ready(target, timeout=120)
     finally:
-        undo = '{"spec": {"template": {"spec": {"hostNetwork": null}}}}'
+        undo = '{"spec": {"template": {"spec": {"hostPID": null}}}}'
         target.run("patch", "deployment/metadata-envoy", f"--patch={undo}")
         lifecycle.wait_until_ready(target, timeout=300)
 
