@@ -20,7 +20,7 @@ def kfpkit(runs: Path, *arguments: str, dry_run: bool = False) -> process.Result
         [sys.executable, "-m", "kfpkit", "run", "--runs", str(runs), *arguments],
         env={"DRY_RUN": "1" if dry_run else ""},
         check=False,
-        timeout=300,
+        timeout=600,
     )
 
 
