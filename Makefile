@@ -116,8 +116,8 @@ test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTES
 	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 .PHONY: test-cluster
-test-cluster: $(VENV)/.synced ## Run the tests on the kind cluster, which is brought up first
-	@$(BIN)/pytest --cluster -m cluster $(PYTEST_ARGS)
+test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind cluster, which is brought up first
+	@$(BIN)/pytest --cluster -m "cluster or kfp or docker" $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)

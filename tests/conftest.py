@@ -23,6 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With --cluster, start the engine first: the tests that need only it come before the cluster."""
+    if session.config.getoption("--cluster"):
+        from kfpkit.images import engine
+
+        engine.ensure()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster"):
         return
