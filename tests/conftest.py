@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """With --cluster, start the engine first: the tests that need only it come before the cluster."""
+    """With --cluster, start the engine first: some tests need it and no cluster."""
     if session.config.getoption("--cluster"):
         from kfpkit.images import engine
 
