@@ -117,6 +117,7 @@ test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTES
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind cluster, which is brought up first
+	@$(KFPKIT) cluster up
 	@$(BIN)/pytest --cluster -m "cluster or kfp or docker" $(PYTEST_ARGS)
 
 .PHONY: lint

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit import process
-from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster import NAME, lifecycle, tools
 from kfpkit.cluster.lifecycle import State
 from kfpkit.cluster.sources import Source
 from kfpkit.waiting import wait_for
@@ -130,7 +130,9 @@ def test_a_second_up_changes_nothing(
         uids = Kubectl(cluster)(
             "get", "nodes,pods", "--all-namespaces", "--output=jsonpath={.items[*].metadata.uid}"
         )
-        container = process.query(["docker", "ps", "--quiet", "--no-trunc"])
+        container = process.query(
+            ["docker", "ps", "--quiet", f"--filter=label=io.x-k8s.kind.cluster={NAME}"]
+        )
         return [*uids.stdout.split(), container.stdout]
 
     before = trace()
