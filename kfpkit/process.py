@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
+#: Daemons are held to the kit's end: Python warns of a running process that is forgotten.
+_DETACHED: list[subprocess.Popen[str]] = []
+
 #: Exit code that a shell gives for a command it cannot find.
 NOT_FOUND = 127
 
@@ -203,9 +206,9 @@ def start(
     Raises:
         KitError: The program is missing.
     """
+    sink = log.open("a", encoding="utf-8") if log else None
     try:
-        sink = log.open("a", encoding="utf-8") if log else None
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             cwd=cwd,
             env={**os.environ, **env} if env else None,
@@ -218,6 +221,12 @@ def start(
         )
     except FileNotFoundError:
         raise KitError(f"{argv[0]} is not installed", "Install it and try again") from None
+    finally:
+        if sink:
+            sink.close()  # the process has its own copy
+    if detach:
+        _DETACHED.append(process)
+    return process
 
 
 @contextmanager

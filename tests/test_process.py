@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from kfpkit import process
 from kfpkit.errors import CommandError, KitError
+from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +89,12 @@ def test_a_spawned_process_ends_with_its_block() -> None:
 def test_stdin_is_given_but_never_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert process.run(["cat"], stdin="s3cret").stdout == "s3cret"
     assert "s3cret" not in capfd.readouterr().err
+
+
+def test_a_daemon_can_be_forgotten_and_writes_its_log(tmp_path: Path) -> None:
+    """Nothing is left open: pytest makes an error of a warning about that."""
+    log = tmp_path / "daemon.log"
+    pid = process.start(python("print('up'); input()"), log=log, detach=True).pid
+    gc.collect()
+    wait_for("the daemon's end", lambda: None if "up" in log.read_text() else "no line", timeout=10)
+    assert pid
