@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import sys
 from importlib import import_module
@@ -29,8 +30,6 @@ def _options(
     ] = False,
 ) -> None:
     if dry_run:
-        import os
-
         os.environ["DRY_RUN"] = "1"
 
 
