@@ -30,19 +30,28 @@ def build(
     names: Annotated[
         list[str] | None, typer.Argument(help="Folders of images/; default all.")
     ] = None,
+    images: Annotated[
+        str, typer.Option(envvar="IMAGES", help="`upstream`: on public bases where there are some.")
+    ] = "packages",
 ) -> None:
-    """Build the images that are not in the cache, and print what was done for each."""
+    """Build the images that are not in the cache, and print what was done for each.
+
+    Those that are named are in the Docker engine afterwards, to be run, tagged or pushed.
+    """
     from kfpkit import console, process
+    from kfpkit.cluster.sources import Source, choose
     from kfpkit.images import builder, cache, engine
 
+    source, _ = choose(images)
+    public = source is Source.UPSTREAM
     if process.dry_run():
-        recipes, digests = builder.plan(names or [])
+        recipes, digests = builder.plan(names or [], public=public)
         for name in recipes:
             state = "cached" if cache.find(name, digests[name]) else "to build"
             console.out.print(f"{name}: {state}", markup=False)
         return
     engine.ensure()
-    outcomes = builder.ensure(names or [])
+    outcomes = builder.ensure(names or [], load=names or [], public=public)
     console.out.print(_table(outcomes.values()), markup=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from kfpkit import console, process
-from kfpkit.cluster import CONTEXT, NAME, preflight, sources, tools
+from kfpkit.cluster import CONFIG, CONTEXT, NAME, preflight, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError, join_names
 from kfpkit.images import builder, cache, engine, mirror
-from kfpkit.versions import ROOT, version
+from kfpkit.versions import version
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from kfpkit.images.mirror import Mirror
 
-CONFIG = ROOT / "kind-config.yaml"
 MANIFESTS = Path(__file__).with_name("manifests")
 
 #: ConfigMap in kube-system, written last: with it the cluster is complete.
@@ -134,7 +133,7 @@ def up(*, nodes: int = 1) -> None:
         raise KitError(*_explain(state))
     console.say(f"images: {source} ({why})")
     _preflight(build=source is Source.PACKAGES and not _node_cached())
-    _create(source, nodes, registry)
+    made_of = _create(source, nodes, registry)
     _wait_until_running()
     _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
     _wait_for_metrics()
@@ -143,7 +142,7 @@ def up(*, nodes: int = 1) -> None:
         "create",
         "configmap",
         MARKER,
-        f"--from-literal=images={source}",
+        *(f"--from-literal={key}={value}" for key, value in made_of.items()),
         f"--from-literal=nodes={nodes}",
     )
     if not process.dry_run():
@@ -170,7 +169,7 @@ def status() -> tuple[State, str]:
     seen = observe()
     state = judge(seen)
     if state is State.COMPLETE and seen.marker:
-        text = f"{len(seen.containers)} node(s), images from {seen.marker.get('images')}"
+        text = f"{len(seen.containers)} node(s), images from {_images(seen.marker)}"
         return state, f"{text}, context {CONTEXT}"
     return state, ". ".join(_explain(state))
 
@@ -252,11 +251,25 @@ def _say_complete(seen: Seen, nodes: int) -> None:
     marker = seen.marker or {}
     have = len(seen.containers)
     console.say(
-        f"the cluster {NAME} is there: {have} node(s), images from {marker.get('images')}; "
-        "nothing to do"
+        f"the cluster {NAME} is there: {have} node(s), images from {_images(marker)}; nothing to do"
     )
     if have != nodes:
         console.warn(f"NODES={nodes} was asked for: make cluster-down first to change it")
+
+
+def content(marker: Mapping[str, str]) -> Source:
+    """Return the source whose images the nodes have, be it by way of a mirror.
+
+    Args:
+        marker: Data of the cluster's marker.
+    """
+    return Source(marker.get("filled") or marker["images"])
+
+
+def _images(marker: Mapping[str, str]) -> str:
+    if "mirror" not in marker:
+        return str(marker.get("images"))
+    return f"the mirror {marker['mirror']}, filled from {marker['filled']}"
 
 
 def _start(seen: Seen) -> None:
@@ -285,11 +298,18 @@ def _preflight(*, build: bool) -> None:
         )
 
 
-def _create(source: Source, nodes: int, registry: Mirror | None) -> None:
-    image = mirror.pull_node(registry) if registry else node_image(source)
+def _create(source: Source, nodes: int, registry: Mirror | None) -> dict[str, str]:
+    """Make the cluster, and return what its marker is to say about its images."""
+    made_of = {"images": str(source)}
+    if registry:
+        filled, image = mirror.pull_node(registry)
+        made_of |= {"mirror": f"{registry.host}{registry.prefix}", "filled": str(filled)}
+    else:
+        image = node_image(source)
+    made_of["node"] = image
     config = CONFIG
     if nodes != 1 or registry:
-        config = cache.root() / "kind-config.yaml"
+        config = cache.root() / f"kind-config-{NAME}.yaml"
         cache.root().mkdir(parents=True, exist_ok=True)
         text = make_config(CONFIG.read_text(), nodes=nodes, mirrored=registry is not None)
         config.write_text(text, encoding="utf-8")
@@ -303,6 +323,7 @@ def _create(source: Source, nodes: int, registry: Mirror | None) -> None:
         mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
         manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
     process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+    return made_of
 
 
 def _node_cached() -> bool:

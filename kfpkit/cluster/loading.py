@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kfpkit import console, process
-from kfpkit.cluster import NAME
+from kfpkit.cluster import NAME, lifecycle
+from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError
 from kfpkit.images import builder, engine
 
@@ -21,6 +22,8 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 def load(names: Iterable[str]) -> None:
     """Build the images if need be and load into every node those it does not have.
 
+    The nodes of a cluster that was made from a mirror pull them from there.
+
     Raises:
         KitError: There is no cluster, or an image cannot be built or loaded.
     """
@@ -28,11 +31,15 @@ def load(names: Iterable[str]) -> None:
     if process.dry_run():
         console.say(f"would load into the cluster {NAME}: {', '.join(wanted)}")
         return
-    done = builder.ensure(wanted)
-    entries = {name: done[name].entry for name in wanted}
     nodes = _nodes()
     if not nodes:
         raise KitError(f"there is no cluster {NAME} to load images into", "make cluster-up first")
+    marker = lifecycle.observe().marker or {}
+    if "mirror" in marker:
+        console.say(f"the nodes pull from {marker['mirror']}: {', '.join(wanted)}")
+        return
+    done = builder.ensure(wanted, public=marker.get("images") == Source.UPSTREAM)
+    entries = {name: done[name].entry for name in wanted}
     for node in nodes:
         listed = process.query(["docker", "exec", node, *CTR, "list"]).stdout
         there = loaded(listed)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kfpkit import console, process
 from kfpkit.errors import KitError
 from kfpkit.images import cache, engine, recipe
-from kfpkit.versions import ROOT, version
+from kfpkit.versions import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,23 +126,33 @@ def require_go() -> str:
     return said.stdout.strip()
 
 
-def plan(names: Iterable[str] = ()) -> tuple[dict[str, Recipe], dict[str, str]]:
-    """Return recipes of the named images (default: all) and their needs, with content addresses."""
+def plan(
+    names: Iterable[str] = (), *, public: bool = False
+) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """Return recipes of the named images (default: all) and their needs, with content addresses.
+
+    Args:
+        names: Images.
+        public: Start from public images where a recipe names some.
+    """
     recipes = recipe.load_all()
+    if public:
+        recipes = {name: each.on_public_bases for name, each in recipes.items()}
     chosen = recipe.closure(list(names) or recipes, recipes)
     recipes = {name: recipes[name] for name in chosen}
-    groups = {r.python.group for r in recipes.values() if r.python and r.python.group}
     go_version = require_go() if any(r.go for r in recipes.values()) else ""
-    locked = {group: _locked(group) for group in groups}
-    return recipes, cache.digests(recipes, go_version=go_version, groups=locked)
+    return recipes, cache.digests(recipes, go_version=go_version)
 
 
-def ensure(names: Iterable[str] = (), *, load: Iterable[str] = ()) -> dict[str, Outcome]:
+def ensure(
+    names: Iterable[str] = (), *, load: Iterable[str] = (), public: bool = False
+) -> dict[str, Outcome]:
     """Make sure that images are in the cache, building those that are not.
 
     Args:
         names: Images; default all. What they need is built with them.
         load: Those that are to be in the Docker engine afterwards.
+        public: Start from public images where a recipe names some.
 
     Returns:
         What was done, by name, in build order.
@@ -150,7 +160,7 @@ def ensure(names: Iterable[str] = (), *, load: Iterable[str] = ()) -> dict[str, 
     Raises:
         KitError: A build failed; what was finished before stays in the cache.
     """
-    recipes, digests = plan(names)
+    recipes, digests = plan(names, public=public)
     outcomes: dict[str, Outcome] = {}
     with cache.lock():
         shutil.rmtree(cache.root() / "work", ignore_errors=True)
@@ -332,25 +342,15 @@ def uv() -> str:
     return str(beside) if beside.exists() else "uv"
 
 
-def _locked(group: str) -> str:
-    """Return the requirements of a dependency group with hashes, as uv.lock has them."""
-    argv = [uv(), "export", "--quiet", "--frozen", "--only-group", group]
-    return process.query([*argv, "--no-header", "--no-annotate"], cwd=ROOT).stdout
-
-
 def _python_packages(build: Build, packages: PythonPackages) -> None:
-    requirements = build.work / "requirements.txt"
-    if packages.requirements:
-        shutil.copy(packages.requirements, requirements)
-    else:
-        requirements.write_text(_locked(packages.group), encoding="utf-8")
     target = build.context / "site-packages"
     argv = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     argv += ["--only-binary", ":all:", "--python-version", packages.version]
     # Debian 12 has glibc 2.36.
-    argv += ["--python-platform", "x86_64-manylinux_2_36", "--link-mode", "copy"]
+    argv += ["--python-platform", f"{engine.machine()}-manylinux_2_36", "--link-mode", "copy"]
     env = {"UV_CACHE_DIR": str(cache.root() / "uv")}
-    build.run([*argv, "--target", str(target), "--requirement", str(requirements)], env=env)
+    argv += ["--target", str(target), "--requirement", str(packages.requirements)]
+    build.run(argv, env=env)
 
 
 def _docker_build(build: Build, digests: Mapping[str, str]) -> None:
@@ -361,7 +361,7 @@ def _docker_build(build: Build, digests: Mapping[str, str]) -> None:
         if entry is None:
             raise KitError(f"the image {need} left the cache during the build", "Start again")
         load_into_engine(entry)
-        argv += ["--build-arg", f"{need.replace('-', '_').upper()}={entry.references[0]}"]
+        argv += ["--build-arg", f"{recipe.argument(need)}={entry.references[0]}"]
     for name, value in (what.args or {}).items():
         argv += ["--build-arg", f"{name}={value}"]
     for reference in what.references:

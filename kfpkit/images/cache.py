@@ -101,15 +101,12 @@ def _forget_old(folder: Path) -> None:
         archive.unlink()
 
 
-def digests(
-    recipes: Mapping[str, Recipe], *, go_version: str, groups: Mapping[str, str]
-) -> dict[str, str]:
+def digests(recipes: Mapping[str, Recipe], *, go_version: str) -> dict[str, str]:
     """Return each image's content address, given recipes in build order.
 
     Args:
         recipes: The recipes, each after those it depends on.
         go_version: What `go version` says; counts only where Go builds something.
-        groups: The locked requirements of each dependency group that a recipe names.
     """
     done: dict[str, str] = {}
     for name, recipe in recipes.items():
@@ -117,8 +114,6 @@ def digests(
         parts += [f"{need} {done[need]}" for need in recipe.dependencies]
         if recipe.go:
             parts.append(go_version)
-        if recipe.python and recipe.python.group:
-            parts.append(groups[recipe.python.group])
         for path in recipe.inputs:
             parts += _contents(path)
         done[name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

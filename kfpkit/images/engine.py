@@ -34,6 +34,16 @@ def version() -> str:
     return asked.stdout.strip() if asked.ok else ""
 
 
+def machine() -> str:
+    """Return the engine's processor architecture by Linux's name, for example `x86_64`.
+
+    Raises:
+        CommandError: No engine answers.
+    """
+    said = process.query(["docker", "version", "--format", "{{.Server.Arch}}"]).stdout.strip()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(said, said)
+
+
 def inputs_of(reference: str) -> str:
     """Return the content address an image in the engine was built from, or an empty text."""
     template = f'{{{{index .Config.Labels "{INPUTS_LABEL}"}}}}'

@@ -170,7 +170,8 @@ def send(mirror: Mirror, images: Sequence[str], source: Source) -> None:
         console.say(f"{number}/{len(images)} {image}")
         if image in built:
             if not process.dry_run():
-                builder.ensure([built[image]], load=[built[image]])
+                public = source is Source.UPSTREAM
+                builder.ensure([built[image]], load=[built[image]], public=public)
         else:
             process.run(["docker", "pull", "--quiet", image])
         name = mirror.name(image)
@@ -207,21 +208,21 @@ def scheme(mirror: Mirror) -> str:
     raise KitError(f"no registry answers at {mirror.host}: {why}", "Check MIRROR and the network")
 
 
-def pull_node(mirror: Mirror) -> str:
-    """Pull the node image that the mirror holds, and return its name there.
+def pull_node(mirror: Mirror) -> tuple[Source, str]:
+    """Pull the node image that the mirror holds; return which source filled it, and its name there.
 
     Raises:
         KitError: It holds none that this kit can use.
     """
-    names = [mirror.name(node(source)) for source in DEFAULT_RELEASE]
+    names = {source: mirror.name(node(source)) for source in DEFAULT_RELEASE}
     said = ""
-    for name in names:
+    for source, name in names.items():
         pulled = process.run(["docker", "pull", "--quiet", name], check=False)
         if pulled.ok:
-            return name
+            return source, name
         said = pulled.stderr.strip().splitlines()[-1] if pulled.stderr.strip() else "no answer"
     raise KitError(
-        f"neither {' nor '.join(names)} can be pulled: {said}",
+        f"neither {' nor '.join(names.values())} can be pulled: {said}",
         f"Fill the mirror: make images-push MIRROR={mirror.host}{mirror.prefix}",
     )
 

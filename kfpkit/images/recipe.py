@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from components import image as runtime
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.versions import ROOT, versions
 
@@ -44,10 +45,8 @@ class GoBuild:
 class PythonPackages:
     """Wheels installed on the host into the context under `site-packages/`."""
 
-    #: A requirements file with hashes, or None when a group is named.
-    requirements: Path | None
-    #: A dependency group of pyproject.toml, taken as uv.lock has it.
-    group: str
+    #: A requirements file with hashes.
+    requirements: Path
     #: Python version inside the image, for example `3.11`.
     version: str
 
@@ -64,6 +63,8 @@ class Recipe:
     sources: tuple[str, ...]
     #: Images the Dockerfile starts from; each is handed over as a build argument.
     needs: tuple[str, ...] = ()
+    #: Public images that may take the place of those above, where images can be pulled.
+    public: Mapping[str, str] = field(default_factory=dict)
     #: Images put into the context as `archives/NAME.tar`.
     archives: tuple[str, ...] = ()
     #: Build arguments for the Dockerfile.
@@ -80,12 +81,19 @@ class Recipe:
         return (*self.needs, *self.archives)
 
     @property
+    def on_public_bases(self) -> Recipe:
+        """The same image on the public images that it can start from, if there are any."""
+        bases = {argument(need): image for need, image in self.public.items()}
+        needs = tuple(need for need in self.needs if need not in self.public)
+        return replace(self, needs=needs, args={**(self.args or {}), **bases})
+
+    @property
     def named(self) -> tuple[Path, ...]:
         """Files and folders that the recipe names."""
         paths = [build.module for build in self.go]
         if self.prepare:
             paths.append(self.prepare)
-        if self.python and self.python.requirements:
+        if self.python:
             paths.append(self.python.requirements)
         return (*paths, *self.reads)
 
@@ -94,6 +102,11 @@ class Recipe:
         """Files and folders whose content decides what is built."""
         outside = (path for path in self.named if not path.is_relative_to(self.folder.resolve()))
         return (self.folder, *outside)
+
+
+def argument(need: str) -> str:
+    """Return the Dockerfile's build argument that names an image it starts from."""
+    return need.replace("-", "_").upper()
 
 
 def load(folder: Path) -> Recipe:
@@ -174,7 +187,7 @@ def _filled(value: Any, file: Path) -> Any:
         return [_filled(item, file) for item in value]
     if not isinstance(value, str):
         return value
-    pins = versions()
+    pins = {**versions(), "RUNTIME_TAG": runtime.TAG}
     for name, _ in _PLACEHOLDER.findall(value):
         if name not in pins:
             raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
@@ -190,6 +203,7 @@ def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:
         references=_texts(data.pop("references")),
         sources=_texts(data.pop("sources")),
         needs=_texts(data.pop("needs", [])),
+        public={str(key): str(value) for key, value in data.pop("public", {}).items()},
         archives=_texts(data.pop("archives", [])),
         args={str(key): str(value) for key, value in data.pop("args", {}).items()},
         go=tuple(_go(folder, part) for part in data.pop("go", [])),
@@ -200,6 +214,8 @@ def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:
     _no_more(data)
     if not recipe.references or any(":" not in ref for ref in recipe.references):
         raise ValueError("references must be a list of names with tag")
+    if not set(recipe.public) <= set(recipe.needs):
+        raise ValueError("public names what needs does not")
     return recipe
 
 
@@ -220,12 +236,8 @@ def _go(folder: Path, part: dict[str, Any]) -> GoBuild:
 def _python(folder: Path, part: dict[str, Any] | None) -> PythonPackages | None:
     if part is None:
         return None
-    file, group = part.pop("requirements", ""), part.pop("group", "")
-    if bool(file) == bool(group):
-        raise ValueError("python takes either requirements or group")
     packages = PythonPackages(
-        requirements=(folder / file).resolve() if file else None,
-        group=str(group),
+        requirements=(folder / part.pop("requirements")).resolve(),
         version=str(part.pop("version")),
     )
     _no_more(part)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kfpkit import cluster, console, process
 from kfpkit.cluster import loading
@@ -14,6 +15,8 @@ from kfpkit.install.target import Target, built_images
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kfpkit.install.health import Part, Sickness
 
 #: Image that the sample's tasks run in; no manifest names it.
@@ -25,6 +28,12 @@ PATIENCE = 120.0
 
 #: Lines of a sick container's log in the error.
 LOG_LINES = 15
+
+#: What kustomize appends to the name of a ConfigMap whose content it hashed.
+HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
+
+#: Kinds whose objects name the ConfigMaps that pods need.
+USERS = ("pods", "replicasets", "deployments", "statefulsets", "daemonsets")
 
 #: Kinds of the base that hold what a user cannot make again.
 DATA = ("secrets", "persistentvolumeclaims")
@@ -60,6 +69,7 @@ def install(target: Target, *, timeout: float) -> None:
         return
     console.say(f"applied {len(applied.stdout.splitlines())} objects")
     wait_until_ready(target, timeout=timeout)
+    _prune(target)
     console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
 
 
@@ -92,6 +102,36 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
         return
     names = [f"{i['kind']}/{i['metadata']['name']}" for i in target.items(DATA)]
     console.say(f"removed {len(gone)} objects; kept for the next install: {join_names(names)}")
+
+
+def left_over(
+    configmaps: Iterable[str], wanted: Iterable[str], users: Iterable[dict[str, Any]]
+) -> list[str]:
+    """Return the ConfigMaps of earlier installs: their content changed, and with it their name.
+
+    Args:
+        configmaps: Names of all that the manifests have made.
+        wanted: Names of those that the overlay makes now.
+        users: Objects that may name a ConfigMap, of the kinds `USERS`.
+    """
+    # A Deployment keeps a ReplicaSet without pods for each of its older versions.
+    live = [u for u in users if u["kind"] != "ReplicaSet" or u["spec"].get("replicas")]
+    live = [u for u in live if "deletionTimestamp" not in u["metadata"]]
+    named = json.dumps(live)
+    old = {name for name in configmaps if HASHED.search(name)} - set(wanted)
+    return sorted(name for name in old if json.dumps(name) not in named)
+
+
+def _prune(target: Target) -> None:
+    """Remove the ConfigMaps of earlier installs that nothing in the namespace names any more."""
+    there = [
+        item["metadata"]["name"]
+        for item in target.items(["configmaps"], "--selector", health.OWNED)
+    ]
+    wanted = [d["metadata"]["name"] for d in target.documents if d["kind"] == "ConfigMap"]
+    old = left_over(there, wanted, target.items(USERS))
+    if old:
+        target.run("delete", "configmaps", "--ignore-not-found", *old)
 
 
 def parts(target: Target) -> list[Part]:
@@ -164,13 +204,8 @@ def _explain(target: Target, part: str, sickness: Sickness) -> tuple[str, str]:
 
 def _load_images(target: Target) -> None:
     """Put the images built here onto the nodes of the kit's own cluster."""
-    names = built_images(target.documents)
-    if not names:
-        return
+    names = [*built_images(target.documents), RUNTIME]
     if target.context != cluster.CONTEXT:
-        console.warn(f"the nodes of {target.context} must have: {', '.join(names)}")
+        console.warn(f"the nodes of {target.context} must be able to pull: {', '.join(names)}")
         return
-    if process.dry_run():
-        console.say(f"would load into the nodes those they lack of: {', '.join(names)}, {RUNTIME}")
-        return
-    loading.load([*names, RUNTIME])
+    loading.load(names)

@@ -8,12 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import cluster, console, process, render
-from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster import lifecycle, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import BadInputError, CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: Overlay for the kit's own kind cluster, by what its images are.
+OVERLAYS = {Source.UPSTREAM: "kind", Source.PACKAGES: "kind-packages"}
 
 #: Name before the slash of every image that the kit builds itself.
 BUILT = "kfpkit/"
@@ -110,17 +113,20 @@ def choose(overlay: str = "", context: str = "") -> Target:
 
 
 def _of_kind_cluster() -> str:
-    """Return the overlay for the kind cluster and the source of its images."""
+    """Return the overlay for the kind cluster and the images that its nodes have or pull."""
     state, text = lifecycle.status()
     marker = lifecycle.observe().marker if state is lifecycle.State.COMPLETE else None
     if marker is None:
         if process.dry_run():
-            console.say(f"{text}: taking the overlay kind")
-            return "kind"
+            # As `make cluster-up` would make it now.
+            source, _ = sources.choose()
+            found = OVERLAYS.get(source, OVERLAYS[Source.UPSTREAM])
+            console.say(f"{text}: taking the overlay {found}")
+            return found
         raise BadInputError(
             f"the kind cluster is not ready: {text}", "make cluster-up first, or name OVERLAY="
         )
-    return "kind-packages" if marker.get("images") == Source.PACKAGES else "kind"
+    return OVERLAYS[lifecycle.content(marker)]
 
 
 def built_images(documents: list[render.Document]) -> list[str]:

@@ -66,7 +66,7 @@ def choose_runner(spec: Spec) -> Any:
         if not process.query(["docker", "image", "inspect", image], check=False).ok:
             raise KitError(
                 f"this pipeline runs in the image {image}, which the Docker engine does not have",
-                f"Build it with `docker build -f components/Dockerfile -t {image} .`"
+                "Build it with `make images NAMES=python-runtime`"
                 if image == RUNTIME_IMAGE
                 else f"Pull it: docker pull {image}",
             )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from kfpkit.cluster import CONTEXT, NAME, lifecycle
+from kfpkit import process
+from kfpkit.cluster import CONFIG, CONTEXT, NAME, lifecycle
 from kfpkit.cluster.lifecycle import Seen, State, judge
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError
 from kfpkit.versions import version
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUNNING = {"kfp-control-plane": "running"}
 EXITED = {"kfp-control-plane": "exited"}
@@ -57,7 +63,7 @@ def test_every_state_is_explained(state: State) -> None:
 
 
 def test_more_nodes_are_workers_and_everything_else_stays() -> None:
-    text = lifecycle.CONFIG.read_text()
+    text = CONFIG.read_text()
     one, three = (yaml.safe_load(lifecycle.make_config(text, nodes=n)) for n in (1, 3))
     assert one == yaml.safe_load(text)
     assert [node["role"] for node in three["nodes"]] == ["control-plane", "worker", "worker"]
@@ -67,13 +73,36 @@ def test_more_nodes_are_workers_and_everything_else_stays() -> None:
 
 
 def test_the_cluster_is_published_on_this_machine_only() -> None:
-    config = yaml.safe_load(lifecycle.CONFIG.read_text())
-    assert config["name"] == NAME
-    assert f"kind-{NAME}" == CONTEXT
+    config = yaml.safe_load(CONFIG.read_text())
+    assert (config["name"], NAME, CONTEXT) == ("kfp", "kfp", "kind-kfp")
     assert config["networking"]["apiServerAddress"] == "127.0.0.1"
     mappings = [m for node in config["nodes"] for m in node.get("extraPortMappings", [])]
     assert {m["listenAddress"] for m in mappings} == {"127.0.0.1"}
-    assert lifecycle.published_ports(lifecycle.CONFIG.read_text()) == [8080, 8888]
+    assert lifecycle.published_ports(CONFIG.read_text()) == [8080, 8888]
+
+
+def context(config: Path) -> process.Result:
+    """Return the context that a process takes with this configuration of kind."""
+    code = "from kfpkit import cluster; print(cluster.CONTEXT)"
+    argv = [sys.executable, "-c", code]
+    return process.query(argv, env={"KIND_CONFIG": str(config)}, check=False)
+
+
+def test_another_configuration_is_another_cluster(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(CONFIG.read_text().replace("name: kfp", "name: own"))
+    (tmp_path / "nameless.yaml").write_text("kind: Cluster\n")
+
+    assert context(tmp_path / "own.yaml").stdout == "kind-own\n"
+    for name in ("nameless.yaml", "missing.yaml"):
+        said = context(tmp_path / name)
+        assert said.returncode != 0
+        assert f"KIND_CONFIG={tmp_path / name} is no configuration" in said.stderr
+
+
+def test_the_marker_says_what_the_nodes_have() -> None:
+    assert lifecycle.content({"images": "packages"}) is Source.PACKAGES
+    mirrored = {"images": "mirror", "mirror": "r:1/p", "filled": "upstream"}
+    assert lifecycle.content(mirrored) is Source.UPSTREAM
 
 
 def test_the_upstream_node_image_is_pinned_by_digest() -> None:

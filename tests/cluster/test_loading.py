@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit.cluster import loading
+from kfpkit.cluster import lifecycle, loading
+from kfpkit.cluster.lifecycle import Seen
+from kfpkit.errors import KitError
+from kfpkit.images import builder
 
 MANAGED = "io.cri-containerd.image=managed"
 LISTED = f"""\
@@ -30,3 +33,22 @@ def test_an_image_counts_only_with_the_address_of_its_inputs() -> None:
 )
 def test_an_image_is_kept_under_its_name_with_registry(reference: str, full: str) -> None:
     assert loading.full_name(reference) == full
+
+
+def test_where_nodes_pull_from_a_mirror_nothing_is_built_or_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = {"images": "mirror", "mirror": "r:1/p", "filled": "packages"}
+    seen = Seen({"kfp-control-plane": "running"}, api=True, marker=marker)
+    monkeypatch.setattr(lifecycle, "observe", lambda: seen)
+    monkeypatch.setattr(loading, "_nodes", lambda: ["kfp-control-plane"])
+    monkeypatch.setattr(builder, "ensure", lambda *_, **__: pytest.fail("built"))
+    loading.load(["pause", "etcd"])
+    assert "the nodes pull from r:1/p: pause, etcd" in capsys.readouterr().err
+
+
+def test_without_a_cluster_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_nodes", list)
+    monkeypatch.setattr(builder, "ensure", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(KitError, match="cluster-up first"):
+        loading.load(["pause"])

@@ -89,7 +89,6 @@ def test_the_logic_does_without_kfp() -> None:
     assert process.query([sys.executable, "-c", code], cwd=ROOT).stdout == "False\n"
 
 
-def test_the_image_built_from_packages_has_the_name_that_the_tasks_ask_for() -> None:
+def test_the_recipe_has_the_name_that_the_tasks_ask_for() -> None:
     assert image.DEFAULT in recipe.load(recipe.IMAGES / "python-runtime").references
     assert "python" in image.DEFAULT
-    assert f"-t {image.DEFAULT} " in (FOLDER / "Dockerfile").read_text()

@@ -39,7 +39,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def digests(images: Path, go_version: str = "go1.26") -> dict[str, str]:
-    return cache.digests(recipe.load_all(images), go_version=go_version, groups={})
+    return cache.digests(recipe.load_all(images), go_version=go_version)
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from kfpkit import process, render
-from kfpkit.cluster import NAME, lifecycle
+from kfpkit.cluster import CONFIG, NAME, lifecycle
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import BadInputError, KitError
 from kfpkit.images import builder, cache, mirror, recipe
@@ -202,7 +202,7 @@ def test_a_node_is_told_where_the_registry_is_and_whom_to_trust() -> None:
 
 
 def test_only_a_mirrored_cluster_reads_about_registries() -> None:
-    text = lifecycle.CONFIG.read_text()
+    text = CONFIG.read_text()
 
     mirrored = yaml.safe_load(lifecycle.make_config(text, nodes=2, mirrored=True))
     assert mirror.NODE_CERTIFICATES in mirrored["containerdConfigPatches"][0]

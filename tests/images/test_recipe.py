@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.errors import BadInputError
-from kfpkit.images import recipe
+from kfpkit.images import builder, recipe
 from kfpkit.images.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def test_pins_are_filled_in_with_and_without_their_v(
         ('references = ["a:1"]\nsources = []\nneed = ["b"]', "unknown keys need"),
         ('references = ["a:{NO_SUCH_PIN}"]\nsources = []', "versions.env lacks"),
         ('references = ["a:1"]\nsources = []\n[[go]]\nbinaries = {}\nmodule = "gone"', "not there"),
-        ('references = ["a:1"]\nsources = []\n[python]\nversion = "3.11"', "requirements or group"),
+        ('references = ["a:1"]\nsources = []\n[python]\nversion = "3.11"', "'requirements'"),
+        ('references = ["a:1"]\nsources = []\npublic = { b = "c:1" }', "public names"),
     ],
 )
 def test_a_wrong_recipe_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -122,3 +123,20 @@ def test_a_circle_and_an_unknown_need_are_named(tmp_path: Path) -> None:
         recipe.ordered({"a": image("a", tmp_path, needs=("gone",))})
     with pytest.raises(BadInputError, match="there is no image gone"):
         recipe.closure(["gone"], circle)
+
+
+def test_on_public_bases_an_image_needs_none_of_those_built_here() -> None:
+    recipes, digests = builder.plan(["python-runtime"], public=True)
+    assert list(recipes) == ["python-runtime"]
+    assert recipes["python-runtime"].args == {
+        "PYTHON": "docker.io/library/python:3.11-slim-bookworm"
+    }
+    usual, others = builder.plan(["python-runtime"])
+    assert {"debian", "python"} < set(usual)
+    assert usual["python-runtime"].references == recipes["python-runtime"].references
+    assert digests["python-runtime"] != others["python-runtime"], "each is cached on its own"
+
+
+def test_an_image_without_public_bases_is_the_same_either_way() -> None:
+    _, digests = builder.plan(["etcd"], public=True)
+    assert digests == builder.plan(["etcd"])[1]

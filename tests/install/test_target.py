@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kfpkit import render
-from kfpkit.cluster import CONTEXT
+from kfpkit.cluster import CONTEXT, lifecycle
+from kfpkit.cluster.lifecycle import Seen
 from kfpkit.errors import BadInputError
+from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
 from kfpkit.install.target import Target, built_images, choose
 
@@ -42,3 +44,33 @@ def test_each_image_that_is_built_here_has_a_recipe() -> None:
 
 def test_pulled_images_are_not_loaded() -> None:
     assert built_images(Target("kind", "nowhere", "kubectl").documents) == []
+
+
+@pytest.mark.parametrize(
+    ("marker", "overlay"),
+    [
+        ({"images": "upstream"}, "kind"),
+        ({"images": "packages"}, "kind-packages"),
+        ({"images": "mirror", "mirror": "r:1/p", "filled": "upstream"}, "kind"),
+        ({"images": "mirror", "mirror": "r:1/p", "filled": "packages"}, "kind-packages"),
+    ],
+)
+def test_the_overlay_is_the_one_whose_images_the_cluster_has(
+    monkeypatch: pytest.MonkeyPatch, marker: dict[str, str], overlay: str
+) -> None:
+    seen = Seen({"kfp-control-plane": "running"}, api=True, marker=marker)
+    monkeypatch.setattr(lifecycle, "observe", lambda: seen)
+    monkeypatch.setattr(engine, "answers", lambda: True)
+    assert choose().overlay == overlay
+
+
+def test_a_dry_run_without_a_cluster_takes_what_the_cluster_would_be_made_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "answers", lambda: False)
+    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setenv("IMAGES", "packages")
+    assert choose().overlay == "kind-packages"
+    monkeypatch.delenv("DRY_RUN")
+    with pytest.raises(BadInputError, match="cluster-up first"):
+        choose()
