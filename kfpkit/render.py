@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,7 +13,6 @@ from kfpkit.versions import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 #: One Kubernetes object.
 Document = dict[str, Any]
@@ -31,9 +31,20 @@ def overlays() -> list[str]:
 def overlay(name: str) -> Path:
     """Return the folder of an overlay.
 
+    Args:
+        name: A folder of manifests/overlays; or, with a slash in it, the path of any other folder.
+
     Raises:
-        BadInputError: There is no overlay of that name.
+        BadInputError: There is no overlay of that name or at that path.
     """
+    if "/" in name:
+        folder = Path(name)
+        if not (folder / "kustomization.yaml").is_file():
+            raise BadInputError(
+                f"{name} is no overlay: it has no kustomization.yaml",
+                "Name its folder, or one of manifests/overlays without a slash",
+            )
+        return folder
     if name not in overlays():
         raise BadInputError(
             f"there is no overlay {name!r} in manifests/overlays",
@@ -79,9 +90,21 @@ def workloads(documents: list[Document]) -> list[Document]:
     return [document for document in documents if document["kind"] in WORKLOADS]
 
 
+def with_pods(documents: list[Document]) -> list[Document]:
+    """Return the objects that make pods: the workloads, and those that run at set times."""
+    return [*workloads(documents), *(d for d in documents if d["kind"] == "CronJob")]
+
+
+def pod_template(workload: Document) -> Document:
+    """Return the template of the pods of a workload or a CronJob."""
+    spec = workload["spec"]
+    template: Document = spec.get("jobTemplate", {}).get("spec", spec)["template"]
+    return template
+
+
 def pod_spec(workload: Document) -> Document:
-    """Return the spec of a workload's pods."""
-    spec: Document = workload["spec"]["template"]["spec"]
+    """Return the spec of the pods of a workload or a CronJob."""
+    spec: Document = pod_template(workload)["spec"]
     return spec
 
 
@@ -94,7 +117,7 @@ def containers(workload: Document) -> Iterator[Document]:
 
 def images(documents: list[Document]) -> set[str]:
     """Return every image a render names, those included that KFP and Argo take as strings."""
-    named = {c["image"] for workload in workloads(documents) for c in containers(workload)}
+    named = {c["image"] for workload in with_pods(documents) for c in containers(workload)}
     for workload in workloads(documents):
         for container in containers(workload):
             named |= {

@@ -33,6 +33,9 @@ SECRETS: dict[str, set[str]] = {
     "kfp-ingress-tls": set(),
 }
 
+#: Certificates in a Secret, because Argo takes them from nothing else: public, and rendered.
+PUBLIC = "private-ca"
+
 
 @cache
 def rendered(name: str) -> list[Document]:

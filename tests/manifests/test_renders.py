@@ -11,8 +11,9 @@ import yaml
 
 from kfpkit import render
 from kfpkit.images import recipe
-from kfpkit.versions import ROOT, version
-from tests.manifests.conftest import SECRETS, SUBJECTS, rendered
+from kfpkit.versions import version
+from tests.manifests import flows
+from tests.manifests.conftest import PUBLIC, SECRETS, SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +31,6 @@ UNPROBED = {
     "persistence-agent": {"2.14.3", "2.17.0"},
     "scheduled-workflow": {"2.14.3"},
 }
-
-#: Parts that an option brings, whose flows are told with the option.
-ADDED = {"oauth2-proxy", "cloud-sql-proxy"}
 
 PINNED = re.compile(
     r"[\w.-]+(/[\w.-]+)+:(?!latest$|unpinned$)[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?"
@@ -56,28 +54,6 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 def text_of(documents: list[Document], name: str, key: str) -> Any:
     return yaml.safe_load(named(documents, "ConfigMap")[name]["data"][key])
-
-
-def labels_of_pods(documents: list[Document]) -> list[dict[str, str]]:
-    return [w["spec"]["template"]["metadata"]["labels"] for w in render.workloads(documents)]
-
-
-def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    for wanted in selector.get("matchExpressions", []):
-        have = labels.get(wanted["key"])
-        if wanted["operator"] == "Exists" and have is None:
-            return False
-        if wanted["operator"] == "In" and have not in wanted["values"]:
-            return False
-    return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items())
-
-
-def is_run(selector: dict[str, Any]) -> bool:
-    """Whether a selector means the pods of runs, which no render has."""
-    return any(
-        wanted["key"] == "workflows.argoproj.io/workflow"
-        for wanted in selector.get("matchExpressions", [])
-    )
 
 
 def container(documents: list[Document], workload: str, name: str) -> Document:
@@ -116,7 +92,7 @@ def test_images_from_packages_are_those_of_the_recipes(documents: list[Document]
 
 
 def test_containers_have_requests_and_limits(documents: list[Document]) -> None:
-    for workload in render.workloads(documents):
+    for workload in render.with_pods(documents):
         for one in render.containers(workload):
             for bound in ("requests", "limits"):
                 assert one["resources"][bound].keys() == {"cpu", "memory"}, one["name"]
@@ -145,7 +121,7 @@ def test_probes_and_services_use_ports_by_name(documents: list[Document]) -> Non
 
 
 def test_pods_are_restricted(documents: list[Document]) -> None:
-    for workload in render.workloads(documents):
+    for workload in render.with_pods(documents):
         spec = render.pod_spec(workload)
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] > 0
@@ -153,7 +129,7 @@ def test_pods_are_restricted(documents: list[Document]) -> None:
         assert spec["enableServiceLinks"] is False
         assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}
         kinds = {kind for volume in spec.get("volumes", []) for kind in volume if kind != "name"}
-        assert kinds <= {"configMap", "emptyDir", "projected", "secret"}
+        assert kinds <= {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
         for volume in spec.get("volumes", []):
             assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""}), volume
         for one in render.containers(workload):
@@ -172,7 +148,7 @@ def test_tokens_are_mounted_where_rights_are_bound_and_nowhere_else(
         for binding in named(documents, "RoleBinding").values()
         for subject in binding["subjects"]
     }
-    for workload in render.workloads(documents):
+    for workload in render.with_pods(documents):
         spec = render.pod_spec(workload)
         account = spec.get("serviceAccountName", "default")
         assert spec["automountServiceAccountToken"] == (account in bound), account
@@ -188,8 +164,15 @@ def test_nothing_is_outside_the_namespace(documents: list[Document]) -> None:
 
 
 def test_no_secret_is_rendered_and_no_password_given(documents: list[Document]) -> None:
-    assert named(documents, "Secret") == {}
-    for workload in render.workloads(documents):
+    for name, secret in named(documents, "Secret").items():
+        assert name == PUBLIC
+        assert "data" not in secret
+        assert set(secret["stringData"]) == {"ca.crt"}
+        assert re.fullmatch(
+            r"(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n)+",
+            secret["stringData"]["ca.crt"],
+        )
+    for workload in render.with_pods(documents):
         for one in render.containers(workload):
             for variable in one.get("env", []):
                 if re.search(r"PASSWORD|SECRET|ACCESS_?KEY", variable["name"]):
@@ -199,12 +182,20 @@ def test_no_secret_is_rendered_and_no_password_given(documents: list[Document]) 
 def test_what_is_referred_to_exists(documents: list[Document]) -> None:
     maps = named(documents, "ConfigMap")
     accounts = named(documents, "ServiceAccount")
-    for workload in render.workloads(documents):
+    claims = {
+        f"{claim['metadata']['name']}-{name}-0"
+        for name, store in named(documents, "StatefulSet").items()
+        for claim in store["spec"]["volumeClaimTemplates"]
+    }
+    for workload in render.with_pods(documents):
         spec = render.pod_spec(workload)
         assert spec.get("serviceAccountName", "default") in {*accounts, "default"}
         volumes = {v["name"] for v in spec.get("volumes", [])} | {
             claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])
         }
+        for volume in spec.get("volumes", []):
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in claims
         mounted = {
             m["name"] for c in render.containers(workload) for m in c.get("volumeMounts", [])
         }
@@ -231,7 +222,7 @@ def test_what_is_referred_to_exists(documents: list[Document]) -> None:
 
 def test_configmaps_are_used(documents: list[Document]) -> None:
     by_name = {"kfp-launcher", "metadata-grpc-configmap", "workflow-controller-configmap"}
-    text = yaml.safe_dump_all(render.workloads(documents))
+    text = yaml.safe_dump_all(render.with_pods(documents))
     for name, found in named(documents, "ConfigMap").items():
         if "grafana_dashboard" not in found["metadata"].get("labels", {}):
             assert name in by_name or f"name: {name}\n" in text, name
@@ -255,7 +246,7 @@ def test_roles_have_no_wildcard_and_name_the_secrets(documents: list[Document]) 
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
             if "secrets" in rule["resources"]:
-                assert set(rule["resourceNames"]) <= set(SECRETS)
+                assert set(rule["resourceNames"]) <= {*SECRETS, PUBLIC}
                 assert rule["verbs"] == ["get"]
 
 
@@ -264,7 +255,7 @@ def test_services_lead_to_ports_of_pods(documents: list[Document]) -> None:
         chosen = [
             workload
             for workload in render.workloads(documents)
-            if matches(
+            if flows.matches(
                 {"matchLabels": service["spec"]["selector"]},
                 workload["spec"]["template"]["metadata"]["labels"],
             )
@@ -276,26 +267,31 @@ def test_services_lead_to_ports_of_pods(documents: list[Document]) -> None:
 
 
 def test_selectors_choose_pods(documents: list[Document]) -> None:
-    pods = labels_of_pods(documents)
+    pods = flows.labels_of_pods(documents)
     for workload in render.workloads(documents):
         selector = workload["spec"]["selector"]
-        assert [p for p in pods if matches(selector, p)] == [
+        assert [p for p in pods if flows.matches(selector, p)] == [
             workload["spec"]["template"]["metadata"]["labels"]
         ]
     for kind in ("PodDisruptionBudget", "PodMonitor"):
         for found in named(documents, kind).values():
-            assert any(matches(found["spec"]["selector"], p) for p in pods)
+            assert any(flows.matches(found["spec"]["selector"], p) for p in pods)
     for name, policy in named(documents, "NetworkPolicy").items():
-        selector = policy["spec"]["podSelector"]
-        assert is_run(selector) or any(matches(selector, p) for p in pods), name
+        assert flows.chosen(documents, policy["spec"]["podSelector"]), name
 
 
 def test_a_budget_leaves_a_pod_to_evict(documents: list[Document]) -> None:
+    scalers = named(documents, "HorizontalPodAutoscaler")
     for name, budget in named(documents, "PodDisruptionBudget").items():
-        assert (
-            named(documents, "Deployment")[name]["spec"]["replicas"]
-            > (budget["spec"]["minAvailable"])
-        )
+        deployment = named(documents, "Deployment")[name]["spec"]
+        fewest = scalers[name]["spec"]["minReplicas"] if name in scalers else deployment["replicas"]
+        assert fewest > budget["spec"]["minAvailable"]
+
+
+def test_an_autoscalers_part_has_no_number_of_its_own(documents: list[Document]) -> None:
+    for name, scaler in named(documents, "HorizontalPodAutoscaler").items():
+        assert scaler["spec"]["scaleTargetRef"]["name"] == name
+        assert "replicas" not in named(documents, "Deployment")[name]["spec"]
 
 
 def test_ingresses_lead_to_services(documents: list[Document]) -> None:
@@ -333,7 +329,9 @@ def test_the_settings_of_the_object_store_agree(documents: list[Document]) -> No
     providers = yaml.safe_load(launcher["providers"])
     scheme, _, bucket, *_ = launcher["defaultPipelineRoot"].split("/")
     where = settings["host"] if settings["secure"] == "true" else "minio-service:9000"
+    trusted = PUBLIC if PUBLIC in named(documents, "Secret") else ""
 
+    assert store.get("caSecret", {}).get("name", "") == trusted
     assert store["endpoint"] == where
     assert bucket == settings["bucket"]
     assert list(providers) == [scheme.rstrip(":")]
@@ -354,61 +352,6 @@ def test_the_controllers_settings_have_known_keys(documents: list[Document]) -> 
     keep = yaml.safe_load(data["workflowDefaults"])["spec"]
     assert keep["ttlStrategy"] == {"secondsAfterCompletion": 86400}
     assert keep["podGC"] == {"strategy": "OnWorkflowCompletion", "deleteDelayDuration": "3600s"}
-
-
-def ends(documents: list[Document], selector: dict[str, Any]) -> list[str]:
-    """Return the names of the parts that a selector of pods chooses."""
-    if is_run(selector):
-        return ["runs"]
-    return [
-        labels["app.kubernetes.io/name"]
-        for labels in labels_of_pods(documents)
-        if matches(selector, labels)
-    ]
-
-
-def flows(documents: list[Document], direction: str, peers: str) -> set[tuple[str, str, int]]:
-    """Return (from, to, port) of every flow between pods that one direction's rules allow."""
-    found = set()
-    for policy in named(documents, "NetworkPolicy").values():
-        for rule in policy["spec"].get(direction, []):
-            for peer in rule.get(peers, []):
-                if "podSelector" not in peer:
-                    continue
-                for port in rule["ports"]:
-                    for other in ends(documents, peer["podSelector"]):
-                        for own in ends(documents, policy["spec"]["podSelector"]):
-                            pair = (own, other) if direction == "egress" else (other, own)
-                            found.add((*pair, port["port"]))
-    return found
-
-
-def test_each_flow_is_allowed_at_both_ends(documents: list[Document]) -> None:
-    if "default-deny" not in named(documents, "NetworkPolicy"):
-        pytest.skip("an overlay without network policies")
-
-    allowed = flows(documents, "egress", "to")
-
-    assert allowed == flows(documents, "ingress", "from")
-    assert allowed
-
-
-def test_the_page_of_flows_is_the_policies(documents: list[Document]) -> None:
-    if "default-deny" not in named(documents, "NetworkPolicy"):
-        pytest.skip("an overlay without network policies")
-    page = (ROOT / "docs/design/flows.md").read_text(encoding="utf-8").split("\nOut of the")[0]
-    told = {
-        (source, target, int(port))
-        for source, target, port in re.findall(
-            r"^\| ([\w-]+) \| ([\w-]+) \| (\d+) \|", page, re.MULTILINE
-        )
-    }
-    parts = {labels["app.kubernetes.io/name"] for labels in labels_of_pods(documents)} | {"runs"}
-    there = {flow for flow in told if {flow[0], flow[1]} <= parts}
-    # Flows of an option are in that option's row, not among the base's.
-    found = {f for f in flows(documents, "ingress", "from") if not {f[0], f[1]} & ADDED}
-
-    assert found == there
 
 
 def test_releases_differ_only_in_what_the_release_says() -> None:
