@@ -88,7 +88,7 @@ def _part(
     )
     sickness = None
     if not done:
-        sickness = next(filter(None, map(_sick_pod, mine)), None)
+        sickness = next(filter(None, map(sick_pod, mine)), None)
         if sickness is None:
             sickness = _refused(workload, events if len(mine) < wanted else [])
     return Part(
@@ -109,7 +109,8 @@ def _statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def _sick_pod(pod: dict[str, Any]) -> Sickness | None:
+def sick_pod(pod: dict[str, Any]) -> Sickness | None:
+    """Return why a pod does not become ready, as far as it says so itself."""
     where = f"pod/{pod['metadata']['name']}"
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

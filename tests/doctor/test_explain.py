@@ -1,0 +1,242 @@
+"""A run's objects and the sentence that comes out of them: the shapes are those that Argo Workflows
+3.6 and Kubernetes 1.34 give."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from kfpkit.doctor.explain import Explanation, Facts, explain
+from kfpkit.install.target import Target
+
+RUN = "11111111-2222-3333-4444-555555555555"
+WORKFLOW = "penguins-x7k2p"
+EXECUTOR, DRIVER = "system-container-impl", "system-container-driver"
+
+Object = dict[str, Any]
+
+#: One for all: each renders its overlay once.
+TARGET = Target("kind", "kind-kfp", "kubectl")
+
+
+def node(number: int, step: str, phase: str, message: str = "", **more: Any) -> Object:
+    driver = step.endswith("-driver")
+    return {
+        "id": f"{WORKFLOW}-{number}",
+        "name": f"{WORKFLOW}.root.{step}" + ("" if driver else ".executor"),
+        "type": "Pod",
+        "templateName": DRIVER if driver else EXECUTOR,
+        "phase": phase,
+        "message": message,
+        "startedAt": f"2026-11-24T12:00:{number:02}Z",
+        "finishedAt": f"2026-11-24T12:01:{number:02}Z" if phase in ("Failed", "Error") else None,
+        **more,
+    }
+
+
+def workflow(*nodes: Object, phase: str = "Running", message: str = "") -> Object:
+    driver = {"args": ["--type", "ROOT_DAG", "--pipeline_name", "penguins"]}
+    return {
+        "kind": "Workflow",
+        "metadata": {"name": WORKFLOW},
+        "spec": {"templates": [{"container": driver}]},
+        "status": {"phase": phase, "message": message, "nodes": {n["id"]: n for n in nodes}},
+    }
+
+
+def pod(number: int, *, phase: str = "Pending", **container: Any) -> Object:
+    name = f"{WORKFLOW}-{EXECUTOR}-{number}"
+    status = {"name": "main", "image": "i", "restartCount": 0, "state": {}, **container}
+    limits = {"memory": "64Mi"}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "annotations": {"workflows.argoproj.io/node-id": f"{WORKFLOW}-{number}"},
+        },
+        "spec": {"containers": [{"name": "main", "image": "i:1", "resources": {"limits": limits}}]},
+        "status": {"phase": phase, "containerStatuses": [status]},
+    }
+
+
+def told(*nodes: Object, log: str = "", **facts: Any) -> Explanation:
+    found = Facts(RUN, workflow(*nodes), log=lambda *_: log, **facts)
+    return explain(found, TARGET)
+
+
+def test_an_image_that_cannot_be_pulled() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'pull of "i:1" failed'}}
+    found = told(node(1, "train", "Pending"), pods=[pod(1, state=waiting)])
+    assert found.reason == "image"
+    assert found.sentence == "the step train cannot start: the node cannot get its image i:1"
+    assert found.commands == (
+        "kubectl --context kind-kfp --namespace kubeflow describe pod "
+        f"{WORKFLOW}-system-container-impl-1",
+    )
+
+
+def test_a_step_that_used_too_much_memory() -> None:
+    ended = {"terminated": {"exitCode": 1, "reason": "OOMKilled"}}
+    failed = node(1, "train", "Failed", "Error (exit code 1)")
+    found = told(failed, pods=[pod(1, phase="Failed", state=ended)])
+    assert found.reason == "out-of-memory"
+    assert "more memory than its limit of 64Mi" in found.sentence
+    # The kernel ended the step alone, and the launcher with it by itself.
+    assert (
+        told(
+            failed,
+            log="F1124 12:00:00.1 19 main.go:60] failed to execute component: signal: killed",
+        ).reason
+        == "out-of-memory"
+    )
+    assert told(node(1, "train", "Failed", "OOMKilled (exit code 137)")).reason == "out-of-memory"
+
+
+def test_a_quota_that_is_used_up() -> None:
+    message = 'pods "x" is forbidden: exceeded quota: small, requested: limits.memory=1Gi'
+    found = told(node(1, "train", "Pending", message))
+    assert found.reason == "quota"
+    assert message in found.evidence
+    assert found.commands[0].endswith("describe resourcequota")
+
+
+def test_a_pod_that_no_node_takes() -> None:
+    waiting = pod(1)
+    said = "0/1 nodes are available: 1 Insufficient memory."
+    waiting["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "message": said, "reason": "Unschedulable"}
+    ]
+    found = told(node(1, "train", "Pending"), pods=[waiting])
+    assert (found.reason, found.sentence) == (
+        "unschedulable",
+        "the step train waits: no node takes its pod",
+    )
+    assert any(said in line for line in found.evidence)
+
+
+def test_a_pod_that_the_namespace_does_not_admit() -> None:
+    message = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot'
+    found = told(node(1, "train", "Error", message))
+    assert found.reason == "pod-security"
+    assert found.commands[0].endswith("--show-labels")
+
+
+@pytest.mark.parametrize(
+    ("message", "lacking"),
+    [
+        ('secret "gone" not found', "the secret gone"),
+        ('configmap "gone" not found', "the configmap gone"),
+        ("couldn't find key k in Secret kubeflow/s", "the key k of the Secret kubeflow/s"),
+    ],
+)
+def test_a_secret_or_configmap_that_is_not_there(message: str, lacking: str) -> None:
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": message}}
+    found = told(node(1, "train", "Pending"), pods=[pod(1, state=waiting)])
+    assert found.reason == "missing-object"
+    assert lacking in found.sentence
+
+
+def test_a_secret_of_a_volume_is_found_in_the_events() -> None:
+    event = {
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": 'MountVolume.SetUp failed for volume "v" : secret "gone" not found',
+        "involvedObject": {"name": f"{WORKFLOW}-{EXECUTOR}-1"},
+    }
+    creating = {"waiting": {"reason": "ContainerCreating"}}
+    found = told(node(1, "train", "Pending"), pods=[pod(1, state=creating)], events=[event])
+    assert found.reason == "missing-object"
+    assert "the secret gone" in found.sentence
+
+
+def test_a_workflow_that_is_too_large() -> None:
+    message = "workflow is longer than maximum allowed size. compressed size 1500000 > 1048576"
+    facts = Facts(RUN, workflow(phase="Error", message=message))
+    assert explain(facts, TARGET).reason == "too-large"
+
+
+def test_an_input_that_the_cache_still_points_at() -> None:
+    decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    found = told(
+        node(1, "generate-data-driver", "Succeeded", outputs=decided),
+        node(2, "train", "Failed", "Error (exit code 1)"),
+        log="F1124 12:00:00.000 main.go:60] failed to download input artifact: NoSuchKey: gone",
+    )
+    assert found.reason == "deleted-artifact"
+    assert "generate-data came from the cache" in found.sentence
+    command = shlex.split(found.commands[1])[-1]
+    assert "DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/penguins'" in command
+
+
+def test_a_driver_that_failed_says_its_last_error() -> None:
+    log = "I1124 12:00:00 driver.go:1] begins\nF1124 12:00:01 main.go:79] KFP driver: no route"
+    found = told(node(1, "train-driver", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "driver"
+    assert found.sentence == "the driver of train failed: main.go:79] KFP driver: no route"
+
+
+def test_a_driver_that_did_not_reach_the_api() -> None:
+    log = (
+        'F1124 12:32:44.96      17 main.go:104] KFP driver: driver.Container(taskName="write", '
+        "componentSpec) failed: failed to list tasks: rpc error: code = Unavailable desc = refused"
+    )
+    found = told(node(1, "write-driver", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "unreachable"
+    assert found.commands[0] == "make doctor"
+    assert found.evidence[1].startswith("main.go:104] KFP driver: failed to list tasks")
+    # What a step prints is no sign by itself.
+    said = told(node(1, "write", "Failed", "Error (exit code 1)"), log="connection refused by me")
+    assert said.reason == "step"
+
+
+def test_a_step_that_failed_says_its_own_last_line() -> None:
+    log = (
+        "Traceback (most recent call last):\n"
+        "ValueError: the accuracy 0.5 is below 0.9\n"
+        "F1124 12:00:01 main.go:60] failed to execute component: exit status 1\n"
+        'time="2026-11-24T12:00:00Z" level=info msg="sub-process exited" argo=true\n'
+        "exit status 1\n"
+    )
+    found = told(node(1, "check", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "step"
+    assert found.sentence == (
+        "the step check failed by itself: ValueError: the accuracy 0.5 is below 0.9"
+    )
+
+
+def test_the_first_failure_is_the_cause() -> None:
+    found = told(
+        node(7, "late", "Failed", "Error (exit code 1)"),
+        node(2, "early", "Failed", "Error (exit code 1)"),
+        node(1, "waiting", "Pending"),
+    )
+    assert "early" in found.sentence
+
+
+def test_an_attempt_that_was_repeated_with_success_is_forgiven() -> None:
+    attempt = node(1, "train", "Failed", "Error (exit code 1)")
+    again = {
+        "id": "r",
+        "type": "Retry",
+        "phase": "Succeeded",
+        "children": [attempt["id"], f"{WORKFLOW}-2"],
+    }
+    found = told(again, attempt, node(2, "train", "Succeeded"), node(3, "evaluate", "Running"))
+    assert found.reason == ""
+    assert found.sentence == "the run goes on, at evaluate; no trouble to see"
+
+
+def test_a_workflow_that_nobody_took_up() -> None:
+    fresh = {"kind": "Workflow", "metadata": {"name": WORKFLOW}, "spec": {}}
+    found = explain(Facts(RUN, fresh), TARGET)
+    assert found.reason == "not-taken-up"
+    assert "logs deployment/workflow-controller" in found.commands[0]
+
+
+def test_a_run_whose_workflow_is_gone_before_its_end_is_lost() -> None:
+    found = explain(Facts(RUN, record={"state": "RUNNING"}), TARGET)
+    assert found.reason == "lost"
+    ended = explain(Facts(RUN, record={"state": "FAILED", "error": {"message": "why"}}), TARGET)
+    assert (ended.reason, ended.evidence) == ("", ("why",))

@@ -1,0 +1,202 @@
+"""No value of a Secret is left in a text or an object, however it got there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+import yaml
+
+from kfpkit.doctor.redact import MARK, Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALUES = {
+    "hex": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+    "sharp": 'p@ss/w:rd+"x y"&=%é\\',
+    "short": "tr0ub4",
+    "key": "-----BEGIN RSA PRIVATE KEY-----\n"
+    + "\n".join(base64.b64encode(bytes(range(i, i + 48))).decode() for i in range(8))
+    + "\n-----END RSA PRIVATE KEY-----\n",
+    "account": json.dumps({"client": "someone", "nested": [{"pass": "correct horse battery"}]}),
+}
+#: What must not be left of a value: it, and parts of it that tell it.
+TELLING = {
+    **{name: [value.strip()] for name, value in VALUES.items()},
+    "key": VALUES["key"].splitlines()[1:-1],
+    "account": ["correct horse battery"],
+}
+
+
+def secret(values: dict[str, str], name: str = "planted") -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"kind": "Secret", "metadata": {"name": name}, "data": data}
+
+
+@pytest.fixture(scope="module")
+def redactor() -> Redactor:
+    return Redactor([secret(VALUES)])
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "plain": lambda v: v,
+    "quoted": lambda v: json.dumps(v),
+    "in JSON in JSON": lambda v: json.dumps(json.dumps({"a": v})),
+    "base64": b64,
+    "base64 of a line": lambda v: b64(f"{v}\n"),
+    "base64 for addresses": lambda v: base64.urlsafe_b64encode(v.encode()).decode(),
+    "base64 without padding": lambda v: b64(v).rstrip("="),
+    "base64 in lines": lambda v: base64.encodebytes(v.encode()).decode(),
+    "base64 of base64": lambda v: b64(b64(v)),
+    "URL": lambda v: quote(v, safe=""),
+    "URL, path": quote,
+    "URL, lower case": lambda v: "".join(
+        c if c.isascii() and c.isalnum() else "".join(f"%{b:02x}" for b in c.encode()) for c in v
+    ),
+    "form": quote_plus,
+    "base64 in a URL": lambda v: quote(b64(v), safe=""),
+    "URL in base64": lambda v: b64(quote(v, safe="")),
+    "Python": repr,
+    "hexadecimal": lambda v: v.encode().hex(),
+    "YAML": lambda v: yaml.safe_dump({"config": {"deep": v}}, width=10**9),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("way", WAYS)
+def test_no_form_of_a_value_is_left(redactor: Redactor, name: str, way: str) -> None:
+    form = WAYS[way](VALUES[name])
+    for text in (f"before {form} after", f"x={form}&y=1", f'{{"k":"{form}"}}'):
+        shown = redactor.text(text)
+        assert MARK in shown
+        assert not redactor.leaks(shown)
+        for part in TELLING[name]:
+            assert part not in shown
+            assert WAYS[way](part).strip() not in shown
+
+
+@pytest.mark.parametrize("name", ["hex", "sharp", "key"])
+@pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
+def test_a_value_inside_a_longer_base64_text_is_found(
+    redactor: Redactor, name: str, before: str
+) -> None:
+    shown = redactor.text(f"Basic {b64(f'{before}{VALUES[name].strip()} and more')}")
+    assert MARK in shown
+    longest = max((word for word in shown.split()), key=len).replace(MARK, "")
+    assert len(longest) < 40
+
+
+def test_the_value_of_a_long_key_is_gone_also_where_each_line_has_a_time(
+    redactor: Redactor,
+) -> None:
+    text = "\n".join(f"2026-11-24T12:00:00Z {line}" for line in VALUES["key"].splitlines())
+    for line in TELLING["key"]:
+        assert line not in redactor.text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("Authorization: Bearer abcdefgh12345678", "abcdefgh12345678"),
+        ('"authorization":["Basic dXNlcjpwYXNz"]', "dXNlcjpwYXNz"),
+        (r"{\"Authorization\": \"Token xyz-1\"}", "xyz-1"),
+        ("authorization: AWS4-HMAC-SHA256 Credential=A/b, Signature=0123abcd", "0123abcd"),
+        ("curl -H 'Authorization: digest uvwxyz'", "uvwxyz"),
+        ("dial https://me:hunter2@host/x", "hunter2"),
+        ("mysql://kfp:a%2Fb@database:3306", "a%2Fb"),
+        ("dsn kfp:hunter2@tcp(database:3306)/mlpipeline", "hunter2"),
+        ("DB_PASSWORD=hunter2 DB_USER=kfp", "hunter2"),
+        ('{"password": "hunter2"}', "hunter2"),
+        (r"{\"apiKey\":\"hunter2\"}", "hunter2"),
+        ("secret_key: hunter2", "hunter2"),
+        ("--mysql_config_password=hunter2", "hunter2"),
+        ("--password hunter2", "hunter2"),
+        ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0abc.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
+        ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----", "MHcCAQEE"),
+        (r"-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n-----END PRIVATE KEY-----", "MHcCAQEE"),
+        ("-----BEGIN PRIVATE KEY-----\nMHcCAQEE cut off", "MHcCAQEE"),
+        ("GET /b/k?X-Amz-Signature=0a1b2c&X-Amz-Date=1", "0a1b2c"),
+        ("using AKIAIOSFODNN7EXAMPLE now", "AKIAIOSFODNN7EXAMPLE"),
+    ],
+)
+def test_what_looks_like_a_secret_goes_without_being_known(text: str, gone: str) -> None:
+    shown = Redactor([]).text(text)
+    assert gone not in shown
+    assert MARK in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secretName: mlpipeline-minio-artifact",
+        'secret "missing" not found',
+        "automountServiceAccountToken: true",
+        "--mysql_config_password=$(DB_PASSWORD)",
+        "accessKeyKey: accesskey",
+        'image "kfpkit/python-runtime:0123456789ab" not found',
+        "http://minio-service:9000/mlpipeline/v2/artifacts",
+        '{"secret": {"secretName": "x"}}',
+        "expirationSeconds: 3600",
+    ],
+)
+def test_what_helps_and_is_no_secret_stays(text: str) -> None:
+    assert Redactor([]).text(text) == text
+
+
+def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> None:
+    pod = {
+        "kind": "Pod",
+        "metadata": {
+            "name": "p",
+            "managedFields": [{"x": 1}],
+            "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": "long",
+                "note": f"see {b64(VALUES['hex'])}",
+            },
+        },
+        "spec": {
+            "containers": [
+                {
+                    "args": ["--url", f"https://u:{quote(VALUES['sharp'], safe='')}@h"],
+                    "env": [
+                        {"name": "API_TOKEN", "value": "literal"},
+                        {"name": "REFERENCE_PASSWORD", "value": "$(OTHER)"},
+                        {"name": "PLAIN", "value": VALUES["short"]},
+                        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                    ],
+                }
+            ]
+        },
+    }
+    shown = redactor.object(pod)
+    assert shown["metadata"] == {"name": "p", "annotations": {"note": f"see {MARK}"}}
+    (container,) = shown["spec"]["containers"]
+    assert [v.get("value") for v in container["env"]] == [MARK, "$(OTHER)", MARK, None]
+    assert container["env"][3]["valueFrom"]["secretKeyRef"] == {"name": "s", "key": "k"}
+    assert not redactor.leaks(json.dumps(shown))
+
+
+def test_a_secret_keeps_its_keys_alone() -> None:
+    shown = Redactor([]).object({**secret({"a": "x", "b": "yz"}), "stringData": {"c": "z"}})
+    assert shown["data"] == {"a": MARK, "b": MARK}
+    assert shown["stringData"] == {"c": MARK}
+
+
+def test_a_value_too_short_to_be_looked_for_is_named() -> None:
+    redactor = Redactor([secret({"pin": "root", "long": "long enough"})])
+    assert redactor.too_short == ["planted/pin"]
+    assert redactor.text("system:root of root-driver") == "system:root of root-driver"
+
+
+def test_bytes_that_are_no_text_are_found_as_base64() -> None:
+    raw = base64.b64encode(bytes(range(128, 160))).decode()
+    binary = {"kind": "Secret", "metadata": {"name": "b"}, "data": {"k": raw}}
+    assert Redactor([binary]).text(f"got {raw}") == f"got {MARK}"
