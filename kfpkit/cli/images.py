@@ -111,25 +111,32 @@ def cache_info() -> None:
 
     sizes = cache.sizes()
     for part, size in sizes.items():
-        console.out.print(f"{_mebibytes(size):>8} MiB  {cache.root() / part}", markup=False)
+        purpose = f"  {cache.PURPOSES[part]}" if part in cache.PURPOSES else ""
+        text = f"{_mebibytes(size):>8} MiB  {cache.root() / part}{purpose}"
+        console.out.print(text, markup=False, soft_wrap=True)
     console.out.print(f"{_mebibytes(sum(sizes.values())):>8} MiB  {cache.root()}", markup=False)
 
 
 def cache_clean(
+    part: Annotated[
+        str, typer.Option(envvar="PART", help="One of the parts that `cache info` lists.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
 ) -> None:
-    """Remove the cache; the next build starts from nothing."""
+    """Remove the cache, or a part of it; what is missing then is made again when it is needed."""
     from kfpkit import console, process
     from kfpkit.images import cache
 
-    size = _mebibytes(sum(cache.sizes().values()))
+    sizes = cache.sizes()
+    size = _mebibytes(sum(sizes[name] for name in cache.chosen(part)))
+    what = f"{cache.root() / part} ({size} MiB)"
     if process.dry_run():
-        console.say(f"would remove {cache.root()} ({size} MiB)")
+        console.say(f"would remove {what}")
         return
     if not yes:
-        typer.confirm(f"Remove {cache.root()} ({size} MiB)?", abort=True)
-    cache.clean()
-    console.say(f"removed {cache.root()} ({size} MiB)")
+        typer.confirm(f"Remove {what}?", abort=True)
+    cache.clean(part)
+    console.say(f"removed {what}")
 
 
 def _mebibytes(size: int) -> int:

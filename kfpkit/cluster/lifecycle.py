@@ -200,14 +200,45 @@ def published_ports(text: str) -> list[int]:
     return [m["hostPort"] for node in nodes for m in node.get("extraPortMappings", [])]
 
 
-def pods_not_running(pods_json: str) -> list[str]:
-    """Return `namespace/name: why` for each pod that neither runs ready nor has completed."""
+def nodes_not_ready(nodes_json: str, since: str = "") -> list[str]:
+    """Return the nodes that are not Ready, or were last heard of before a time.
+
+    Args:
+        nodes_json: What `kubectl get nodes --output=json` says.
+        since: The time, as Kubernetes writes it; what it says of a node that was stopped is old.
+    """
+    waiting = []
+    for node in json.loads(nodes_json)["items"]:
+        found = {c["type"]: c for c in node["status"]["conditions"]}.get("Ready", {})
+        if found.get("status") != "True" or found.get("lastHeartbeatTime", "") < since:
+            waiting.append(node["metadata"]["name"])
+    return waiting
+
+
+def pods_not_running(pods_json: str, since: str = "") -> list[str]:
+    """Return `namespace/name: why` for each pod that neither runs ready nor has completed.
+
+    Args:
+        pods_json: What `kubectl get pods --output=json` says.
+        since: A time, as Kubernetes writes it, after which a container must have been started.
+    """
     waiting = []
     for pod in json.loads(pods_json)["items"]:
         status = pod["status"]
         phase = status.get("phase", "Unknown")
         ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready")
-        if phase == "Succeeded" or (phase == "Running" and ready == "True"):
+        started = [
+            detail.get("state", {}).get("running", {}).get("startedAt", "")
+            for detail in status.get("containerStatuses", [])
+        ]
+        if phase == "Succeeded":
+            continue
+        if phase == "Running" and ready == "True":
+            if all(time >= since for time in started):
+                continue
+            waiting.append(
+                f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: not seen yet"
+            )
             continue
         reasons = [
             detail["reason"]
@@ -273,16 +304,19 @@ def _images(marker: Mapping[str, str]) -> str:
 
 
 def _start(seen: Seen) -> None:
+    began = time.monotonic()
     stopped = [name for name, state in seen.containers.items() if state != "running"]
     console.say(f"the cluster {NAME} is stopped: starting it")
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     process.run(["docker", "start", *sorted(stopped)])
     if process.dry_run():
         return
-    _wait_until_running()
+    _wait_until_running(since)
     _wait_for_metrics()
     state = judge(observe())
     if state is not State.COMPLETE:
         raise KitError(*_explain(state))
+    console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
 
 
 def _preflight(*, build: bool) -> None:
@@ -342,18 +376,19 @@ def node_image(source: Source) -> str:
     return entry.references[0]
 
 
-def _wait_until_running() -> None:
+def _wait_until_running(since: str = "") -> None:
+    """Wait for nodes and system pods; what is older than `since` was seen before a stop."""
     if process.dry_run():
         return
     wait_for(
         "all nodes Ready",
-        _nodes_not_ready,
+        lambda: _nodes_not_ready(since),
         timeout=180,
         do=f"kubectl --context {CONTEXT} get nodes",
     )
     wait_for(
         "all system pods Running",
-        _system_pods_not_running,
+        lambda: _system_pods_not_running(since),
         timeout=300,
         interval=2,
         do=f"kubectl --context {CONTEXT} get pods --all-namespaces",
@@ -372,25 +407,21 @@ def _wait_for_metrics() -> None:
     )
 
 
-def _nodes_not_ready() -> str | None:
+def _nodes_not_ready(since: str) -> str | None:
     listed = _kubectl("get", "nodes", "--output=json")
     if not listed.ok:
         return listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer"
-    waiting = [
-        node["metadata"]["name"]
-        for node in json.loads(listed.stdout)["items"]
-        if {c["type"]: c["status"] for c in node["status"]["conditions"]}.get("Ready") != "True"
-    ]
+    waiting = nodes_not_ready(listed.stdout, since)
     return f"not yet: {join_names(waiting)}" if waiting else None
 
 
-def _system_pods_not_running() -> str | None:
+def _system_pods_not_running(since: str) -> str | None:
     waiting: list[str] = []
     for namespace in ("kube-system", "local-path-storage"):
         listed = _kubectl("--namespace", namespace, "get", "pods", "--output=json")
         if not listed.ok:
             return "no answer"
-        waiting += pods_not_running(listed.stdout)
+        waiting += pods_not_running(listed.stdout, since)
     return "; ".join(waiting) if waiting else None
 
 

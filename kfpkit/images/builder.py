@@ -179,6 +179,8 @@ def ensure(
                 done = outcomes[name]
                 state = "loaded" if done.state == "cached" else done.state
                 outcomes[name] = Outcome(done.entry, state, done.sources)
+        if missing:
+            engine.remove_replaced()
     return {name: outcomes[name] for name in recipes if name in outcomes}
 
 

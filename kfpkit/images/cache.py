@@ -4,6 +4,7 @@
         images/NAME/HASH.tar       an image as `docker save` wrote it
         images/NAME/HASH.json      what it cost and which size the archive must have
         go/                        Go's module and build caches
+        uv/                        uv's cache of Python packages
         bin/                       kind and kubectl, by version
         logs/NAME.log              the last build's whole output
         work/                      builds under way; emptied when a build starts
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit import console
+from kfpkit.errors import BadInputError, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +39,15 @@ BUILDER_VERSION = 1
 
 #: Versions of one image that stay in the cache.
 KEPT_VERSIONS = 2
+
+#: What each folder is for, where somebody may want to know before removing it.
+PURPOSES = {
+    "bin": "kind and kubectl",
+    "go": "Go's caches, for building only",
+    "images": f"the newest {KEPT_VERSIONS} versions of each image",
+    "logs": "the last build of each image",
+    "uv": "Python packages, for building only",
+}
 
 #: Files that say something to people only, or are made by running the recipe.
 UNHASHED = ("README.md", "__pycache__")
@@ -161,8 +172,7 @@ def lock() -> Iterator[None]:
 
 def sizes() -> dict[str, int]:
     """Return the bytes on disk of each part of the cache."""
-    parts = sorted(root().iterdir()) if root().is_dir() else []
-    return {part.name: _size(part) for part in parts if part.is_dir()}
+    return {name: _size(root() / name) for name in chosen()}
 
 
 def _size(folder: Path) -> int:
@@ -173,9 +183,26 @@ def _size(folder: Path) -> int:
     return total
 
 
-def clean() -> None:
-    """Remove everything in the cache, once no build is using it."""
+def clean(part: str = "") -> None:
+    """Remove a folder of the cache, or all of them, once no build is using it.
+
+    Raises:
+        BadInputError: There is no such folder.
+    """
     with lock():
-        for part in root().iterdir():
-            if part.is_dir():
-                shutil.rmtree(part)
+        for name in chosen(part):
+            shutil.rmtree(root() / name)
+
+
+def chosen(part: str = "") -> list[str]:
+    """Return the folder of that name in the cache, or the names of all.
+
+    Raises:
+        BadInputError: There is no such folder.
+    """
+    there = sorted(found.name for found in root().glob("*") if found.is_dir())
+    if not part:
+        return there
+    if part not in there:
+        raise BadInputError(f"the cache has no part {part}", f"Its parts: {join_names(there)}")
+    return [part]

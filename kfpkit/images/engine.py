@@ -53,6 +53,12 @@ def inputs_of(reference: str) -> str:
     return seen.stdout.strip() if seen.ok else ""
 
 
+def remove_replaced() -> None:
+    """Remove the kit's own images that lost their name to a newer one and serve nothing."""
+    argv = ["docker", "image", "prune", "--force", "--filter", f"label={INPUTS_LABEL}"]
+    process.run(argv, check=False)
+
+
 def ensure() -> None:
     """Make sure that a Docker engine answers; install and start one where that is ours to do.
 

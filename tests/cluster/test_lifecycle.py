@@ -130,3 +130,25 @@ def test_pods_that_keep_the_cluster_from_being_ready_are_named_with_the_reason()
         "kube-system/unready: Running",
         "kube-system/stuck: ErrImageNeverPull",
     ]
+
+
+def test_what_was_seen_before_a_stop_does_not_count() -> None:
+    """After a start the API tells of nodes and pods as they were until somebody looks again."""
+    before, after = "2026-01-01T11:59:59Z", "2026-01-01T12:00:01Z"
+    since = "2026-01-01T12:00:00Z"
+
+    def node(heard: str) -> dict[str, object]:
+        ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": heard}
+        return {"metadata": {"name": heard}, "status": {"conditions": [ready]}}
+
+    def running(started: str) -> dict[str, object]:
+        found = pod("pod", "Running", ready=True)
+        containers = [{"state": {"running": {"startedAt": started}}}]
+        return {**found, "status": {**found["status"], "containerStatuses": containers}}  # type: ignore[dict-item]
+
+    nodes = json.dumps({"items": [node(before), node(after)]})
+    assert lifecycle.nodes_not_ready(nodes, since) == [before]
+    assert lifecycle.nodes_not_ready(nodes) == []
+    pods = json.dumps({"items": [running(before), running(after)]})
+    assert lifecycle.pods_not_running(pods, since) == ["kube-system/pod: not seen yet"]
+    assert lifecycle.pods_not_running(pods) == []

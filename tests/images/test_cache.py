@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kfpkit.errors import BadInputError
 from kfpkit.images import cache, recipe
 from kfpkit.images.cache import Entry
 
@@ -128,6 +129,16 @@ def test_only_the_newest_versions_of_an_image_stay(tmp_path: Path) -> None:
         kept(tmp_path, f"v{number}")
     assert len(list(entry().archive.parent.glob("*.tar"))) == cache.KEPT_VERSIONS
     assert cache.find("tool", f"v{cache.KEPT_VERSIONS + 1}")
+
+
+def test_a_part_is_removed_alone(tmp_path: Path, cache_home: Path) -> None:
+    kept(tmp_path)
+    (cache_home / "go/build").mkdir(parents=True)
+    cache.clean("go")
+    assert cache.chosen() == ["images"]
+    with pytest.raises(BadInputError, match=r"no part golang. Its parts: images"):
+        cache.clean("golang")
+    assert cache.find("tool", "abc")
 
 
 def test_cleaning_removes_what_was_kept(tmp_path: Path, cache_home: Path) -> None:

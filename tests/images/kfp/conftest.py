@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit import process
-from kfpkit.images import engine, recipe
+from kfpkit.images import builder, cache, engine
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -74,10 +74,12 @@ class Engine:
 
     def image(self, name: str) -> str:
         """Return the reference of an image of `images/`; skips the test if it is not built."""
-        reference = recipe.load(recipe.IMAGES / name).references[0]
-        if not process.query(["docker", "image", "inspect", reference], check=False).ok:
-            pytest.skip(f"{reference} is not in the Docker engine: make images")
-        return reference
+        _, digests = builder.plan([name])
+        entry = cache.find(name, digests[name])
+        if entry is None:
+            pytest.skip(f"{name} is not built: make images")
+        builder.load_into_engine(entry)
+        return entry.references[0]
 
     def start(self, image: str, *args: str, options: tuple[str, ...] = ()) -> Container:
         """Start an image in the background; it is removed after the test."""
