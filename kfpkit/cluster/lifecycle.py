@@ -145,8 +145,9 @@ def up(*, nodes: int = 1) -> None:
         *(f"--from-literal={key}={value}" for key, value in made_of.items()),
         f"--from-literal=nodes={nodes}",
     )
-    if not process.dry_run():
-        _note().unlink(missing_ok=True)
+    if process.dry_run():
+        return
+    _note().unlink(missing_ok=True)
     console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
     console.say(f"use it with: kubectl --context {CONTEXT}")
 

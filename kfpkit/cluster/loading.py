@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kfpkit import console, process
-from kfpkit.cluster import NAME, lifecycle
+from kfpkit.cluster import NAME, lifecycle, sources
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError
 from kfpkit.images import builder, engine
@@ -28,17 +28,19 @@ def load(names: Iterable[str]) -> None:
         KitError: There is no cluster, or an image cannot be built or loaded.
     """
     wanted = list(names)
-    if process.dry_run():
-        console.say(f"would load into the cluster {NAME}: {', '.join(wanted)}")
-        return
-    nodes = _nodes()
-    if not nodes:
+    nodes = _nodes() if engine.answers() else []
+    if not nodes and not process.dry_run():
         raise KitError(f"there is no cluster {NAME} to load images into", "make cluster-up first")
-    marker = lifecycle.observe().marker or {}
-    if "mirror" in marker:
-        console.say(f"the nodes pull from {marker['mirror']}: {', '.join(wanted)}")
+    marker = lifecycle.observe().marker if nodes else None
+    # In a dry run without a cluster, as `make cluster-up` would make it now.
+    marker = marker or {"images": str(sources.choose()[0])}
+    if marker["images"] == Source.MIRROR:
+        console.say(f"the nodes pull from the mirror: {', '.join(wanted)}")
         return
-    done = builder.ensure(wanted, public=marker.get("images") == Source.UPSTREAM)
+    if process.dry_run():
+        console.say(f"would load into the nodes those they lack of: {', '.join(wanted)}")
+        return
+    done = builder.ensure(wanted, public=marker["images"] == Source.UPSTREAM)
     entries = {name: done[name].entry for name in wanted}
     for node in nodes:
         listed = process.query(["docker", "exec", node, *CTR, "list"]).stdout

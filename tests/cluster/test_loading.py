@@ -7,7 +7,7 @@ import pytest
 from kfpkit.cluster import lifecycle, loading
 from kfpkit.cluster.lifecycle import Seen
 from kfpkit.errors import KitError
-from kfpkit.images import builder
+from kfpkit.images import builder, engine
 
 MANAGED = "io.cri-containerd.image=managed"
 LISTED = f"""\
@@ -41,14 +41,29 @@ def test_where_nodes_pull_from_a_mirror_nothing_is_built_or_loaded(
     marker = {"images": "mirror", "mirror": "r:1/p", "filled": "packages"}
     seen = Seen({"kfp-control-plane": "running"}, api=True, marker=marker)
     monkeypatch.setattr(lifecycle, "observe", lambda: seen)
+    monkeypatch.setattr(engine, "answers", lambda: True)
     monkeypatch.setattr(loading, "_nodes", lambda: ["kfp-control-plane"])
     monkeypatch.setattr(builder, "ensure", lambda *_, **__: pytest.fail("built"))
     loading.load(["pause", "etcd"])
-    assert "the nodes pull from r:1/p: pause, etcd" in capsys.readouterr().err
+    assert "the nodes pull from the mirror: pause, etcd" in capsys.readouterr().err
 
 
 def test_without_a_cluster_nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_nodes", list)
+    monkeypatch.setattr(engine, "answers", lambda: False)
     monkeypatch.setattr(builder, "ensure", lambda *_, **__: pytest.fail("built"))
     with pytest.raises(KitError, match="cluster-up first"):
         loading.load(["pause"])
+
+
+@pytest.mark.parametrize(
+    ("images", "said"), [("packages", "would load"), ("mirror", "nodes pull from the mirror")]
+)
+def test_a_dry_run_says_what_would_be_done_to_a_cluster_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: str, said: str
+) -> None:
+    monkeypatch.setattr(engine, "answers", lambda: False)
+    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setenv("IMAGES", images)
+    monkeypatch.setenv("MIRROR", "registry.example:5000/kfp")
+    loading.load(["pause"])
+    assert said in capsys.readouterr().err
