@@ -32,8 +32,20 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 ##@ Run
 
 .PHONY: run
-run: $(VENV)/.synced ## Run a pipeline on this machine and report on it (PIPELINE=penguins ARGS="seed=7")
+run: $(VENV)/.synced ## Run a pipeline and report on it (PIPELINE=penguins ARGS="seed=7" TARGET=local|kind|gke CACHE=0)
 	@$(KFPKIT) run $(or $(PIPELINE),penguins) $(ARGS)
+
+.PHONY: up
+up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
+	@$(KFPKIT) up $(or $(PIPELINE),penguins) $(ARGS)
+
+.PHONY: schedule
+schedule: $(VENV)/.synced ## Run a pipeline again and again (CRON="0 0 6 * * *" or EVERY=1h, SCHEDULE=name); without: list
+	@$(KFPKIT) schedule $(if $(CRON)$(EVERY),set $(or $(PIPELINE),penguins) $(ARGS),list)
+
+.PHONY: unschedule
+unschedule: $(VENV)/.synced ## Delete a recurring run (SCHEDULE=name; asks, YES=1 does not); its runs stay
+	@$(KFPKIT) schedule delete
 
 ##@ Cluster
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +10,43 @@ import typer
 if TYPE_CHECKING:
     from kfpkit.runs.run import Run
 
-#: Where a pipeline can run.
-TARGETS = ("local",)
-
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
+
+PipelineName = Annotated[str, typer.Argument(help="Module of pipelines/.")]
+Arguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
+]
+Where = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        envvar="TARGET",
+        help="Where: local, kind, or the overlay of manifests/overlays of another cluster.",
+    ),
+]
+Context = Annotated[
+    str,
+    typer.Option(
+        envvar="CONTEXT", help="A context of your kubeconfig; default that of the kind cluster."
+    ),
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        envvar="KFP_HOST", help="Address of the KFP API; default http://localhost:8888 for kind."
+    ),
+]
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache", envvar="CACHE", help="Whether tasks may take outputs of earlier runs."
+    ),
+]
+Experiment = Annotated[
+    str, typer.Option(envvar="EXPERIMENT", help="Takes the run; default named as the pipeline.")
+]
+Runs = Annotated[Path | None, typer.Option(help="Folder that takes a folder a run; default runs/.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,50 +55,143 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
-    ] = None,
-    target: Annotated[str, typer.Option(help="Where to run: local.")] = "local",
-    runs: Annotated[
-        Path | None, typer.Option(help="Folder that takes a folder a run; default runs/.")
-    ] = None,
+    pipeline: PipelineName,
+    arguments: Arguments = None,
+    target: Where = "local",
+    context: Context = "",
+    host: Host = "",
+    experiment: Experiment = "",
+    cache: Cache = True,
+    runs: Runs = None,
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
+    from kfpkit.versions import ROOT
+
+    runs = runs or ROOT / "runs"
+    if target == "local":
+        _run_here(pipeline, arguments or [], runs)
+    else:
+        on_cluster(
+            pipeline,
+            arguments or [],
+            target,
+            runs,
+            context=context,
+            host=host,
+            experiment=experiment,
+            cache=cache,
+        )
+
+
+def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
+    """Run a pipeline on this machine."""
     from datetime import UTC, datetime
 
     from google.protobuf import json_format
 
     from kfpkit import console, pipelines, process
-    from kfpkit.errors import BadInputError
-    from kfpkit.runs import local, parameters, report
+    from kfpkit.runs import local, parameters
     from kfpkit.runs.progress import Progress
-    from kfpkit.versions import ROOT
 
-    if target not in TARGETS:
-        raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
     func = pipelines.find(pipeline).func
     spec = json_format.MessageToDict(func.pipeline_spec)
-    given = parameters.parse(spec, arguments or [])
+    given = parameters.parse(spec, arguments)
     runner = local.choose_runner(spec)
     values = " ".join(f"{p.name}={p.value}" for p in given)
     if process.dry_run():
         console.say(f"would run {pipeline} on this machine by {type(runner).__name__}: {values}")
         return
-    folder = local.new_folder(runs or ROOT / "runs", pipeline, datetime.now(UTC))
+    folder = local.new_folder(runs, pipeline, datetime.now(UTC))
     console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
     try:
         with Progress() as progress:
             done = local.run(func, spec, given, folder, runner, progress)
     except local.InterruptedRun as interrupted:
-        interrupted.run.save(folder)
-        console.say(f"report: {_shown(report.write(interrupted.run, folder))}")
+        _report(interrupted.run, folder)
         raise
+    _report(done, folder)
+    _fail(done)
+
+
+def on_cluster(
+    pipeline: str,
+    arguments: list[str],
+    target: str,
+    runs: Path,
+    *,
+    context: str = "",
+    host: str = "",
+    experiment: str = "",
+    cache: bool = True,
+) -> None:
+    """Run a pipeline on a cluster; the arguments are those of `kfpkit run`.
+
+    Raises:
+        KitError: Bad input, no answer, or the run failed.
+    """
+    from datetime import UTC, datetime
+
+    from google.protobuf import json_format
+
+    from kfpkit import console, pipelines, process
+    from kfpkit.runs import local, parameters, place, remote
+    from kfpkit.runs.progress import Progress
+
+    found = pipelines.find(pipeline)
+    spec = json_format.MessageToDict(found.func.pipeline_spec)
+    given = parameters.parse(spec, arguments)
+    values = " ".join(f"{p.name}={p.value}" for p in given)
+    with place.find(target, context, host) as where:
+        remote.load_image(where, spec)
+        if process.dry_run():
+            now = datetime.now(UTC).astimezone()
+            name = f"{pipeline}-{now:%Y%m%d-%H%M%S}"
+        else:
+            folder = local.new_folder(runs, pipeline, datetime.now(UTC))
+            name = folder.name
+        try:
+            run_id = remote.submit(
+                where,
+                found,
+                given,
+                name=name,
+                experiment=experiment or found.name,
+                cache=cache,
+            )
+        except BaseException:
+            if not process.dry_run():
+                folder.rmdir()  # there is no run to describe
+            raise
+        if process.dry_run():
+            console.say(f"    with {values}")
+            argv = where.target.argv("get", "workflows.argoproj.io", where.selector("RUN_ID"))
+            console.say(f"would follow it to its end: {process.line(argv)}")
+            return
+        link = where.link(run_id)
+        console.say(f"running {pipeline} on {where.target.context}: {values}")
+        console.say(f"run {run_id}" + (f": {link}" if link else ""))
+        try:
+            with Progress() as progress:
+                done = remote.run(where, run_id, spec, given, folder, progress)
+        except local.InterruptedRun as interrupted:
+            _report(interrupted.run, folder)
+            console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
+            for what, command in where.by_hand(run_id).items():
+                console.say(f"    {what}: {command}")
+            raise
+    _report(done, folder)
+    _fail(done)
+
+
+def _report(done: Run, folder: Path) -> None:
+    """Write a run's description and report; print its metrics and where the report is."""
+    from kfpkit import console
+    from kfpkit.runs import report
+
     done.save(folder)
     page = report.write(done, folder)
     _tell(done)
     console.out.print(f"report: {_shown(page)}", markup=False)
-    _fail(done)
 
 
 def _tell(done: Run) -> None:

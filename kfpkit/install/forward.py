@@ -13,7 +13,8 @@ from kfpkit import console, process
 from kfpkit.errors import BadInputError, KitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
 
     from kfpkit.install.target import Target
 
@@ -22,6 +23,9 @@ PAUSE = 1.0
 
 #: Seconds between two looks whether the pod is still there.
 KNOCK = 3.0
+
+#: Seconds that a first connection may take.
+OPENING = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Service:
 
 UI = Service("ml-pipeline-ui", 80, "the web UI")
 API = Service("ml-pipeline", 8888, "the API")
+METADATA = Service("metadata-envoy-service", 9090, "the metadata bridge")
 
 
 def keep(target: Target, service: Service, port: int) -> None:
@@ -56,25 +61,85 @@ def keep(target: Target, service: Service, port: int) -> None:
         return
     _require(target, service)
     _require_free(port)
-    connected = False
+    address = f"http://localhost:{port}"
     while True:
         # kubectl notices that a pod went away only when somebody connects.
         with process.spawned(argv) as running, _knocking(port):
-            assert running.stdout is not None  # noqa: S101 - spawned without a log has a pipe
-            for raw in running.stdout:
-                said = raw.strip()
-                if said.startswith("Forwarding from 127.0.0.1"):
-                    connected = True
-                    console.out.print(
-                        f"{service.title}: http://localhost:{port} (Ctrl-C ends it)", markup=False
-                    )
-                elif "error forwarding" in said or "lost connection" in said:
-                    break
+            connected = _listen(
+                running,
+                lambda: console.out.print(
+                    f"{service.title}: {address} (Ctrl-C ends it)", markup=False
+                ),
+            )
         if connected:
-            connected = False
             console.say(f"the pod behind {service.name} went away: connecting again")
         _require(target, service)
         time.sleep(PAUSE)
+
+
+@contextmanager
+def opened(target: Target, service: Service) -> Iterator[str]:
+    """Forward for the length of a `with` block, connecting again as `keep` does.
+
+    Args:
+        target: Where the Service is.
+        service: What to reach.
+
+    Yields:
+        Host and free port of this machine that lead there, as `localhost:41234`.
+
+    Raises:
+        KitError: The Service is not there, or kubectl does not connect.
+    """
+    _require(target, service)
+    port = _free_port()
+    argv = target.argv("port-forward", f"service/{service.name}", f"{port}:{service.port}")
+    console.say(f"$ {process.line(argv)}")
+    ready, over = threading.Event(), threading.Event()
+    current: list[subprocess.Popen[str]] = []
+
+    def forward() -> None:
+        while not over.is_set():
+            with process.spawned(argv) as running:
+                current[:] = [running]
+                if not over.is_set():
+                    _listen(running, ready.set)
+            over.wait(PAUSE)
+
+    thread = threading.Thread(target=forward, daemon=True)
+    thread.start()
+    try:
+        if not ready.wait(OPENING):
+            raise KitError(
+                f"kubectl does not connect to {service.title} within {OPENING:.0f} s",
+                f"Try it by hand: {process.line(argv)}",
+            )
+        yield f"localhost:{port}"
+    finally:
+        over.set()
+        for running in current:
+            running.terminate()
+        thread.join()
+
+
+def _listen(running: subprocess.Popen[str], on_ready: Callable[[], object]) -> bool:
+    """Follow what kubectl says until the connection is lost; return whether there was one."""
+    assert running.stdout is not None  # noqa: S101 - spawned without a log has a pipe
+    connected = False
+    for raw in running.stdout:
+        said = raw.strip()
+        if said.startswith("Forwarding from 127.0.0.1"):
+            connected = True
+            on_ready()
+        elif "error forwarding" in said or "lost connection" in said:
+            break
+    return connected
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 
 from kfpkit import console, process
-from kfpkit.errors import KitError
+from kfpkit.install import api
 from kfpkit.pipelines import Pipeline, compile_to
 
 #: Hexadecimal digits of the compiled pipeline's SHA-256 that name a version.
@@ -43,10 +42,6 @@ def upload(pipeline: Pipeline, host: str) -> Uploaded | None:
     Raises:
         KitError: The server does not answer, or refuses the pipeline.
     """
-    import kfp
-    from kfp_server_api.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{pipeline.name}.yaml"
         compile_to(pipeline, file)
@@ -55,21 +50,9 @@ def upload(pipeline: Pipeline, host: str) -> Uploaded | None:
         if process.dry_run():
             console.say(f"would upload {pipeline.name} to {host}, version {version} at most")
             return None
-        try:
-            with warnings.catch_warnings():
-                # The client announces with each use that it is no client of KFP 1.
-                warnings.filterwarnings("ignore", "This client only works", FutureWarning)
-                client = kfp.Client(host=host)
+        client = api.connect(host)
+        with api.asking(host, pipeline.name):
             return _upload(client, pipeline, file, version)
-        except ApiException as error:
-            raise KitError(
-                f"{host} refuses {pipeline.name}: {error.status} {error.body or error.reason}"
-            ) from error
-        except HTTPError as error:
-            raise KitError(
-                f"no Kubeflow Pipelines API answers at {host}: {error}",
-                "make status looks at it; name another address with KFP_HOST=",
-            ) from error
 
 
 def _upload(client: Any, pipeline: Pipeline, file: Path, version: str) -> Uploaded:
@@ -78,17 +61,17 @@ def _upload(client: Any, pipeline: Pipeline, file: Path, version: str) -> Upload
         made = client.upload_pipeline(str(file), pipeline.name, description=pipeline.doc)
         (first,) = client.list_pipeline_versions(made.pipeline_id).pipeline_versions
         return _uploaded(first, new=True)
-    documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    mine = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     # Newest first; a version of the same content may be an older one.
     listed = client.list_pipeline_versions(pipeline_id, page_size=100, sort_by="created_at desc")
     for there in listed.pipeline_versions or []:
-        if there.display_name == version or _documents(there.pipeline_spec) == documents:
+        if there.display_name == version or documents(there.pipeline_spec) == mine:
             return _uploaded(there, new=False)
     added = client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
     return _uploaded(added, new=True)
 
 
-def _documents(spec: dict[str, Any]) -> list[dict[str, Any]]:
+def documents(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the YAML documents of an IR as the server gives it back."""
     if "pipeline_spec" in spec:
         return [spec["pipeline_spec"], *filter(None, [spec.get("platform_spec")])]

@@ -89,13 +89,13 @@ class Progress:
         for task in list(self._tasks.values()):
             sign, style = SIGNS[task.state]
             table.add_row(
-                Text(sign, style), Text(task.name), Text(task.state, style), elapsed(task)
+                Text(sign, style), Text(task.name), Text(_state(task), style), elapsed(task)
             )
         return table
 
     def _say(self, task: Task) -> None:
         sign, style = SIGNS[task.state]
-        line = f"{sign} {task.name}: {task.state}"
+        line = f"{sign} {task.name}: {_state(task)}"
         console.err.print(Text(f"{line} {elapsed(task)}".rstrip(), style))
         self._said[task.name] = time.monotonic()
 
@@ -105,6 +105,10 @@ class Progress:
                 said = self._said.get(task.name, math.inf)
                 if task.state is State.RUNNING and time.monotonic() - said >= PLAIN_INTERVAL:
                     self._say(task)
+
+
+def _state(task: Task) -> str:
+    return f"{task.state} (from the cache)" if task.cached else task.state
 
 
 def elapsed(task: Task) -> str:

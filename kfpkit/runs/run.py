@@ -69,10 +69,10 @@ class Artifact:
     Attributes:
         name: The output's name.
         type: The artifact type's schema title, for example `system.Dataset`.
-        uri: Where the task wrote it.
+        uri: Where the task wrote it; empty where it wrote no file.
         path: The file or folder, relative to the run's folder; empty when it is not there.
         metadata: JSON values by key.
-        size: Bytes; None when nothing is at `path`.
+        size: Bytes, also where it was too large to bring here; None when there is no file.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Task:
         outputs: Values of its output parameters.
         artifacts: Its output artifacts.
         error: The end of its output, when it failed.
+        cached: Whether KFP took its outputs from an earlier run instead of running it.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Task:
     outputs: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
     error: str = ""
+    cached: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -128,6 +130,7 @@ class Run:
         description: The pipeline's own words on itself.
         error: Why it failed, where no task's error says so.
         log: The run's log, relative to the run's folder; empty when there is none.
+        link: Where a web page shows the run; empty when there is none.
     """
 
     id: str
@@ -143,6 +146,7 @@ class Run:
     description: str = ""
     error: str = ""
     log: str = ""
+    link: str = ""
 
     @property
     def seconds(self) -> float | None:

@@ -19,7 +19,9 @@ _PYTHON_EXECUTOR = "kfp.dsl.executor_main"
 
 def version(spec: Spec) -> str:
     """Return what tells this compiled pipeline from others: the start of its SHA-256."""
-    canonical = json.dumps(spec, sort_keys=True).encode()
+    # Protobuf's JSON has each number as a float, YAML has not.
+    same = json.loads(json.dumps(spec), parse_int=float)
+    canonical = json.dumps(same, sort_keys=True).encode()
     return f"sha256:{hashlib.sha256(canonical).hexdigest()[:12]}"
 
 
@@ -51,6 +53,13 @@ def container_components(spec: Spec) -> list[str]:
 def short_name(component: str) -> str:
     """Return a component's name without the IR's prefix."""
     return component.removeprefix("comp-")
+
+
+def disable_caching(spec: Spec) -> None:
+    """Turn caching off for every task of a compiled pipeline."""
+    for component in [spec["root"], *spec.get("components", {}).values()]:
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
 
 
 def tasks(spec: Spec, values: Mapping[str, Any]) -> list[Task]:

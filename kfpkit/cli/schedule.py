@@ -1,0 +1,124 @@
+"""Recurring runs of a pipeline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
+    Arguments,
+    Cache,
+    Context,
+    Experiment,
+    Host,
+    PipelineName,
+)
+
+Where = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        envvar="TARGET",
+        help="Where: kind, or the overlay of manifests/overlays of another cluster.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kfpkit schedule`."""
+    schedule = typer.Typer(help="Recurring runs on a cluster.", no_args_is_help=True)
+    schedule.command("set")(put)
+    schedule.command("list")(list_)
+    schedule.command("delete")(delete)
+    app.add_typer(schedule, name="schedule")
+
+
+def put(
+    pipeline: PipelineName,
+    arguments: Arguments = None,
+    cron: Annotated[
+        str, typer.Option(envvar="CRON", help='Six fields, UTC: "0 30 6 * * 1-5".')
+    ] = "",
+    every: Annotated[
+        str, typer.Option(envvar="EVERY", help="Time between two runs: 90s, 15m, 6h, 1d.")
+    ] = "",
+    name: Annotated[
+        str, typer.Option(envvar="SCHEDULE", help="Its name; default that of the pipeline.")
+    ] = "",
+    target: Where = "kind",
+    context: Context = "",
+    host: Host = "",
+    experiment: Experiment = "",
+    cache: Cache = True,
+) -> None:
+    """Make a recurring run of a pipeline, or replace the one of its name."""
+    from google.protobuf import json_format
+
+    from kfpkit import console, pipelines
+    from kfpkit.runs import parameters, place, recurring, remote, schedule
+
+    when = schedule.when(cron, every)
+    found = pipelines.find(pipeline)
+    spec = json_format.MessageToDict(found.func.pipeline_spec)
+    given = parameters.parse(spec, arguments or [])
+    with place.find(target, context, host) as where:
+        remote.load_image(where, spec)
+        done = recurring.put(
+            where.host,
+            found,
+            given,
+            when,
+            name=name or found.name,
+            experiment=experiment or found.name,
+            cache=cache,
+        )
+    if done:
+        console.say(done)
+
+
+def list_(target: Where = "kind", context: Context = "", host: Host = "") -> None:
+    """Show the recurring runs."""
+    from rich.table import Table
+
+    from kfpkit import console, process
+    from kfpkit.runs import place, recurring
+
+    with place.find(target, context, host) as where:
+        if process.dry_run():
+            console.say(f"would list the recurring runs of {where.host}")
+            return
+        found = recurring.listed(where.host)
+    if not found:
+        console.say("there are no recurring runs")
+        return
+    table = Table("Name", "When", "State", "ID", box=None, header_style="bold")
+    for one in found:
+        table.add_row(one.name, str(one.when), "enabled" if one.enabled else "disabled", one.id)
+    console.out.print(table)
+
+
+def delete(
+    name: Annotated[str, typer.Argument(envvar="SCHEDULE", help="Its name.")] = "",
+    target: Where = "kind",
+    context: Context = "",
+    host: Host = "",
+    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+) -> None:
+    """Delete a recurring run; the runs that it made stay."""
+    from kfpkit import console, process
+    from kfpkit.errors import BadInputError
+    from kfpkit.runs import place, recurring
+
+    if not name:
+        raise BadInputError(
+            "which recurring run?", "Add SCHEDULE=name; make schedule lists the names"
+        )
+    with place.find(target, context, host) as where:
+        if process.dry_run():
+            console.say(f"would delete the recurring run {name} of {where.host}")
+            return
+        if not yes:
+            typer.confirm(f"Delete the recurring run {name} of {where.host}?", abort=True)
+        recurring.delete(where.host, name)
+    console.say(f"deleted the recurring run {name}; its runs stay")

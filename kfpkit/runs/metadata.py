@@ -1,0 +1,283 @@
+"""What ML Metadata knows of a run: each task's parameters and output artifacts.
+
+The KFP API does not tell them, so they are read where the web UI reads them: from the metadata
+server behind its grpc-web bridge. That is HTTP, so it needs no gRPC library; and the server's own
+Python package needs a protobuf too old for kfp, so the few messages are described here, by the
+field numbers of ML Metadata 1.14 (`ml_metadata/proto/metadata_store.proto`).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import requests
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+
+from kfpkit.errors import KitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Seconds for one answer.
+TIMEOUT = 30.0
+
+#: The most executions that the server gives at once.
+PAGE = 100
+
+#: `Event.type` of an artifact that an execution wrote.
+_OUTPUT = 4
+
+#: Custom properties of an artifact that are KFP's, not the task's.
+_OF_KFP = ("display_name", "store_session_info")
+
+#: Of each message: name, type and number of its fields; `*` before a type is for repeated.
+_MESSAGES = {
+    "Value": "int_value int64 1, double_value double 2, string_value string 3, "
+    "struct_value google.protobuf.Struct 4, bool_value bool 6",
+    # What a map field is on the wire.
+    "Property": "key string 1, value Value 2",
+    "Context": "id int64 1",
+    "Execution": "id int64 1, custom_properties *Property 5",
+    "Artifact": "id int64 1, uri string 3, custom_properties *Property 5, type string 8",
+    "Step": "index int64 1, key string 2",
+    "Path": "steps *Step 1",
+    "Event": "artifact_id int64 1, execution_id int64 2, path Path 3, type int32 4",
+    "Options": "max_result_size int32 1, next_page_token string 3",
+    "GetContextByTypeAndNameRequest": "type_name string 1, context_name string 2",
+    "GetContextByTypeAndNameResponse": "context Context 1",
+    "GetExecutionsByContextRequest": "context_id int64 1, options Options 2",
+    "GetExecutionsByContextResponse": "executions *Execution 1, next_page_token string 2",
+    "GetEventsByExecutionIDsRequest": "execution_ids *int64 1",
+    "GetEventsByExecutionIDsResponse": "events *Event 1",
+    "GetArtifactsByIDRequest": "artifact_ids *int64 1",
+    "GetArtifactsByIDResponse": "artifacts *Artifact 1",
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact as a task wrote it.
+
+    Attributes:
+        name: The output's name.
+        type: The artifact type's schema title.
+        uri: Where it is.
+        metadata: JSON values by key.
+        store: How its object store is reached, as the launcher wrote it down.
+    """
+
+    name: str
+    type: str
+    uri: str
+    metadata: dict[str, Any]
+    store: dict[str, Any]
+
+
+@dataclass
+class Execution:
+    """An execution of a task.
+
+    Attributes:
+        id: The metadata server's number for it.
+        task: The task's name inside its graph.
+        graph: The number of the graph's own execution; 0 for the pipeline itself.
+        inputs: Values of the input parameters.
+        outputs: Values of the output parameters.
+        artifacts: The output artifacts by name.
+    """
+
+    id: int
+    task: str
+    graph: int
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[Output] = field(default_factory=list)
+
+
+def executions(address: str, run_id: str) -> list[Execution]:
+    """Return all executions of a run, oldest first; none for a run that has not started.
+
+    Args:
+        address: Host and port of the grpc-web bridge.
+        run_id: The run's ID.
+
+    Raises:
+        KitError: The bridge or the metadata server does not answer, or refuses.
+    """
+    named = _call(
+        address,
+        "GetContextByTypeAndName",
+        {"type_name": "system.PipelineRun", "context_name": run_id},
+    )
+    if not named.context.id:
+        return []
+    found: dict[int, Execution] = {}
+    token = ""
+    while True:
+        page = _call(
+            address,
+            "GetExecutionsByContext",
+            {
+                "context_id": named.context.id,
+                "options": {"max_result_size": PAGE, "next_page_token": token},
+            },
+        )
+        for execution in page.executions:
+            found[execution.id] = _execution(execution)
+        token = page.next_page_token
+        if not token:
+            break
+    _add_artifacts(address, found)
+    return [found[number] for number in sorted(found)]
+
+
+def _add_artifacts(address: str, found: dict[int, Execution]) -> None:
+    if not found:
+        return
+    answer = _call(address, "GetEventsByExecutionIDs", {"execution_ids": sorted(found)})
+    events = [event for event in answer.events if event.type == _OUTPUT]
+    if not events:
+        return
+    ids = sorted({event.artifact_id for event in events})
+    answer = _call(address, "GetArtifactsByID", {"artifact_ids": ids})
+    artifacts = {artifact.id: artifact for artifact in answer.artifacts}
+    for event in sorted(events, key=lambda event: (event.execution_id, event.artifact_id)):
+        name = event.path.steps[0].key if event.path.steps else ""
+        if event.artifact_id in artifacts:
+            output = _output(name, artifacts[event.artifact_id])
+            found[event.execution_id].artifacts.append(output)
+
+
+def _execution(message: Any) -> Execution:
+    properties = _properties(message.custom_properties)
+    return Execution(
+        id=message.id,
+        task=properties.get("task_name", ""),
+        graph=properties.get("parent_dag_id", 0),
+        inputs=properties.get("inputs", {}),
+        outputs=properties.get("outputs", {}),
+    )
+
+
+def _output(name: str, message: Any) -> Output:
+    properties = _properties(message.custom_properties)
+    try:
+        store = json.loads(properties.get("store_session_info") or "{}")
+    except ValueError:
+        store = {}
+    metadata = {key: _json(value) for key, value in properties.items() if key not in _OF_KFP}
+    return Output(name, message.type, message.uri, metadata, store)
+
+
+def _properties(entries: Iterable[Any]) -> dict[str, Any]:
+    return {entry.key: _value(entry.value) for entry in entries}
+
+
+def _value(value: Any) -> Any:
+    """Return a property in Python's types; a whole number as an integer."""
+    for name in ("string_value", "double_value", "int_value", "bool_value", "struct_value"):
+        if value.HasField(name):
+            found = getattr(value, name)
+            return _whole(json_format.MessageToDict(found) if name == "struct_value" else found)
+    return None
+
+
+def _json(value: Any) -> Any:
+    """Return metadata as its task gave it: KFP wraps a list or an object into another object."""
+    if isinstance(value, dict) and len(value) == 1:
+        for key, kind in (("list", list), ("struct", dict)):
+            if isinstance(value.get(key), kind):
+                return value[key]
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return whole numbers at any depth as integers: the server keeps all as floats."""
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _call(address: str, method: str, request: dict[str, Any]) -> Any:
+    """Call the metadata server: one message there, one back, in grpc-web's frames."""
+    body = json_format.ParseDict(request, _TYPES[f"{method}Request"]()).SerializeToString()
+    url = f"http://{address}/ml_metadata.MetadataStoreService/{method}"
+    kind = "application/grpc-web+proto"
+    try:
+        answer = requests.post(
+            url,
+            data=b"\0" + struct.pack(">I", len(body)) + body,
+            headers={"Content-Type": kind, "Accept": kind, "X-Grpc-Web": "1"},
+            timeout=TIMEOUT,
+        )
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise KitError(f"the metadata server does not answer: {error}") from error
+    status, message = answer.headers.get("grpc-status"), answer.headers.get("grpc-message", "")
+    payload = b""
+    rest = answer.content
+    while len(rest) >= 5:
+        flag, length = rest[0], struct.unpack(">I", rest[1:5])[0]
+        frame, rest = rest[5 : 5 + length], rest[5 + length :]
+        if flag & 0x80:  # the trailers, as HTTP headers
+            for row in frame.decode(errors="replace").splitlines():
+                key, _, value = row.partition(":")
+                if key.strip().lower() == "grpc-status":
+                    status = value.strip()
+                elif key.strip().lower() == "grpc-message":
+                    message = value.strip()
+        else:
+            payload += frame
+    if status != "0":
+        raise KitError(f"the metadata server refuses {method}: status {status} {message}")
+    return _TYPES[f"{method}Response"].FromString(payload)
+
+
+def _types() -> dict[str, Any]:
+    """Return a class for each message."""
+    import google.protobuf.struct_pb2  # noqa: F401 - known to the pool by being imported
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    scalars = {
+        "int64": kinds.TYPE_INT64,
+        "int32": kinds.TYPE_INT32,
+        "double": kinds.TYPE_DOUBLE,
+        "string": kinds.TYPE_STRING,
+        "bool": kinds.TYPE_BOOL,
+    }
+    package = "kfpkit.metadata"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="kfpkit/metadata.proto",
+        package=package,
+        syntax="proto2",
+        dependency=["google/protobuf/struct.proto"],
+    )
+    for message, fields in _MESSAGES.items():
+        described = file.message_type.add(name=message)
+        for text in fields.split(", "):
+            name, kind, number = text.split()
+            one = described.field.add(name=name, number=int(number), label=kinds.LABEL_OPTIONAL)
+            if kind.startswith("*"):
+                one.label = kinds.LABEL_REPEATED
+                kind = kind[1:]
+            if kind in scalars:
+                one.type = scalars[kind]
+            else:
+                one.type = kinds.TYPE_MESSAGE
+                one.type_name = f".{kind}" if "." in kind else f".{package}.{kind}"
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in _MESSAGES
+    }
+
+
+_TYPES = _types()

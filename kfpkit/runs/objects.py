@@ -1,0 +1,172 @@
+"""Reading what a run left in its object store, in the cluster or outside."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import GCSStore, S3Store
+
+from kfpkit.errors import KitError
+from kfpkit.install import forward
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from kfpkit.install.target import Target
+
+#: Bytes of the parts in which an object is fetched.
+CHUNK = 4 * 1024 * 1024
+
+#: What is needed to reach a store, as KFP's launcher writes it down: `endpoint`, `region`,
+#: `disableSSL`, `secretName` and the Secret's two keys. Empty for a store that knows its user.
+Access = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is at a URI.
+
+    Attributes:
+        size: Bytes of all its objects.
+        keys: Their keys.
+        folder: Whether the URI is that of a folder of them.
+    """
+
+    size: int
+    keys: list[str]
+    folder: bool
+
+
+class Objects:
+    """Reads objects by their URI; opens a port to a store inside the cluster when first needed.
+
+    To be used in a `with` block, at whose end the ports are closed.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._exits = contextlib.ExitStack()
+        self._stores: dict[tuple[str, str], S3Store | GCSStore] = {}
+        self._endpoints: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exits.close()
+
+    def find(self, uri: str, access: Access) -> Found | None:
+        """Return what is at a URI; None if nothing is.
+
+        Raises:
+            KitError: The store cannot be reached, or refuses.
+        """
+        store, key = self._open(uri, access)
+        with _refusals(uri):
+            try:
+                there = obstore.head(store, key)
+                return Found(there["size"], [key], folder=False)
+            except FileNotFoundError:
+                listed = [item for page in obstore.list(store, prefix=key) for item in page]
+        if not listed:
+            return None
+        paths = sorted(item["path"] for item in listed)
+        return Found(sum(item["size"] for item in listed), paths, folder=True)
+
+    def fetch(self, uri: str, access: Access, found: Found, to: Path) -> None:
+        """Write what `find` found to a file, or to a folder where it is one.
+
+        Raises:
+            KitError: The store cannot be reached, or refuses.
+        """
+        store, key = self._open(uri, access)
+        for one in found.keys:
+            path = to / one[len(key) :].lstrip("/") if found.folder else to
+            if not path.resolve().is_relative_to(to.resolve()):
+                raise KitError(f"{uri} has an object whose name leads out of it: {one}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _refusals(uri), path.open("wb") as file:
+                for part in obstore.get(store, one).stream(min_chunk_size=CHUNK):
+                    file.write(bytes(part))
+
+    def read(self, uri: str, access: Access) -> str:
+        """Return one object as text.
+
+        Raises:
+            KitError: There is no such object, or the store cannot be reached, or refuses.
+        """
+        store, key = self._open(uri, access)
+        with _refusals(uri):
+            return bytes(obstore.get(store, key).bytes()).decode(errors="replace")
+
+    def _open(self, uri: str, access: Access) -> tuple[S3Store | GCSStore, str]:
+        parts = urlsplit(uri)
+        place = (f"{parts.scheme}://{parts.netloc}", json.dumps(access, sort_keys=True))
+        if place not in self._stores:
+            self._stores[place] = self._store(parts.scheme, parts.netloc, access)
+        return self._stores[place], parts.path.lstrip("/")
+
+    def _store(self, scheme: str, bucket: str, access: Access) -> S3Store | GCSStore:
+        if scheme == "gs":
+            return GCSStore(bucket)
+        if scheme not in ("minio", "s3"):
+            raise KitError(f"a store of the kind {scheme}:// cannot be read from here")
+        options: dict[str, Any] = {"region": access.get("region") or "us-east-1"}
+        secret = access.get("secretName", "")
+        if secret:
+            values = self._secret(secret)
+            options["access_key_id"] = values.get(access.get("accessKeyKey", ""), "")
+            options["secret_access_key"] = values.get(access.get("secretKeyKey", ""), "")
+        endpoint = access.get("endpoint", "")
+        if endpoint:
+            plain = access.get("disableSSL", "").lower() == "true"
+            options["endpoint"] = f"http{'' if plain else 's'}://{self._reach(endpoint)}"
+        return S3Store(
+            bucket,
+            **options,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True, "timeout": timedelta(minutes=10)},
+            retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
+        )
+
+    def _secret(self, name: str) -> dict[str, str]:
+        got = self._target.query("get", f"secret/{name}", "--output=json")
+        data: dict[str, str] = json.loads(got.stdout).get("data", {})
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def _reach(self, endpoint: str) -> str:
+        """Return where an endpoint answers from here: a Service, on a port that leads to it."""
+        if endpoint not in self._endpoints:
+            host, _, port = endpoint.removeprefix("http://").partition(":")
+            name, _, domain = host.partition(".")
+            inside = not domain or domain.split(".")[0] == self._target.namespace
+            if inside:
+                service = forward.Service(name, int(port or 80), "the object store")
+                opened = forward.opened(self._target, service)
+                self._endpoints[endpoint] = self._exits.enter_context(opened)
+            else:
+                self._endpoints[endpoint] = endpoint
+        return self._endpoints[endpoint]
+
+
+@contextlib.contextmanager
+def _refusals(uri: str) -> Any:
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise KitError(f"{uri} cannot be read: {first}") from error

@@ -1,0 +1,179 @@
+"""Recurring runs: making them, listing them, deleting them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kfpkit import console, process
+from kfpkit.errors import BadInputError, join_names
+from kfpkit.install import api
+from kfpkit.install.upload import documents
+from kfpkit.runs import remote
+from kfpkit.runs.schedule import When
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kfpkit.pipelines import Pipeline
+    from kfpkit.runs.run import Parameter
+
+#: The most that the API lists at once.
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class RecurringRun:
+    """A recurring run on a server.
+
+    Attributes:
+        id: The server's ID of it.
+        name: Its display name.
+        when: When it is due.
+        enabled: Whether it makes runs.
+        experiment: ID of the experiment that takes the runs.
+    """
+
+    id: str
+    name: str
+    when: When
+    enabled: bool
+    experiment: str
+
+
+def put(
+    host: str,
+    pipeline: Pipeline,
+    parameters: Sequence[Parameter],
+    when: When,
+    *,
+    name: str,
+    experiment: str,
+    cache: bool,
+) -> str:
+    """Make a recurring run, or replace those of its name; nothing where it is there already.
+
+    Args:
+        host: Address of the KFP API.
+        pipeline: The pipeline; it is uploaded if it is new, and the recurring run stays with the
+            version that it was made with.
+        parameters: All parameters of its runs.
+        when: When it is due. A run is not started while the one before it goes on, and of those
+            that were missed, only the last is made up for.
+        name: Its display name.
+        experiment: Name of the experiment, which is made if it is not there.
+        cache: Whether tasks may take their outputs from earlier runs.
+
+    Returns:
+        What was done, for a person; empty in a dry run.
+
+    Raises:
+        KitError: The API does not answer, or refuses.
+    """
+    values = {p.name: p.value for p in parameters if p.differs}
+    with tempfile.TemporaryDirectory() as folder:
+        source = remote.source(host, pipeline, Path(folder), cache=cache)
+        if process.dry_run():
+            console.say(f"would make the recurring run {name} in {experiment}: {when}")
+            return ""
+        client = api.connect(host)
+        with api.asking(host, f"the recurring run {name}"):
+            place = client.create_experiment(experiment).experiment_id
+            before = [there for there in _all(client) if there.display_name == name]
+            for there in before:
+                if _is_same(there, place, when, values, source):
+                    return f"the recurring run {name} is there already: {when}"
+            made = client.create_recurring_run(
+                experiment_id=place,
+                job_name=name,
+                description=pipeline.doc,
+                cron_expression=when.cron or None,
+                interval_second=when.seconds or None,
+                max_concurrency=1,
+                no_catchup=True,
+                params=values,
+                **source,
+            )
+            # Only now: had it been refused, the one before would have stayed.
+            for there in before:
+                client.delete_recurring_run(there.recurring_run_id)
+    done = "replaced" if before else "made"
+    return f"{done} the recurring run {name} ({made.recurring_run_id}): {when}"
+
+
+def listed(host: str) -> list[RecurringRun]:
+    """Return all recurring runs by name.
+
+    Raises:
+        KitError: The API does not answer, or refuses.
+    """
+    client = api.connect(host)
+    with api.asking(host, "the list of recurring runs"):
+        found = [
+            RecurringRun(
+                there.recurring_run_id,
+                there.display_name,
+                _when(there),
+                there.status == "ENABLED",
+                there.experiment_id,
+            )
+            for there in _all(client)
+        ]
+    return sorted(found, key=lambda there: (there.name, there.id))
+
+
+def delete(host: str, name: str) -> int:
+    """Delete the recurring runs of a name, and return how many; the runs they made stay.
+
+    Raises:
+        BadInputError: There is none of that name.
+        KitError: The API does not answer, or refuses.
+    """
+    client = api.connect(host)
+    with api.asking(host, f"the recurring run {name}"):
+        everything = _all(client)
+        found = [there for there in everything if there.display_name == name]
+        if not found:
+            names = join_names([there.display_name for there in everything])
+            raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
+        for there in found:
+            client.delete_recurring_run(there.recurring_run_id)
+    return len(found)
+
+
+def _all(client: Any) -> list[Any]:
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = client.list_recurring_runs(page_token=token, page_size=PAGE)
+        found += page.recurring_runs or []
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def _when(there: Any) -> When:
+    trigger = there.trigger
+    if trigger and trigger.cron_schedule:
+        return When(cron=trigger.cron_schedule.cron or "")
+    seconds = trigger.periodic_schedule.interval_second if trigger else 0
+    return When(seconds=int(seconds or 0))
+
+
+def _is_same(
+    there: Any, experiment: str, when: When, values: dict[str, Any], source: dict[str, Any]
+) -> bool:
+    """Whether a recurring run would do what another, still to be made, would."""
+    if there.status != "ENABLED" or there.experiment_id != experiment or _when(there) != when:
+        return False
+    if ((there.runtime_config and there.runtime_config.parameters) or {}) != values:
+        return False
+    if "version_id" in source:
+        version = there.pipeline_version_reference
+        return bool(version) and version.pipeline_version_id == source["version_id"]
+    file = Path(source["pipeline_package_path"])
+    return not there.pipeline_version_reference and documents(
+        there.pipeline_spec or {}
+    ) == remote.read(file)

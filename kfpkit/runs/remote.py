@@ -1,0 +1,276 @@
+"""Running a pipeline on a cluster: submitting it and following it to its end.
+
+The KFP API takes the run and says how it ended. How far each task is, it does not tell in a form
+that both releases share, so that is read from the run's Argo Workflow (`workflow`); and what the
+run leaves is brought here by `results`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from components.image import DEFAULT as RUNTIME_IMAGE
+from kfpkit import cluster, console, process
+from kfpkit.cluster import loading
+from kfpkit.errors import KitError
+from kfpkit.install import api
+from kfpkit.install.lifecycle import RUNTIME
+from kfpkit.install.upload import upload
+from kfpkit.pipelines import compile_to
+from kfpkit.runs import results, workflow
+from kfpkit.runs import spec as ir
+from kfpkit.runs.local import InterruptedRun
+from kfpkit.runs.run import Run, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kfpkit.pipelines import Pipeline
+    from kfpkit.runs.place import Place
+    from kfpkit.runs.progress import Progress
+    from kfpkit.runs.run import Parameter
+    from kfpkit.runs.spec import Spec
+
+#: Seconds between two looks at a run.
+INTERVAL = 2.0
+
+#: Seconds for which nothing may answer before the run is followed no further.
+PATIENCE = 180.0
+
+#: How the API says that a run is over.
+_ENDS = {
+    "SUCCEEDED": State.SUCCEEDED,
+    "SKIPPED": State.SKIPPED,
+    "FAILED": State.FAILED,
+    "CANCELED": State.CANCELLED,
+}
+
+
+def load_image(where: Place, spec: Spec) -> None:
+    """Put the image of the sample's tasks onto the kind cluster's nodes, if the pipeline needs it.
+
+    Raises:
+        KitError: It cannot be built or loaded.
+    """
+    if where.target.context == cluster.CONTEXT and RUNTIME_IMAGE in ir.images(spec):
+        loading.load([RUNTIME])
+
+
+def submit(
+    where: Place,
+    pipeline: Pipeline,
+    parameters: Sequence[Parameter],
+    *,
+    name: str,
+    experiment: str,
+    cache: bool,
+) -> str:
+    """Upload a pipeline if it is new, create a run of it, and return the run's ID.
+
+    Args:
+        where: The cluster.
+        pipeline: The pipeline.
+        parameters: All parameters of the run.
+        name: The run's display name.
+        experiment: Name of the experiment, which is made if it is not there.
+        cache: Whether tasks may take their outputs from earlier runs. Without, the run belongs to
+            no uploaded version.
+
+    Returns:
+        The ID; empty in a dry run.
+
+    Raises:
+        KitError: The API does not answer, or refuses.
+    """
+    values = {p.name: p.value for p in parameters if p.differs}
+    with tempfile.TemporaryDirectory() as folder:
+        made_from = source(where.host, pipeline, Path(folder), cache=cache)
+        if process.dry_run():
+            console.say(f"would create the run {name} in the experiment {experiment}")
+            return ""
+        client = api.connect(where.host)
+        with api.asking(where.host, f"the run {name}"):
+            made = client.run_pipeline(
+                experiment_id=client.create_experiment(experiment).experiment_id,
+                job_name=name,
+                params=values,
+                **made_from,
+            )
+            return str(made.run_id)
+
+
+def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[str, str]:
+    """Return what a run is made from, as arguments of the SDK's client.
+
+    With the cache that is a version on the server, uploaded if it is new. Without, it is a file in
+    which each task has its caching off: KFP has no such switch for a version.
+
+    Args:
+        host: Address of the KFP API.
+        pipeline: The pipeline.
+        folder: Takes the file.
+        cache: Whether tasks may take their outputs from earlier runs.
+
+    Raises:
+        KitError: The API does not answer, or refuses.
+    """
+    if cache:
+        version = upload(pipeline, host)
+        if version is None:
+            return {}
+        state = "new" if version.new else "there already"
+        console.say(f"{host}: pipeline version {version.version} is {state}")
+        return {"pipeline_id": version.pipeline_id, "version_id": version.version_id}
+    file = folder / f"{pipeline.name}.yaml"
+    compile_to(pipeline, file)
+    documents = read(file)
+    ir.disable_caching(documents[0])
+    file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    return {"pipeline_package_path": str(file)}
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Return the documents of a compiled pipeline."""
+    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+
+
+def run(
+    where: Place,
+    run_id: str,
+    spec: Spec,
+    parameters: Sequence[Parameter],
+    folder: Path,
+    progress: Progress,
+) -> Run:
+    """Follow a run to its end, good or bad, and bring its results here.
+
+    Args:
+        where: The cluster it runs on.
+        run_id: The run's ID.
+        spec: The compiled pipeline.
+        parameters: All parameters of the run.
+        folder: The run's own folder; takes the log and the outputs.
+        progress: Is told of the tasks and of each change of their states.
+
+    Returns:
+        The description of the run.
+
+    Raises:
+        InterruptedRun: The user interrupted; it holds what is known of the run, which goes on.
+        KitError: The cluster or the API did not answer for too long.
+    """
+    values = {parameter.name: parameter.value for parameter in parameters}
+    description = Run(
+        id=run_id,
+        pipeline=spec["pipelineInfo"]["name"],
+        pipeline_version=ir.version(spec),
+        target=where.name,
+        state=State.RUNNING,
+        created=datetime.now(UTC),
+        parameters=list(parameters),
+        tasks=ir.tasks(spec, values),
+        description=spec["pipelineInfo"].get("description", ""),
+        link=where.link(run_id),
+    )
+    follower = _Follower(where, description, progress)
+    progress.show(description.tasks)
+    interrupted = False
+    try:
+        follower.follow()
+    except KeyboardInterrupt:
+        interrupted = True
+    results.bring(where.target, description, follower.seen, folder)
+    if interrupted:
+        raise InterruptedRun(description)
+    return description
+
+
+class _Follower:
+    """Keeps the description of a run up to date with the cluster."""
+
+    def __init__(self, where: Place, description: Run, progress: Progress) -> None:
+        self._where = where
+        self._client = api.connect(where.host)
+        self._run = description
+        self._progress = progress
+        self._warned: set[tuple[str, str]] = set()
+        #: The run's Workflow as last seen.
+        self.seen = workflow.Seen({}, [], {})
+
+    def follow(self) -> None:
+        """Return when the run is over.
+
+        Raises:
+            KitError: Nothing answered for too long.
+        """
+        silent_since: float | None = None
+        while True:
+            try:
+                over = self._look()
+                silent_since = None
+                if over:
+                    return
+            except KitError as error:
+                now = time.monotonic()
+                if silent_since is None:
+                    silent_since = now
+                    console.warn(f"{error.what}: asking again for {PATIENCE:.0f} s")
+                elif now - silent_since > PATIENCE:
+                    raise
+            time.sleep(INTERVAL)
+
+    def _look(self) -> bool:
+        """Take note of how far the run is, and return whether it is over."""
+        with api.asking(self._where.host, f"the run {self._run.id}"):
+            there = self._client.get_run(self._run.id)
+        selector = self._where.selector(self._run.id)
+        found = self._where.target.items(["workflows.argoproj.io"], selector)
+        if found:
+            self.seen = workflow.read(found[0], [task.name for task in self._run.tasks])
+            self._update()
+        if there.state not in _ENDS:
+            return False
+        self._close(there)
+        return True
+
+    def _update(self) -> None:
+        for task in self._run.tasks:
+            mine = self.seen.of(task)
+            if workflow.update(task, mine):
+                self._progress.changed(task)
+            why = workflow.waiting(mine)
+            if why and (task.name, why) not in self._warned:
+                self._warned.add((task.name, why))
+                console.warn(f"{task.name} waits: {why}")
+        self._run.started = self.seen.started or self._run.started
+
+    def _close(self, there: Any) -> None:
+        """Give the run and its unfinished tasks the state they end with."""
+        run = self._run
+        run.state = _ENDS[there.state]
+        run.created = there.created_at
+        run.started = run.started or there.created_at
+        run.finished = self.seen.finished or there.finished_at
+        for task in run.tasks:
+            before = task.state
+            if task.state is State.RUNNING:
+                task.state = State.CANCELLED if run.state is State.CANCELLED else State.FAILED
+                task.finished = run.finished
+            elif task.state is State.FAILED and run.state is State.CANCELLED:
+                # Ending a run fails the tasks that were under way.
+                task.state = State.CANCELLED
+            elif task.state is State.PENDING:
+                # Where nothing failed, it was in a branch that was not taken.
+                good = run.state is State.SUCCEEDED
+                task.state = State.SKIPPED if good else State.NOT_RUN
+            if task.state is not before:
+                self._progress.changed(task)
+        if run.state is State.FAILED and not run.failed:
+            said = there.error.message if there.error else ""
+            run.error = said or self.seen.message or "KFP does not say why"

@@ -1,0 +1,174 @@
+"""What a run's Workflow says of its tasks. Nodes are as Argo 3.6 and KFP 2.14.3 write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kfpkit.runs import workflow
+from kfpkit.runs.run import State, Task
+
+NAME = "demo-x7k2p"
+
+DRIVER = "system-container-driver"
+GRAPH_DRIVER = "system-dag-driver"
+IMPL = "system-container-impl"
+WRAP = "system-container-executor"
+
+
+def node(path: str, phase: str, template: str, kind: str = "Pod", **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"{NAME}-{sum(map(ord, path))}",
+        "name": f"{NAME}.{path}",
+        "type": kind,
+        "phase": phase,
+        "templateName": template,
+        "startedAt": "2026-03-29T12:00:00Z",
+        "finishedAt": None if phase in ("Running", "Pending") else "2026-03-29T12:00:10Z",
+        **more,
+    }
+
+
+def decided(cached: bool, execution: int = 5) -> dict[str, Any]:
+    values = {"cached-decision": str(cached).lower(), "execution-id": str(execution)}
+    return {"parameters": [{"name": name, "value": value} for name, value in values.items()]}
+
+
+def state(*nodes: dict[str, Any], task: str = "train") -> Task:
+    """Return a task after a look at these nodes."""
+    seen = workflow.read(
+        {"metadata": {"name": NAME}, "status": {"nodes": {n["name"]: n for n in nodes}}},
+        [task, "other"],
+    )
+    found = Task(task, "train")
+    workflow.update(found, seen.of(found))
+    return found
+
+
+def test_a_task_runs_from_its_driver_to_the_end_of_its_pod() -> None:
+    driver = node("root.train-driver", "Running", DRIVER)
+    assert state().state is State.PENDING
+    assert state(driver).state is State.RUNNING
+    driver = node("root.train-driver", "Succeeded", DRIVER, outputs=decided(cached=False))
+    assert state(driver).state is State.RUNNING
+    wrap = node("root.train", "Running", WRAP, "DAG")
+    assert state(driver, wrap).state is State.RUNNING
+    pod = node("root.train.executor", "Running", IMPL, startedAt="2026-03-29T12:00:11Z")
+    assert state(driver, wrap, pod).state is State.RUNNING
+    pod = node(
+        "root.train.executor",
+        "Succeeded",
+        IMPL,
+        startedAt="2026-03-29T12:00:11Z",
+        finishedAt="2026-03-29T12:00:31Z",
+    )
+    done = state(driver, node("root.train", "Succeeded", WRAP, "DAG"), pod)
+    assert (done.state, done.cached) == (State.SUCCEEDED, False)
+    assert done.started == datetime(2026, 3, 29, 12, 0, 0, tzinfo=UTC)
+    assert done.finished == datetime(2026, 3, 29, 12, 0, 31, tzinfo=UTC)
+
+
+def test_a_cached_task_has_succeeded_from_the_cache() -> None:
+    done = state(
+        node("root.train-driver", "Succeeded", DRIVER, outputs=decided(cached=True)),
+        node("root.train", "Succeeded", WRAP, "DAG"),
+        node("root.train.executor", "Skipped", IMPL, "Skipped"),
+    )
+    assert (done.state, done.cached) == (State.SUCCEEDED, True)
+
+
+def test_a_failed_pod_fails_its_task() -> None:
+    driver = node("root.train-driver", "Succeeded", DRIVER, outputs=decided(cached=False))
+    assert state(driver, node("root.train.executor", "Failed", IMPL)).state is State.FAILED
+
+
+def test_a_failed_driver_fails_its_task() -> None:
+    assert state(node("root.train-driver", "Error", DRIVER)).state is State.FAILED
+
+
+def test_a_task_that_is_tried_again_runs_until_the_last_attempt() -> None:
+    driver = node("root.train-driver", "Succeeded", DRIVER, outputs=decided(cached=False))
+    first = node("root.train.executor(0)", "Failed", "retry-" + IMPL)
+    second = node("root.train.executor(1)", "Running", "retry-" + IMPL)
+    trying = node("root.train.executor", "Running", "retry-" + IMPL, "Retry")
+    assert state(driver, trying, first, second).state is State.RUNNING
+    second["phase"], trying["phase"] = "Succeeded", "Succeeded"
+    assert state(driver, trying, first, second).state is State.SUCCEEDED
+    second["phase"], trying["phase"] = "Failed", "Failed"
+    assert state(driver, trying, first, second).state is State.FAILED
+
+
+def test_a_task_whose_condition_does_not_hold_is_skipped() -> None:
+    driver = node("root.train-driver", "Succeeded", DRIVER, outputs=decided(cached=False))
+    assert state(driver, node("root.train", "Skipped", WRAP, "Skipped")).state is State.SKIPPED
+
+
+def test_a_task_after_a_failure_is_not_run() -> None:
+    omitted = [
+        node("root.train-driver", "Omitted", DRIVER, "Skipped"),
+        node("root.train", "Omitted", WRAP, "Skipped"),
+    ]
+    assert state(*omitted).state is State.NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("path", "task"),
+    [
+        ("root.condition-2.train.executor", "condition-2/train"),
+        (
+            "root.for-loop-1.iteration-iterations(0:0).iteration-item.train.executor",
+            "for-loop-1/train",
+        ),
+        ("root.exit-handler-1.onExit.clean.executor", "clean"),
+        ("root.exit-handler-1.onExit.clean.executor(1)", "clean"),
+    ],
+)
+def test_tasks_inside_graphs_are_found(path: str, task: str) -> None:
+    done = state(node(path, "Succeeded", IMPL), task=task)
+    assert done.state is State.SUCCEEDED
+
+
+def test_a_round_of_a_loop_that_fails_fails_the_task() -> None:
+    loop = "root.for-loop-1.iteration-iterations({0}:{0}).iteration-item.train.executor"
+    done = state(
+        node(loop.format(0), "Failed", IMPL),
+        node(loop.format(1), "Succeeded", IMPL),
+        task="for-loop-1/train",
+    )
+    assert done.state is State.FAILED
+
+
+@pytest.mark.parametrize("template", ["system-importer", DRIVER])
+def test_a_task_of_one_pod(template: str) -> None:
+    assert state(node("root.train", "Running", template)).state is State.RUNNING
+    assert state(node("root.train", "Succeeded", template)).state is State.SUCCEEDED
+
+
+def test_the_pod_of_a_graph_belongs_to_no_task() -> None:
+    failed = node("root-driver", "Failed", GRAPH_DRIVER, message="Error (exit code 1)")
+    seen = workflow.read(
+        {"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}}, ["train"]
+    )
+    (found,) = seen.nodes
+    assert (found.task, found.failed) == ("", True)
+    assert found.pod.startswith(f"{NAME}-{GRAPH_DRIVER}-")
+
+
+def test_a_pod_that_cannot_start_says_why() -> None:
+    why = "ImagePullBackOff: Back-off pulling image"
+    stuck = node("root.train.executor", "Pending", IMPL, message=why)
+    normal = node("root.train.executor", "Pending", IMPL, message="PodInitializing")
+    for pod, expected in ((stuck, why), (normal, "")):
+        seen = workflow.read(
+            {"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"]
+        )
+        assert workflow.waiting(seen.nodes) == expected
+
+
+def test_the_archived_log_is_known() -> None:
+    logs = {"artifacts": [{"name": "main-logs", "s3": {"key": "artifacts/a/main.log"}}]}
+    pod = node("root.train.executor", "Failed", IMPL, outputs=logs)
+    seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"])
+    assert [n.log for n in workflow.bad_pods(seen.nodes)] == ["artifacts/a/main.log"]
