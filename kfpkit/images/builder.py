@@ -160,28 +160,48 @@ def ensure(
     Raises:
         KitError: A build failed; what was finished before stays in the cache.
     """
+    names = list(names)
     recipes, digests = plan(names, public=public)
-    outcomes: dict[str, Outcome] = {}
-    with cache.lock():
-        shutil.rmtree(cache.root() / "work", ignore_errors=True)
-        missing = []
-        for name in recipes:
-            entry = cache.find(name, digests[name])
-            if entry:
-                outcomes[name] = Outcome(entry, "cached", recipes[name].sources)
-            else:
-                missing.append(name)
-        if missing:
-            console.say(f"to build: {', '.join(missing)} (cache: {cache.root()})")
-        outcomes |= _build_all({name: recipes[name] for name in missing}, digests)
-        for name in load:
-            if name in outcomes and load_into_engine(outcomes[name].entry):
-                done = outcomes[name]
-                state = "loaded" if done.state == "cached" else done.state
-                outcomes[name] = Outcome(done.entry, state, done.sources)
-        if missing:
-            engine.remove_replaced()
+    outcomes, missing = _cached(names or recipes, recipes, digests)
+    if missing:
+        with cache.lock():
+            shutil.rmtree(cache.root() / "work", ignore_errors=True)
+            # Another build may have made some while this one waited.
+            outcomes, missing = _cached(names or recipes, recipes, digests)
+            if missing:
+                console.say(f"to build: {', '.join(missing)} (cache: {cache.root()})")
+            outcomes |= _build_all({name: recipes[name] for name in missing}, digests)
+    for name in load:
+        if name in outcomes and load_into_engine(outcomes[name].entry):
+            done = outcomes[name]
+            state = "loaded" if done.state == "cached" else done.state
+            outcomes[name] = Outcome(done.entry, state, done.sources)
+    if missing:
+        engine.remove_replaced()
     return {name: outcomes[name] for name in recipes if name in outcomes}
+
+
+def _cached(
+    names: Iterable[str], recipes: Mapping[str, Recipe], digests: Mapping[str, str]
+) -> tuple[dict[str, Outcome], list[str]]:
+    """Return which images are cached, of those named and those that a build of the others needs.
+
+    Returns:
+        The outcome of each that is cached, and the names of those that are to be built.
+    """
+    outcomes: dict[str, Outcome] = {}
+    missing = []
+    wanted = set(names)
+    for name in reversed([*recipes]):  # Each comes before those it needs.
+        if name not in wanted:
+            continue
+        entry = cache.find(name, digests[name])
+        if entry:
+            outcomes[name] = Outcome(entry, "cached", recipes[name].sources)
+        else:
+            missing.append(name)
+            wanted |= set(recipes[name].dependencies)
+    return outcomes, missing[::-1]
 
 
 def load_into_engine(entry: cache.Entry) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from kfpkit.images import builder
+from kfpkit.images import builder, cache
+from kfpkit.images.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -22,3 +28,36 @@ def test_a_program_is_named_as_go_names_it(package: str, program: str) -> None:
 def test_go_is_told_which_modules_the_checksum_database_lacks() -> None:
     assert "GONOSUMDB" not in builder.go_env()
     assert builder.go_env(["example/a", "example/b"])["GONOSUMDB"] == "example/a,example/b"
+
+
+def test_what_a_cached_image_was_made_of_is_not_needed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    base, python, runtime, other = (
+        Recipe(name, tmp_path, (f"x/{name}:1",), (), needs=needs)
+        for name, needs in {
+            "base": (),
+            "python": ("base",),
+            "runtime": ("python",),
+            "other": ("base",),
+        }.items()
+    )
+    recipes = {one.name: one for one in (base, python, runtime, other)}
+    digests = dict.fromkeys(recipes, "abc")
+
+    def keep(name: str) -> None:
+        archive = tmp_path / "image.tar"
+        archive.write_bytes(b"image")
+        cache.keep(cache.Entry(name, "abc", 5, 1.0, recipes[name].references), archive)
+
+    def seen(*names: str) -> tuple[set[str], list[str]]:
+        outcomes, missing = builder._cached(names, recipes, digests)
+        return set(outcomes), missing
+
+    assert seen("runtime") == (set(), ["base", "python", "runtime"])
+    keep("runtime")
+    assert seen("runtime") == ({"runtime"}, [])
+    assert seen("runtime", "other") == ({"runtime"}, ["base", "other"])
+    keep("base")
+    assert seen(*recipes) == ({"base", "runtime"}, ["python", "other"])
