@@ -341,6 +341,21 @@ def test_an_empty_mirror_has_no_node_image_and_says_how_to_fill_it(registry: Reg
         mirror.pull_node(registry.mirror)
 
 
+@pytest.mark.docker
+@pytest.mark.parametrize("source", [Source.UPSTREAM, Source.PACKAGES])
+def test_the_node_image_of_a_mirror_tells_what_filled_it(
+    registry: Registry, source: Source
+) -> None:
+    """Any image will do under the node image's name: it is not run."""
+    need("pause")
+    builder.ensure(["pause"], load=["pause"])
+    name = registry.mirror.name(mirror.node(source))
+    process.query(["docker", "tag", recipe.load(recipe.IMAGES / "pause").references[0], name])
+    process.query(["docker", "push", "--quiet", name])
+
+    assert mirror.pull_node(registry.mirror) == (source, name)
+
+
 def pull_on_a_node(target: Mirror, name: str) -> process.Result:
     """Let a node get an image by what `trust` tells its containerd; all of it is removed again."""
     node = f"{NAME}-control-plane"
