@@ -10,7 +10,8 @@ Overlay = Annotated[
     str,
     typer.Option(
         envvar="OVERLAY",
-        help="A folder of manifests/overlays; default the one for the kit's kind cluster.",
+        help="A folder of manifests/overlays, or the path of one of yours; default the kind "
+        "cluster's.",
     ),
 ]
 Context = Annotated[
@@ -40,10 +41,14 @@ def install(
     ] = 1800,
 ) -> None:
     """Install Kubeflow Pipelines and wait until every part is ready."""
-    from kfpkit.install import lifecycle
+    from kfpkit import process
+    from kfpkit.install import gke, lifecycle
     from kfpkit.install.target import choose
 
-    lifecycle.install(choose(overlay, context), timeout=timeout)
+    target = choose(overlay, context)
+    if gke.concerns(target) and not process.dry_run():
+        gke.require(target)
+    lifecycle.install(target, timeout=timeout)
 
 
 def uninstall(
