@@ -95,6 +95,32 @@ upload: $(VENV)/.synced ## Upload a pipeline or a new version of it (PIPELINE=pe
 gke-preflight: $(VENV)/.synced ## Say whether a GKE cluster and its project are ready (CONTEXT=name)
 	@$(KFPKIT) gke-preflight
 
+##@ Day two
+
+.PHONY: backup
+backup: $(VENV)/.synced ## Back up runs, artifacts, Secrets, recurring runs (TO=folder|restic:REPOSITORY WAIT=600)
+	@$(KFPKIT) backup
+
+.PHONY: backup-verify
+backup-verify: $(VENV)/.synced ## Prove without a cluster that a backup can be put back (FROM=folder|restic:REPOSITORY)
+	@$(KFPKIT) backup-verify
+
+.PHONY: backup-resume
+backup-resume: $(VENV)/.synced ## Start what a backup or restore that was killed has stopped
+	@$(KFPKIT) backup-resume
+
+.PHONY: restore
+restore: $(VENV)/.synced ## Put a backup back, into an empty cluster too (FROM=folder|restic:REPOSITORY; asks; YES=1)
+	@$(KFPKIT) restore
+
+.PHONY: inventory
+inventory: $(VENV)/.synced ## Write down what an installation holds (TO=file.json)
+	@$(KFPKIT) inventory
+
+.PHONY: compare
+compare: $(VENV)/.synced ## Fail where two inventories differ (BEFORE=file.json AFTER=file.json)
+	@$(KFPKIT) compare "$(BEFORE)" "$(AFTER)"
+
 ##@ Images
 
 .PHONY: images

@@ -60,6 +60,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    stdin_from: IO[bytes] | None = None,
     stdout_to: IO[bytes] | None = None,
     timeout: float | None = None,
     check: bool = True,
@@ -72,6 +73,7 @@ def run(
         cwd: Working directory.
         env: Variables added to the kit's own environment; printed, so never a secret.
         stdin: Text given on standard input; not printed, so a secret may pass here.
+        stdin_from: An open file given on standard input instead.
         stdout_to: An open binary file that takes standard output instead of the result.
         timeout: Seconds after which the process is killed.
         check: Raise when the exit code is not 0.
@@ -88,6 +90,7 @@ def run(
         cwd=cwd,
         env=env,
         stdin=stdin,
+        stdin_from=stdin_from,
         stdout_to=stdout_to,
         timeout=timeout,
         check=check,
@@ -101,6 +104,7 @@ def query(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    stdin_from: IO[bytes] | None = None,
     stdout_to: IO[bytes] | None = None,
     timeout: float | None = None,
     check: bool = True,
@@ -113,7 +117,7 @@ def query(
             cwd=cwd,
             env={**os.environ, **env} if env else None,
             input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdin=stdin_from or (subprocess.DEVNULL if stdin is None else None),
             stdout=stdout_to or subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,1 @@
+"""Backups of an installation: made, proved, put back, and compared."""

@@ -1,0 +1,231 @@
+"""Making a backup of an installation that goes on working."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from bisect import bisect_left
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from kfpkit import console, process, render
+from kfpkit.backup import objects, parts
+from kfpkit.backup.database import METADATA, Database
+from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
+from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
+from kfpkit.install import lifecycle
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kfpkit.install.target import Target
+
+DUMP = "databases.sql.gz"
+SECRETS = "secrets.json"
+RECURRING = "recurring-runs.json"
+CONFIGURATION = "configuration.yaml"
+
+#: Kinds of Secrets that people make. The others belong to Kubernetes or to a package manager.
+KINDS = (
+    "Opaque",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/tls",
+    "kubernetes.io/basic-auth",
+)
+
+#: What Kubernetes adds to an object and a new cluster gives anew.
+_ADDED = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "namespace")
+
+#: Types of artifacts whose content is in the metadata; no object belongs to them.
+WITHOUT_OBJECT = (
+    "system.Metrics",
+    "system.ClassificationMetrics",
+    "system.SlicedClassificationMetrics",
+)
+
+#: Phases of a Workflow that has ended.
+ENDED = ("Succeeded", "Failed", "Error")
+
+
+def make(target: Target, to: Path, *, wait: float) -> Path:
+    """Make a backup.
+
+    Recurring runs are held until the databases are dumped. Artifacts are copied afterwards: they
+    are written before the databases speak of them and are not changed, so the copy has all that
+    the dump names.
+
+    Args:
+        target: What is to be backed up.
+        to: Folder of the backups.
+        wait: Seconds to wait for runs under way; those still not at their end are left out.
+
+    Returns:
+        The folder of the new backup.
+
+    Raises:
+        KitError: A part of the installation is not ready, or refuses.
+    """
+    began = time.monotonic()
+    if process.dry_run():
+        _show(target, to)
+        return to
+    away = [part.name for part in lifecycle.parts(target) if not part.done]
+    away = [name for name in away if name not in parts.SCHEDULER]
+    if away:
+        raise BadInputError(f"not ready: {join_names(away)}", "make status says why")
+    database = Database(target)
+    made = datetime.now(UTC)
+    folder = to / f"{made:%Y%m%dT%H%M%SZ}"
+    part = folder.with_suffix(".part")
+    to.mkdir(parents=True, mode=0o700, exist_ok=True)
+    part.mkdir()
+    try:
+        with parts.stopped(target, parts.SCHEDULER):
+            drain(target, database, wait)
+            left_out, runs = database.unfinished(), database.runs()
+            database.dump(part / DUMP)
+            _write(part / RECURRING, target.items(["scheduledworkflows.kubeflow.org"]))
+            _write(part / SECRETS, _secrets(target))
+        text = yaml.safe_dump_all(target.documents, sort_keys=False)
+        (part / CONFIGURATION).write_text(text, encoding="utf-8")
+        uris = database.rows(URIS)
+        before = earlier(to)
+        known = read(before[-1]).artifacts if before else {}
+        with objects.opened(target) as store:
+            artifacts, copied = objects.fetch(store, to / OBJECTS, known)
+        bucket = objects.settings(target)["bucket"]
+        manifest = Manifest(
+            made=f"{made:%Y-%m-%dT%H:%M:%SZ}",
+            release=release(target.documents),
+            overlay=target.overlay,
+            context=target.context,
+            namespace=target.namespace,
+            bucket=bucket,
+            images=sorted(render.images(target.documents)),
+            runs=runs,
+            left_out=left_out,
+            lost=lost(uris, bucket, artifacts),
+            parts={file.name: digest(file) for file in sorted(part.iterdir())},
+            artifacts=artifacts,
+        )
+        write(manifest, part)
+        os.sync()
+        part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    _report(manifest, folder, copied, time.monotonic() - began)
+    return folder
+
+
+def drain(target: Target, database: Database, wait: float) -> None:
+    """Wait for the runs under way; a run that has no Workflow any more cannot end.
+
+    Args:
+        target: Where the Workflows are.
+        database: Says which runs have not ended.
+        wait: Seconds.
+    """
+
+    def going() -> str | None:
+        alive = {
+            item["metadata"]["labels"].get("pipeline/runid")
+            for item in target.items(["workflows.argoproj.io"])
+        }
+        runs = [run.name for run in database.unfinished() if run.id in alive]
+        return f"{len(runs)} under way: {join_names(runs)}" if runs else None
+
+    try:
+        wait_for("the runs", going, timeout=wait, interval=3)
+    except WaitTimeoutError as error:
+        console.warn(f"{error.last_state}; not waited for any longer")
+
+
+#: URI and type of every artifact of the metadata.
+URIS = (
+    f"SELECT JSON_ARRAY(a.uri, t.name) FROM {METADATA}.Artifact a "
+    f"JOIN {METADATA}.Type t ON t.id = a.type_id WHERE a.uri <> '';"
+)
+
+
+def lost(uris: Iterable[Any], bucket: str, keys: Iterable[str]) -> list[str]:
+    """Return the URIs in the bucket that neither an object nor a folder of objects stands for.
+
+    Args:
+        uris: Pairs of a URI and the type of its artifact.
+        bucket: The bucket; what is elsewhere is not judged.
+        keys: Keys of the objects that are there.
+    """
+    there = sorted(keys)
+    missing = set()
+    for uri, kind in uris:
+        _, _, place = uri.partition("://")
+        name, _, key = place.partition("/")
+        if name != bucket or kind in WITHOUT_OBJECT:
+            continue
+        if not (_has(there, key) or _has(there, f"{key.rstrip('/')}/", begins=True)):
+            missing.add(uri)
+    return sorted(missing)
+
+
+def release(documents: Iterable[render.Document]) -> str:
+    """Return the release of Kubeflow Pipelines that a render installs."""
+    (server,) = [
+        d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "ml-pipeline"
+    ]
+    image: str = render.pod_spec(server)["containers"][0]["image"]
+    return image.partition("@")[0].rpartition(":")[2]
+
+
+def portable(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object without what belongs to its cluster."""
+    kept = {k: v for k, v in item["metadata"].items() if k not in _ADDED}
+    return {**item, "metadata": kept}
+
+
+def _has(there: list[str], text: str, *, begins: bool = False) -> bool:
+    """Return whether a sorted list has a text, or one that begins with it."""
+    next_one = there[place] if (place := bisect_left(there, text)) < len(there) else ""
+    return next_one.startswith(text) if begins else next_one == text
+
+
+def _secrets(target: Target) -> list[dict[str, Any]]:
+    return [portable(s) for s in target.items(["secrets"]) if s.get("type") in KINDS]
+
+
+def _write(file: Path, data: Any) -> None:
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _show(target: Target, to: Path) -> None:
+    """Print what a backup would do."""
+    database = Database(target)
+    console.say(f"would make a backup of {target.namespace} on {target.context} in {to}:")
+    target.run("scale", "deployment/scheduled-workflow", "--replicas=0")
+    database.dump(Path(os.devnull))
+    target.run("get", "scheduledworkflows.kubeflow.org,secrets", "--output=json")
+    target.run("scale", "deployment/scheduled-workflow", "--replicas=1")
+    where = objects.settings(target)
+    console.say(f"would copy new objects of the bucket {where['bucket']} from {where['host']}")
+
+
+def _report(manifest: Manifest, folder: Path, copied: int, seconds: float) -> None:
+    for run in manifest.left_out:
+        console.warn(f"the run {run.name} ({run.id}) is {run.state}: restored, it is failed")
+    if manifest.lost:
+        console.warn(
+            f"{len(manifest.lost)} artifacts are not in the object store, among them "
+            f"{manifest.lost[0]}"
+        )
+    console.say(
+        f"{manifest.runs} runs, {len(manifest.artifacts)} artifacts "
+        f"({copied / 1e6:.1f} MB of them new) after {seconds:.0f} s"
+    )
+    console.out.print(str(folder), markup=False)

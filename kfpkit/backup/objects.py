@@ -1,0 +1,184 @@
+"""The object store of an installation, read and written through its S3 interface."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, S3Store
+
+from kfpkit.backup.manifest import CHUNK, Artifact, blob, digest
+from kfpkit.errors import KitError
+from kfpkit.install import forward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from kfpkit.install.target import Target
+
+#: Objects copied at the same time.
+WORKERS = 8
+
+#: Begins the name of a file that is not whole yet.
+PART = ".part-"
+
+Value = TypeVar("Value")
+
+SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of a Secret
+
+
+def settings(target: Target) -> dict[str, str]:
+    """Return where the overlay's object store is: host, port, secure, region and bucket.
+
+    Raises:
+        KitError: The overlay does not say.
+    """
+    for document in target.documents:
+        data: dict[str, str] = document.get("data", {})
+        if document["kind"] == "ConfigMap" and "bucket" in data and "region" in data:
+            return data
+    raise KitError(f"the overlay {target.overlay} has no ConfigMap that names its bucket")
+
+
+@contextlib.contextmanager
+def opened(target: Target, bucket: str = "") -> Iterator[S3Store]:
+    """Reach the object store for the length of a `with` block.
+
+    Args:
+        target: Whose store; one inside the cluster is reached through a port of this machine.
+        bucket: Default that of the overlay.
+
+    Raises:
+        KitError: It cannot be reached.
+    """
+    where = settings(target)
+    got = target.query("get", f"secret/{SECRET}", "--output=json").stdout
+    keys = {k: base64.b64decode(v).decode() for k, v in json.loads(got)["data"].items()}
+    services = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
+    with contextlib.ExitStack() as exits:
+        address = f"{where['host']}:{where['port']}"
+        if where["host"] in services:
+            service = forward.Service(where["host"], int(where["port"]), "the object store")
+            address = exits.enter_context(forward.opened(target, service))
+        scheme = "https" if where["secure"] == "true" else "http"
+        yield S3Store(
+            bucket or where["bucket"],
+            region=where["region"],
+            endpoint=f"{scheme}://{address}",
+            access_key_id=keys["accesskey"],
+            secret_access_key=keys["secretkey"],
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True, "timeout": timedelta(minutes=30)},
+            retry_config={"max_retries": 5, "retry_timeout": timedelta(minutes=2)},
+        )
+
+
+def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:
+    """Return ETag and size in bytes of every object."""
+    with _refusals("the list of objects"):
+        return {
+            item["path"]: (item["e_tag"] or "", item["size"])
+            for page in obstore.list(store, chunk_size=1000)
+            for item in page
+        }
+
+
+def fetch(
+    store: ObjectStore, objects: Path, known: Mapping[str, Artifact]
+) -> tuple[dict[str, Artifact], int]:
+    """Copy all objects that an earlier backup does not have.
+
+    Args:
+        store: Where they are.
+        objects: The folder that holds each content once.
+        known: Artifacts of an earlier backup in the same folder.
+
+    Returns:
+        All artifacts by key, and how many bytes were copied.
+    """
+    copied: list[int] = []
+
+    def one(key: str, etag: str, size: int) -> Artifact:
+        before = known.get(key)
+        if before and etag and (before.etag, before.size) == (etag, size):
+            there = blob(objects, before.sha256)
+            if there.is_file() and there.stat().st_size == size:
+                return before
+        part = objects / f"{PART}{hashlib.sha256(key.encode()).hexdigest()}"
+        with _refusals(key), part.open("wb") as file:
+            got = obstore.get(store, key)
+            for chunk in got.stream(min_chunk_size=CHUNK):
+                file.write(bytes(chunk))
+        stored = digest(part)
+        if stored.size != got.meta["size"]:
+            raise KitError(f"{key} ended after {stored.size} of {got.meta['size']} bytes")
+        to = blob(objects, stored.sha256)
+        to.parent.mkdir(exist_ok=True)
+        part.rename(to)
+        copied.append(stored.size)
+        media = str(got.attributes.get("Content-Type", ""))
+        return Artifact(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
+
+    objects.mkdir(parents=True, exist_ok=True)
+    for left in objects.glob(f"{PART}*"):  # By a backup that was killed.
+        left.unlink()
+    there = listed(store)
+    artifacts = _each(there, lambda key: one(key, *there[key]))
+    return artifacts, sum(copied)
+
+
+def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) -> int:
+    """Copy artifacts back that the store does not have with the same content.
+
+    Returns:
+        How many were copied.
+    """
+    there = listed(store)
+    missing = [k for k, a in artifacts.items() if not a.etag or there.get(k) != (a.etag, a.size)]
+
+    def one(key: str) -> None:
+        attributes: Any = {"Content-Type": artifacts[key].type} if artifacts[key].type else None
+        with _refusals(key):
+            obstore.put(store, key, blob(objects, artifacts[key].sha256), attributes=attributes)
+
+    _each(missing, one)
+    after = listed(store)
+    wrong = [key for key, a in artifacts.items() if after.get(key, ("", -1))[1] != a.size]
+    if wrong:
+        raise KitError(f"{len(wrong)} objects did not arrive, among them {wrong[0]}", "Try again")
+    return len(missing)
+
+
+def hashes(store: ObjectStore) -> dict[str, str]:
+    """Return the SHA-256 of every object, having read all of them."""
+
+    def one(key: str) -> str:
+        found = hashlib.sha256()
+        with _refusals(key):
+            for chunk in obstore.get(store, key).stream(min_chunk_size=CHUNK):
+                found.update(bytes(chunk))
+        return found.hexdigest()
+
+    return _each(listed(store), one)
+
+
+def _each(keys: Iterable[str], do: Callable[[str], Value]) -> dict[str, Value]:
+    names = list(keys)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return dict(zip(names, pool.map(do, names), strict=True))
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        raise KitError(f"the object store refuses {what}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,77 @@
+"""Parts of an installation held for a while: stopped, and started again whatever happened."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from kfpkit import console, process
+from kfpkit.errors import join_names
+from kfpkit.install.health import PART
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kfpkit.install.target import Target
+
+#: Starts the recurring runs.
+SCHEDULER = ("scheduled-workflow",)
+
+#: All that write to the databases, in the order in which they are stopped.
+WRITERS = (
+    "ml-pipeline",
+    *SCHEDULER,
+    "workflow-controller",
+    "persistence-agent",
+    "metadata-grpc",
+)
+
+#: Annotation of a Deployment that is held: how many pods it had.
+HELD = "kfpkit/held-replicas"
+
+#: Seconds until the pods of a stopped part are gone.
+STOPPING = 180.0
+
+
+@contextlib.contextmanager
+def stopped(target: Target, names: Sequence[str]) -> Iterator[None]:
+    """Hold Deployments for the length of a `with` block."""
+    try:
+        stop(target, names)
+        yield
+    finally:
+        start(target)
+
+
+def stop(target: Target, names: Sequence[str]) -> None:
+    """Stop Deployments and wait until their pods are gone; how many they had is noted on them."""
+    for item in target.items(["deployments"]):
+        name, pods = item["metadata"]["name"], item["spec"].get("replicas", 1)
+        if name not in names or HELD in item["metadata"].get("annotations", {}):
+            continue  # Held already: by a command that was killed, and which noted the number.
+        target.run("annotate", f"deployment/{name}", f"{HELD}={pods}")
+    for name in names:
+        target.run("scale", f"deployment/{name}", "--replicas=0")
+    if process.dry_run():
+        return
+
+    def going() -> str | None:
+        pods = target.items(["pods"], "--selector", f"{PART} in ({','.join(names)})")
+        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
+
+    wait_for(f"the end of {join_names(names)}", going, timeout=STOPPING)
+
+
+def start(target: Target) -> list[str]:
+    """Start every Deployment that is held, and return their names."""
+    done = []
+    for item in target.items(["deployments"]):
+        name, notes = item["metadata"]["name"], item["metadata"].get("annotations", {})
+        if HELD in notes:
+            target.run("scale", f"deployment/{name}", f"--replicas={notes[HELD]}")
+            target.run("annotate", f"deployment/{name}", f"{HELD}-")
+            done.append(name)
+    if done:
+        console.say(f"started again: {join_names(done)}")
+    return done

@@ -1,0 +1,90 @@
+"""A small backup, whole in every part, and as a real one is laid out."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import obstore
+import pytest
+from obstore.store import LocalStore
+
+from kfpkit.backup import create, objects
+from kfpkit.backup.manifest import OBJECTS, Manifest, digest, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ARTIFACTS = {
+    "v2/artifacts/penguins/1/train/model": b"a model",
+    "v2/artifacts/penguins/1/evaluate/report/index.html": b"<p>fine</p>",
+    "artifacts/penguins-x/main.log": b"",
+}
+
+#: As much of the two schemas as is asked about.
+DUMP = """
+CREATE DATABASE `mlpipeline`;
+USE `mlpipeline`;
+CREATE TABLE experiments (UUID varchar(255));
+CREATE TABLE pipelines (UUID varchar(255));
+CREATE TABLE pipeline_versions (UUID varchar(255), PipelineId varchar(255));
+CREATE TABLE jobs (Name varchar(255), UUID varchar(255));
+CREATE TABLE tasks (UUID varchar(255), MLMDExecutionID varchar(255));
+CREATE TABLE run_details (UUID varchar(255), ExperimentUUID varchar(255), State varchar(255),
+  WorkflowRuntimeManifest longtext);
+INSERT INTO experiments VALUES ('e');
+INSERT INTO run_details VALUES ('1', 'e', 'SUCCEEDED', '{}');
+INSERT INTO jobs VALUES ('yearly', 'uid');
+CREATE DATABASE `metadb`;
+USE `metadb`;
+CREATE TABLE Type (id int, name varchar(255));
+CREATE TABLE Artifact (id int, type_id int, uri text);
+CREATE TABLE Execution (id int);
+CREATE TABLE Event (id int, execution_id int, artifact_id int);
+INSERT INTO Type VALUES (1, 'system.Model'), (2, 'system.Metrics');
+INSERT INTO Artifact VALUES
+  (1, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/train/model'),
+  (2, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/report'),
+  (3, 2, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/metrics'),
+  (4, 1, 'gs://of-somebody-else/file');
+-- Dump completed on 2026-11-24 12:03:00
+"""
+
+SWF = {"metadata": {"name": "yearly", "uid": "uid"}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """An object store with a few artifacts."""
+    (tmp_path / "store").mkdir()
+    made = LocalStore(tmp_path / "store")
+    for key, content in ARTIFACTS.items():
+        obstore.put(made, key, content)
+    return made
+
+
+@pytest.fixture
+def backup(tmp_path: Path, store: LocalStore) -> Path:
+    """Return the folder of a backup."""
+    folder = tmp_path / "backups" / "20261124T120300Z"
+    folder.mkdir(parents=True)
+    (folder / create.DUMP).write_bytes(gzip.compress(DUMP.encode()))
+    (folder / create.RECURRING).write_text(json.dumps([SWF]))
+    (folder / create.SECRETS).write_text("[]")
+    (folder / create.CONFIGURATION).write_text("---\n")
+    artifacts, _ = objects.fetch(store, folder.parent / OBJECTS, {})
+    manifest = Manifest(
+        made="2026-11-24T12:03:00Z",
+        release="2.14.3",
+        overlay="kind-packages",
+        context="kind-kfp",
+        namespace="kubeflow",
+        bucket="mlpipeline",
+        images=[],
+        runs=1,
+        parts={file.name: digest(file) for file in folder.iterdir()},
+        artifacts=artifacts,
+    )
+    write(manifest, folder)
+    return folder

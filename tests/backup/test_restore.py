@@ -1,0 +1,61 @@
+"""What a restore refuses, and the SQL by which a dump becomes true in another place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit.backup import restore
+from kfpkit.backup.manifest import read
+from kfpkit.errors import BadInputError, KitError
+from kfpkit.install.target import Target
+from kfpkit.versions import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_backup_of_the_same_release_and_bucket_fits(backup: Path) -> None:
+    restore.require_fit(read(backup), Target("kind-packages", "nowhere", "kubectl"))
+
+
+def test_a_newer_release_that_takes_the_data_over_fits(backup: Path) -> None:
+    restore.require_fit(read(backup), Target("kind", "nowhere", "kubectl"))
+
+
+@pytest.mark.parametrize("release", ["2.17.0", "2.5.0", "3.0.0"])
+def test_another_release_is_refused(backup: Path, release: str) -> None:
+    manifest = replace(read(backup), release=release)
+    with pytest.raises(BadInputError, match=rf"release {release}, the overlay kind-packages"):
+        restore.require_fit(manifest, Target("kind-packages", "nowhere", "kubectl"))
+
+
+def test_another_bucket_is_refused(backup: Path) -> None:
+    manifest = replace(read(backup), bucket="other")
+    with pytest.raises(BadInputError, match="the bucket other"):
+        restore.require_fit(manifest, Target("kind-packages", "nowhere", "kubectl"))
+
+
+def test_only_runs_under_way_change_where_the_namespace_is_the_same(backup: Path) -> None:
+    sql = restore.adapted(read(backup), "kubeflow", ["run_details"])
+    assert sql.count("UPDATE") == 1
+    assert "SET State = 'FAILED'" in sql
+
+
+def test_every_table_with_a_namespace_follows_into_another_one(backup: Path) -> None:
+    sql = restore.adapted(read(backup), "other", ["jobs", "tasks"])
+    for table in ("jobs", "tasks"):
+        assert f"mlpipeline_loading.{table} SET Namespace = 'other' WHERE" in sql
+
+
+@pytest.mark.parametrize("name", ["", "a'b", "a b", "a;b", "a\\"])
+def test_only_names_get_into_sql(name: str) -> None:
+    with pytest.raises(KitError, match="is no name"):
+        restore.renamed(name, "other")
+
+
+def test_the_second_installation_of_the_tests_renders() -> None:
+    folder = str(ROOT / "tests/backup/other-namespace")
+    assert Target(folder, "nowhere", "kubectl").namespace == "kfp-restored"
