@@ -1,18 +1,26 @@
-"""The cluster tests' switch: without --cluster they are skipped, and the summary says so."""
+"""The cluster tests' switch, and what several folders use: a cluster, an engine, a browser."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kfpkit import process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _pytest.terminal import TerminalReporter
 
 NEED_CLUSTER = ("cluster", "kfp")
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+#: What a test says that is skipped because the installation has no web UI.
+NO_UI = "no web UI"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,13 +49,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
     if config.getoption("--cluster"):
+        if left_out := sum(NO_UI in str(report.longrepr) for report in skipped):
+            terminalreporter.section("NOT RUN", sep="!", red=True)
+            terminalreporter.line(
+                f"{left_out} tests of the web UI: its image is in no package registry, so an "
+                "installation from packages has none. Name one that has it in KFP_UI and KFP_HOST"
+            )
         return
-    left_out = sum(
-        1
-        for report in terminalreporter.stats.get("skipped", [])
-        if any(name in report.keywords for name in NEED_CLUSTER)
-    )
+    left_out = sum(any(name in report.keywords for name in NEED_CLUSTER) for report in skipped)
     if left_out:
         terminalreporter.section("NOT RUN", sep="!", red=True)
         terminalreporter.line(
@@ -69,3 +80,29 @@ def docker() -> None:
     """Skip where no Docker engine answers."""
     if not process.query(["docker", "info"], check=False, timeout=30).ok:
         pytest.skip("no Docker engine answers")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """An installed Chromium; skips where there is none."""
+    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=found,
+            # Without a sandbox, which root has not; and without traffic of its own.
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield chromium
+        chromium.close()

@@ -1,8 +1,7 @@
-"""A run that has everything a report shows, and a browser to look at it."""
+"""A run that has everything a report shows."""
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,9 @@ import pytest
 from kfpkit.runs.run import Artifact, Parameter, Run, State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 START = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def at(seconds: float) -> datetime:
@@ -115,29 +111,3 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "outputs/page").write_text("<!doctype html><h1>Inner page</h1>")
     (tmp_path / "outputs/card").write_text("# Card\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """An installed Chromium; skips where there is none."""
-    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=found,
-            # Without a sandbox, which root has not; and without traffic of its own.
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield chromium
-        chromium.close()
