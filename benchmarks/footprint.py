@@ -1,0 +1,141 @@
+"""What Kubeflow Pipelines takes of a cluster: asked for, used idle, used while runs are on.
+
+Usage: .venv/bin/python benchmarks/footprint.py [--idle SECONDS] [--runs NUMBER]
+
+Prints a table in Markdown, of the most that was seen. The figures are the cluster's metrics
+server (`kubectl top pods`), which averages over its own interval, 15 s as a rule: a shorter peak
+shows lower than it is. Start it when nothing else runs in the namespace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import kfp
+import typer
+from kubernetes.utils.quantity import parse_quantity
+
+from kfpkit import console, pipelines, render
+from kfpkit.install import health
+from kfpkit.install.target import Target, choose
+
+#: Seconds between two samples.
+INTERVAL = 5.0
+
+#: Name under which the pods of all runs are added up.
+RUNS = "pods of the runs"
+
+#: Use of each part: processor in cores, memory in bytes.
+Sample = dict[str, tuple[Decimal, Decimal]]
+
+
+@dataclass
+class Use:
+    """The samples of a while."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    def most(self, names: set[str]) -> tuple[Decimal, Decimal]:
+        """Return the most that these parts used together, in cores and in bytes."""
+        sums = [
+            [sum(sample[name][unit] for name in names & set(sample)) for unit in (0, 1)]
+            for sample in self.samples
+        ]
+        return max(Decimal(s[0]) for s in sums), max(Decimal(s[1]) for s in sums)
+
+
+def main(
+    idle: Annotated[float, typer.Option(help="Seconds to look at it idle.")] = 120,
+    runs: Annotated[int, typer.Option(help="Runs of the sample pipeline at a time.")] = 1,
+    host: Annotated[str, typer.Option(envvar="KFP_HOST")] = "http://localhost:8888",
+) -> None:
+    """Measure and print."""
+    os.environ.pop("DRY_RUN", None)
+    target = choose()
+    asked = requests(target)
+    quiet, busy = Use(), Use()
+    ends = time.monotonic() + idle
+    console.say(f"idle for {idle:.0f} s")
+    while time.monotonic() < ends:
+        quiet.samples.append(sample(target))
+        time.sleep(INTERVAL)
+    client = kfp.Client(host=host)
+    console.say(f"{runs} runs of penguins, nothing from the cache")
+    began = time.monotonic()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "penguins.yaml"
+        pipelines.compile_to(pipelines.find("penguins"), file)
+        started = [
+            client.create_run_from_pipeline_package(
+                str(file), enable_caching=False, experiment_name="footprint"
+            ).run_id
+            for _ in range(runs)
+        ]
+    states = {""}
+    while states - {"SUCCEEDED", "FAILED", "CANCELED"}:
+        busy.samples.append(sample(target))
+        time.sleep(INTERVAL)
+        states = {client.get_run(run).state for run in started}
+    console.say(f"{', '.join(states)} after {time.monotonic() - began:.0f} s")
+    print_table(asked, quiet, busy)
+
+
+def requests(target: Target) -> Sample:
+    """Return what the pods of each part ask for."""
+    asked: Sample = {}
+    for workload in target.items(["deployments", "statefulsets"], f"--selector={health.OWNED}"):
+        sums: Counter[str] = Counter()
+        for container in render.pod_spec(workload)["containers"]:
+            for unit, amount in container["resources"]["requests"].items():
+                sums[unit] += parse_quantity(amount) * workload["spec"]["replicas"]
+        asked[workload["metadata"]["name"]] = Decimal(sums["cpu"]), Decimal(sums["memory"])
+    return asked
+
+
+def sample(target: Target) -> Sample:
+    """Return what the pods of each part use now."""
+    path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{target.namespace}/pods"
+    found: dict[str, Any] = json.loads(target.query("get", "--raw", path).stdout)
+    used: Sample = {}
+    for pod in found["items"]:
+        labels = pod["metadata"].get("labels", {})
+        name = RUNS if "workflows.argoproj.io/workflow" in labels else labels.get(health.PART, "")
+        cores, memory = used.get(name, (Decimal(), Decimal()))
+        for container in pod["containers"]:
+            cores += parse_quantity(container["usage"]["cpu"])
+            memory += parse_quantity(container["usage"]["memory"])
+        used[name] = cores, memory
+    return used
+
+
+def print_table(asked: Sample, quiet: Use, busy: Use) -> None:
+    """Print a row for each part, one for all of them, and one for the runs."""
+
+    def row(title: str, *amounts: tuple[Decimal, Decimal] | None) -> str:
+        cells = [
+            f"{amount[0] * 1000:.0f}m | {amount[1] / 2**20:.0f} MiB" if amount else "- | -"
+            for amount in amounts
+        ]
+        return f"| {title} | {' | '.join(cells)} |"
+
+    units = ("CPU asked for", "memory", "CPU idle", "memory", "CPU in a run", "memory")
+    lines = [f"| part | {' | '.join(units)} |", "|---" * 7 + "|"]
+    lines += [row(n, asked[n], quiet.most({n}), busy.most({n})) for n in sorted(asked)]
+    parts = set(asked)
+    total = sum(a[0] for a in asked.values()), sum(a[1] for a in asked.values())
+    all_asked = Decimal(total[0]), Decimal(total[1])
+    lines.append(row("**all parts**", all_asked, quiet.most(parts), busy.most(parts)))
+    lines.append(row(RUNS, None, None, busy.most({RUNS})))
+    console.out.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
