@@ -35,6 +35,10 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env
 run: $(VENV)/.synced ## Run a pipeline and report on it (PIPELINE=penguins ARGS="seed=7" TARGET=local|kind|gke CACHE=0)
 	@$(KFPKIT) run $(or $(PIPELINE),penguins) $(ARGS)
 
+.PHONY: report
+report: $(VENV)/.synced ## Follow a run on the cluster, whoever started it, and write its report (RUN=id TARGET=kind)
+	@$(KFPKIT) report
+
 .PHONY: up
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
 	@$(KFPKIT) up $(or $(PIPELINE),penguins) $(ARGS)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from kfpkit.runs.run import Run
+    from kfpkit.runs.place import Place
+    from kfpkit.runs.run import Parameter, Run
+    from kfpkit.runs.spec import Spec
 
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
@@ -50,8 +52,9 @@ Runs = Annotated[Path | None, typer.Option(help="Folder that takes a folder a ru
 
 
 def register(app: typer.Typer) -> None:
-    """Add `kfpkit run`."""
+    """Add `kfpkit run` and `kfpkit report`."""
     app.command("run")(run)
+    app.command("report")(report)
 
 
 def run(
@@ -135,7 +138,6 @@ def on_cluster(
 
     from kfpkit import console, pipelines, process
     from kfpkit.runs import local, parameters, place, remote
-    from kfpkit.runs.progress import Progress
 
     found = pipelines.find(pipeline)
     spec = json_format.MessageToDict(found.func.pipeline_spec)
@@ -167,29 +169,72 @@ def on_cluster(
             argv = where.target.argv("get", "workflows.argoproj.io", where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
-        link = where.link(run_id)
         console.say(f"running {pipeline} on {where.target.context}: {values}")
-        console.say(f"run {run_id}" + (f": {link}" if link else ""))
-        try:
-            with Progress() as progress:
-                done = remote.run(where, run_id, spec, given, folder, progress)
-        except local.InterruptedRun as interrupted:
-            _report(interrupted.run, folder)
-            console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
-            for what, command in where.by_hand(run_id).items():
-                console.say(f"    {what}: {command}")
-            raise
-    _report(done, folder)
+        done = _follow(where, run_id, spec, given, folder)
     _fail(done)
+
+
+def report(
+    run_id: Annotated[str, typer.Argument(envvar="RUN", help="ID of the run.")] = "",
+    target: Annotated[
+        str,
+        typer.Option(
+            envvar="TARGET", help="Where it is: kind, or an overlay of manifests/overlays."
+        ),
+    ] = "kind",
+    context: Context = "",
+    host: Host = "",
+    runs: Runs = None,
+) -> None:
+    """Follow a run that is on a cluster to its end, whoever started it, and write its report."""
+    from datetime import UTC, datetime
+
+    from kfpkit import console, process
+    from kfpkit.errors import BadInputError
+    from kfpkit.runs import local, place, remote
+    from kfpkit.versions import ROOT
+
+    if not run_id:
+        raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
+    with place.find(target, context, host) as where:
+        if process.dry_run():
+            console.say(f"would follow the run {run_id} of {where.host} and write its report")
+            return
+        spec, given = remote.existing(where, run_id)
+        name = spec["pipelineInfo"]["name"]
+        folder = local.new_folder(runs or ROOT / "runs", name, datetime.now(UTC))
+        done = _follow(where, run_id, spec, given, folder)
+    _fail(done)
+
+
+def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folder: Path) -> Run:
+    """Follow a run to its end and write its report; where interrupted, say how it goes on."""
+    from kfpkit import console
+    from kfpkit.runs import local, remote
+    from kfpkit.runs.progress import Progress
+
+    link = where.link(run_id)
+    console.say(f"run {run_id}" + (f": {link}" if link else ""))
+    try:
+        with Progress() as progress:
+            done = remote.run(where, run_id, spec, given, folder, progress)
+    except local.InterruptedRun as interrupted:
+        _report(interrupted.run, folder)
+        console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
+        for what, command in where.by_hand(run_id).items():
+            console.say(f"    {what}: {command}")
+        raise
+    _report(done, folder)
+    return done
 
 
 def _report(done: Run, folder: Path) -> None:
     """Write a run's description and report; print its metrics and where the report is."""
     from kfpkit import console
-    from kfpkit.runs import report
+    from kfpkit.runs.report import write
 
     done.save(folder)
-    page = report.write(done, folder)
+    page = write(done, folder)
     _tell(done)
     console.out.print(f"report: {_shown(page)}", markup=False)
 

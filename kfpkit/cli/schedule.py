@@ -95,7 +95,8 @@ def list_(target: Where = "kind", context: Context = "", host: Host = "") -> Non
     table = Table("Name", "When", "State", "ID", box=None, header_style="bold")
     for one in found:
         table.add_row(one.name, str(one.when), "enabled" if one.enabled else "disabled", one.id)
-    console.out.print(table)
+    # Nothing may be cut off, also where the output is no terminal.
+    console.out.print(table, crop=False, width=max(console.out.width, 200))
 
 
 def delete(
@@ -112,13 +113,14 @@ def delete(
 
     if not name:
         raise BadInputError(
-            "which recurring run?", "Add SCHEDULE=name; make schedule lists the names"
+            "no recurring run is named", "Add SCHEDULE=name; make schedule lists the names"
         )
     with place.find(target, context, host) as where:
         if process.dry_run():
             console.say(f"would delete the recurring run {name} of {where.host}")
             return
+        found = recurring.named(where.host, name)
         if not yes:
             typer.confirm(f"Delete the recurring run {name} of {where.host}?", abort=True)
-        recurring.delete(where.host, name)
+        recurring.delete(where.host, found)
     console.say(f"deleted the recurring run {name}; its runs stay")

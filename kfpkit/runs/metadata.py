@@ -19,7 +19,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from kfpkit.errors import KitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 #: Seconds for one answer.
 TIMEOUT = 30.0
@@ -173,7 +173,8 @@ def _output(name: str, message: Any) -> Output:
 
 
 def _properties(entries: Iterable[Any]) -> dict[str, Any]:
-    return {entry.key: _value(entry.value) for entry in entries}
+    # A map has no order on the wire.
+    return {entry.key: _value(entry.value) for entry in sorted(entries, key=lambda e: str(e.key))}
 
 
 def _value(value: Any) -> Any:
@@ -220,24 +221,35 @@ def _call(address: str, method: str, request: dict[str, Any]) -> Any:
         answer.raise_for_status()
     except requests.RequestException as error:
         raise KitError(f"the metadata server does not answer: {error}") from error
-    status, message = answer.headers.get("grpc-status"), answer.headers.get("grpc-message", "")
-    payload = b""
-    rest = answer.content
-    while len(rest) >= 5:
-        flag, length = rest[0], struct.unpack(">I", rest[1:5])[0]
-        frame, rest = rest[5 : 5 + length], rest[5 + length :]
-        if flag & 0x80:  # the trailers, as HTTP headers
-            for row in frame.decode(errors="replace").splitlines():
-                key, _, value = row.partition(":")
-                if key.strip().lower() == "grpc-status":
-                    status = value.strip()
-                elif key.strip().lower() == "grpc-message":
-                    message = value.strip()
-        else:
-            payload += frame
-    if status != "0":
-        raise KitError(f"the metadata server refuses {method}: status {status} {message}")
-    return _TYPES[f"{method}Response"].FromString(payload)
+    return _TYPES[f"{method}Response"].FromString(unframe(method, answer.content, answer.headers))
+
+
+def unframe(method: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return the message of a grpc-web answer.
+
+    Args:
+        method: What was called, for the error.
+        content: The answer's body: frames of a flag, a length and as many bytes.
+        headers: The answer's headers, which hold the status where there is no body.
+
+    Raises:
+        KitError: The server refused, or the answer ends before its status.
+    """
+    said = {key: headers[key] for key in ("grpc-status", "grpc-message") if key in headers}
+    message = b""
+    while len(content) >= 5:
+        flag, length = content[0], struct.unpack(">I", content[1:5])[0]
+        frame, content = content[5 : 5 + length], content[5 + length :]
+        if not flag & 0x80:
+            message += frame
+            continue
+        for row in frame.decode(errors="replace").splitlines():  # trailers, written as headers
+            key, _, value = row.partition(":")
+            said[key.strip().lower()] = value.strip()
+    if said.get("grpc-status") != "0":
+        why = f"status {said.get('grpc-status', 'missing')} {said.get('grpc-message', '')}"
+        raise KitError(f"the metadata server refuses {method}: {why.strip()}")
+    return message
 
 
 def _types() -> dict[str, Any]:

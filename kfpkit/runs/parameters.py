@@ -11,7 +11,7 @@ from kfpkit.runs import spec as ir
 from kfpkit.runs.run import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kfpkit.runs.spec import Spec
 
@@ -53,6 +53,16 @@ def parse(spec: Spec, arguments: Sequence[str]) -> list[Parameter]:
         raise BadInputError(
             f"parameters without a default are missing: {', '.join(missing)}", accepted(spec)
         )
+    return complete(spec, given)
+
+
+def complete(spec: Spec, given: Mapping[str, Any]) -> list[Parameter]:
+    """Return all parameters of a run: those given and the defaults of the others.
+
+    Args:
+        spec: The compiled pipeline.
+        given: Values by name.
+    """
     return [
         Parameter(
             name=name,
@@ -61,7 +71,7 @@ def parse(spec: Spec, arguments: Sequence[str]) -> list[Parameter]:
             default=_default(declaration),
             description=declaration.get("description", ""),
         )
-        for name, declaration in declared.items()
+        for name, declaration in ir.parameters(spec).items()
     ]
 
 

@@ -48,10 +48,11 @@ class Place:
         return f"--selector={RUN_LABEL}={run_id}"
 
     def by_hand(self, run_id: str) -> dict[str, str]:
-        """Return the commands with which a person looks at a run, and ends it."""
+        """Return the commands with which a person looks at a run, follows it, and ends it."""
         end = f"{self.host}/apis/v2beta1/runs/{run_id}:terminate"
         return {
             "look at it": process.line(self.target.argv("get", "pods", self.selector(run_id))),
+            "go on from here": f"make report RUN={run_id} TARGET={self.name}",
             "end it": process.line(["curl", "--request", "POST", end]),
         }
 

@@ -124,23 +124,31 @@ def listed(host: str) -> list[RecurringRun]:
     return sorted(found, key=lambda there: (there.name, there.id))
 
 
-def delete(host: str, name: str) -> int:
-    """Delete the recurring runs of a name, and return how many; the runs they made stay.
+def named(host: str, name: str) -> list[RecurringRun]:
+    """Return the recurring runs of a name: KFP lets several have it.
 
     Raises:
         BadInputError: There is none of that name.
         KitError: The API does not answer, or refuses.
     """
+    everything = listed(host)
+    found = [there for there in everything if there.name == name]
+    if not found:
+        names = join_names(list({there.name for there in everything}))
+        raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
+    return found
+
+
+def delete(host: str, which: Sequence[RecurringRun]) -> None:
+    """Delete recurring runs; the runs that they made stay.
+
+    Raises:
+        KitError: The API does not answer, or refuses.
+    """
     client = api.connect(host)
-    with api.asking(host, f"the recurring run {name}"):
-        everything = _all(client)
-        found = [there for there in everything if there.display_name == name]
-        if not found:
-            names = join_names([there.display_name for there in everything])
-            raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
-        for there in found:
-            client.delete_recurring_run(there.recurring_run_id)
-    return len(found)
+    for there in which:
+        with api.asking(host, f"to delete the recurring run {there.name}"):
+            client.delete_recurring_run(there.id)
 
 
 def _all(client: Any) -> list[Any]:

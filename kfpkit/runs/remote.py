@@ -21,11 +21,12 @@ from kfpkit.cluster import loading
 from kfpkit.errors import KitError
 from kfpkit.install import api
 from kfpkit.install.lifecycle import RUNTIME
-from kfpkit.install.upload import upload
+from kfpkit.install.upload import documents, upload
 from kfpkit.pipelines import compile_to
 from kfpkit.runs import results, workflow
 from kfpkit.runs import spec as ir
 from kfpkit.runs.local import InterruptedRun
+from kfpkit.runs.parameters import complete
 from kfpkit.runs.run import Run, State
 
 if TYPE_CHECKING:
@@ -129,15 +130,35 @@ def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[
         return {"pipeline_id": version.pipeline_id, "version_id": version.version_id}
     file = folder / f"{pipeline.name}.yaml"
     compile_to(pipeline, file)
-    documents = read(file)
-    ir.disable_caching(documents[0])
-    file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    compiled = read(file)
+    ir.disable_caching(compiled[0])
+    file.write_text(yaml.safe_dump_all(compiled), encoding="utf-8")
     return {"pipeline_package_path": str(file)}
 
 
 def read(file: Path) -> list[dict[str, Any]]:
     """Return the documents of a compiled pipeline."""
     return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+
+
+def existing(where: Place, run_id: str) -> tuple[Spec, list[Parameter]]:
+    """Return the compiled pipeline and all parameters of a run that is there.
+
+    Raises:
+        KitError: There is no such run, or the API does not answer.
+    """
+    client = api.connect(where.host)
+    with api.asking(where.host, f"the run {run_id}"):
+        there = client.get_run(run_id)
+        spec = there.pipeline_spec
+        version = there.pipeline_version_reference
+        if not spec:
+            spec = client.get_pipeline_version(
+                version.pipeline_id, version.pipeline_version_id
+            ).pipeline_spec
+    given = (there.runtime_config and there.runtime_config.parameters) or {}
+    compiled = documents(spec)[0]
+    return compiled, complete(compiled, given)
 
 
 def run(

@@ -1,0 +1,216 @@
+"""`make run TARGET=kind` and `make schedule` as a person calls them, on the real cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kfpkit import process
+from kfpkit.errors import KitError
+from kfpkit.install import api, lifecycle
+from kfpkit.install.target import Target, choose
+from kfpkit.runs import report
+from kfpkit.runs.run import Run, State
+from kfpkit.versions import ROOT
+from kfpkit.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1800)]
+
+HOST = os.environ.get("KFP_HOST", api.KIND)
+
+#: A model that is wrong often, whatever the seed.
+WEAK = "n_estimators=1 max_depth=1"
+
+#: Outputs whose bytes the same code and the same seed always give.
+SAME = ("train", "test", "transformed_train", "transformed_test", "preprocessing")
+
+
+def make(*words: str, **environment: str) -> process.Result:
+    """Call make as a person does: with variables on its command line."""
+    # Whoever calls the tests through make has its variables in the environment, too.
+    clean = {"MAKEFLAGS": "", "MAKEOVERRIDES": "", "MFLAGS": ""}
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return process.query(
+        ["make", *words, *variables], cwd=ROOT, env=clean, check=False, timeout=1500
+    )
+
+
+def load(stdout: str) -> tuple[Run, Path]:
+    """Return the run whose report an output names, and its folder."""
+    match = re.search(r"^report: (\S+)$", stdout, flags=re.MULTILINE)
+    assert match, stdout
+    folder = (ROOT / match[1]).parent
+    return Run.from_json((folder / "run.json").read_text()), folder
+
+
+def metrics(run: Run) -> dict[str, Any]:
+    """Return the metrics of a run; only its evaluation has some."""
+    return {metric.name: metric.value for metric in report.metrics(run)}
+
+
+@pytest.fixture(scope="module")
+def target(cluster: str) -> Target:
+    """Kubeflow Pipelines on the cluster, installed if need be."""
+    chosen = choose(context=cluster)
+    try:
+        ready = all(part.done for part in lifecycle.parts(chosen))
+    except KitError:
+        ready = False
+    if not ready:
+        lifecycle.install(chosen, timeout=900)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    """A seed that no run had before, so that nothing of it is in the cache."""
+    return int(time.time())
+
+
+@pytest.fixture(scope="module")
+def first(target: Target, seed: int) -> tuple[Run, Path, process.Result]:
+    """A run of the sample on the cluster."""
+    assert target
+    done = make("run", TARGET="kind", ARGS=f"seed={seed} {WEAK} min_accuracy=0.1")
+    assert done.ok, done.stderr
+    return *load(done.stdout), done
+
+
+def test_a_run_shows_its_tasks_and_leaves_a_report(
+    first: tuple[Run, Path, process.Result],
+) -> None:
+    run, folder, done = first
+    assert (run.state, run.target) == (State.SUCCEEDED, "kind")
+    for task in run.tasks:
+        assert task.state is State.SUCCEEDED
+        assert not task.cached
+        assert task.seconds
+        assert f"✓ {task.name}: succeeded" in done.stderr
+    assert "generate-data" in (folder / run.log).read_text()
+    html = (folder / report.FILE).read_text()
+    for part in ("Confusion matrix", "ROC curve", "Model card", "<iframe sandbox"):
+        assert part in html
+
+
+def test_its_metrics_and_artifacts_are_those_of_the_same_run_on_this_machine(
+    first: tuple[Run, Path, process.Result], seed: int
+) -> None:
+    run, folder, _ = first
+    done = make("run", ARGS=f"seed={seed} {WEAK} min_accuracy=0.1")
+    assert done.ok, done.stderr
+    here, here_folder = load(done.stdout)
+    assert run.pipeline_version == here.pipeline_version
+    assert metrics(run) == metrics(here)
+    assert metrics(run)["accuracy"]
+    assert [p.value for p in run.parameters] == [p.value for p in here.parameters]
+
+    def digests(of: Run, at: Path) -> dict[str, str]:
+        return {
+            f"{task.name}/{artifact.name}": hashlib.sha256(
+                (at / artifact.path).read_bytes()
+            ).hexdigest()
+            for task in of.tasks
+            for artifact in task.artifacts
+            if artifact.name in SAME
+        }
+
+    assert digests(run, folder) == digests(here, here_folder)
+    assert len(digests(run, folder)) == len(SAME)
+    names = [[(t.name, a.name, a.type) for t in r.tasks for a in t.artifacts] for r in (run, here)]
+    assert sorted(names[0]) == sorted(names[1])
+
+
+def test_a_failing_run_names_its_task_and_says_why_and_takes_the_rest_from_the_cache(
+    first: tuple[Run, Path, process.Result], seed: int
+) -> None:
+    assert first
+    done = make("run", TARGET="kind", ARGS=f"seed={seed} {WEAK} min_accuracy=0.99")
+    assert done.returncode
+    assert "[Makefile:" in done.stderr
+    assert "Error 1\n" in done.stderr
+    assert "error: task check-accuracy failed; the end of its output:" in done.stderr
+    excerpt = done.stderr.partition("the end of its output:")[2]
+    assert "min_accuracy" in excerpt
+    run, folder = load(done.stdout)
+    assert run.state is State.FAILED
+    *others, check = run.tasks
+    assert [task.state for task in others] == [State.SUCCEEDED] * len(others)
+    assert all(task.cached for task in others)
+    assert "✓ train: succeeded (from the cache)" in done.stderr
+    assert check.state is State.FAILED
+    assert "launcher_v2.go" not in check.error
+    assert metrics(run) == metrics(first[0])
+    assert "Task check-accuracy failed" in (folder / report.FILE).read_text()
+
+
+def test_without_the_cache_every_task_runs(
+    first: tuple[Run, Path, process.Result], seed: int
+) -> None:
+    assert first
+    arguments = f"seed={seed} {WEAK} min_accuracy=0.1"
+    done = make("run", TARGET="kind", CACHE="0", ARGS=arguments)
+    assert done.ok, done.stderr
+    run, _ = load(done.stdout)
+    assert not any(task.cached for task in run.tasks)
+    assert metrics(run) == metrics(first[0])
+
+
+@pytest.fixture
+def name(target: Target) -> Iterator[str]:
+    """A name for recurring runs; what has it is gone afterwards."""
+    assert target
+    chosen = f"tests {uuid.uuid4().hex[:8]}"
+    yield chosen
+    client: Any = api.connect(HOST)
+    for one in client.list_recurring_runs(page_size=100).recurring_runs or []:
+        if one.display_name == chosen:
+            client.delete_recurring_run(one.recurring_run_id)
+
+
+def test_a_schedule_is_made_once_fires_is_replaced_and_deleted(name: str, seed: int) -> None:
+    more = {"SCHEDULE": name, "EXPERIMENT": name, "ARGS": f"seed={seed}"}
+    made = make("schedule", CRON="*/5 * * * * *", **more)
+    assert made.ok, made.stderr
+    assert f"made the recurring run {name}" in made.stderr
+    again = make("schedule", CRON="*/5 * * * * *", **more)
+    assert f"the recurring run {name} is there already" in again.stderr
+    listed = make("schedule").stdout
+    assert listed.count(name) == 1
+    assert re.search(rf"{name} +cron \*/5 \* \* \* \* \* \(UTC\) +enabled", listed)
+
+    client: Any = api.connect(HOST)
+    place = client.get_experiment(experiment_name=name).experiment_id
+
+    def fired() -> str | None:
+        runs = client.list_runs(experiment_id=place).runs or []
+        return None if runs else "no run yet"
+
+    wait_for("a run of the recurring run", fired, timeout=180)
+    replaced = make("schedule", EVERY="6h", **more)
+    assert f"replaced the recurring run {name}" in replaced.stderr
+    listed = make("schedule").stdout
+    assert listed.count(name) == 1
+    assert re.search(rf"{name} +every 21600 s +enabled", listed)
+    gone = make("unschedule", SCHEDULE=name, YES="1")
+    assert gone.ok, gone.stderr
+    assert name not in make("schedule").stdout
+    for run in client.list_runs(experiment_id=place).runs:
+        if run.state in ("PENDING", "RUNNING"):
+            client.terminate_run(run.run_id)
+
+
+def test_an_unknown_recurring_run_is_an_error(target: Target) -> None:
+    assert target
+    done = make("unschedule", SCHEDULE="no such thing", YES="1")
+    assert not done.ok
+    assert "error: there is no recurring run no such thing" in done.stderr
