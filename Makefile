@@ -95,6 +95,10 @@ api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.C
 upload: $(VENV)/.synced ## Upload a pipeline or a new version of it (PIPELINE=penguins KFP_HOST=http://localhost:8888)
 	@$(KFPKIT) upload $(or $(PIPELINE),penguins)
 
+.PHONY: rotate-secrets
+rotate-secrets: $(VENV)/.synced ## Give database and object store new passwords and keys (DESPITE_RUNS=1 also during runs)
+	@$(KFPKIT) rotate-secrets
+
 .PHONY: gke-preflight
 gke-preflight: $(VENV)/.synced ## Say whether a GKE cluster and its project are ready (CONTEXT=name)
 	@$(KFPKIT) gke-preflight

@@ -66,6 +66,11 @@ def missing(target: Target) -> dict[str, dict[str, str]]:
     }
 
 
+def new(name: str) -> dict[str, str]:
+    """Return random values for a Secret that the kit may make."""
+    return {key: secrets.token_hex(size) for key, size in MADE[name].sizes.items()}
+
+
 def manifest(name: str, values: Mapping[str, str]) -> str:
     """Return a Secret as JSON, for kubectl's standard input."""
     return json.dumps(
@@ -109,7 +114,7 @@ def _values(
             f"Put the Secret back, or give the data up: `kubectl --namespace {namespace} "
             f"delete persistentvolumeclaim {kept[0]}`",
         )
-    return {key: secrets.token_hex(size) for key, size in made.sizes.items()}
+    return new(name)
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:

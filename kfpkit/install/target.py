@@ -56,9 +56,11 @@ class Target:
         """Run a kubectl command that changes something in the namespace."""
         return process.run(self.argv(*arguments), stdin=stdin, do=do)
 
-    def query(self, *arguments: str, check: bool = True) -> process.Result:
+    def query(
+        self, *arguments: str, check: bool = True, stdin: str | None = None
+    ) -> process.Result:
         """Run a kubectl command that only reads the namespace."""
-        return process.query(self.argv(*arguments), check=check)
+        return process.query(self.argv(*arguments), check=check, stdin=stdin)
 
     def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
         """Return the namespace's objects of these kinds.

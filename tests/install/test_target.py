@@ -28,6 +28,15 @@ def test_an_unknown_overlay_is_refused_with_those_there_are() -> None:
         choose("missing")
 
 
+def test_an_overlay_elsewhere_is_named_by_its_path_and_needs_its_context() -> None:
+    folder = str(render.overlay("kind"))
+    assert choose(folder, "some-context").apply[-1] == folder
+    with pytest.raises(BadInputError, match="needs the context"):
+        choose(folder)
+    with pytest.raises(BadInputError, match="it has no kustomization"):
+        choose("some/where", "some-context")
+
+
 @pytest.mark.parametrize("overlay", render.overlays())
 def test_every_command_names_the_context(overlay: str) -> None:
     target = Target(overlay, "some-context", "kubectl")
