@@ -22,7 +22,7 @@ from kfpkit.versions import version
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from kfpkit.images.mirror import Mirror
 
@@ -313,11 +313,26 @@ def _start(seen: Seen) -> None:
     if process.dry_run():
         return
     _wait_until_running(since)
+    _forget_astray(seen.containers)
     _wait_for_metrics()
     state = judge(observe())
     if state is not State.COMPLETE:
         raise KitError(*_explain(state))
     console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
+
+
+def _forget_astray(nodes: Iterable[str]) -> None:
+    """Break the connections that the API server holds to metrics-server.
+
+    Until kube-proxy has written its rules, a Service's address leads out of the node. If a proxy of
+    the network answered there, the API server would keep that connection for good.
+    """
+    argv = ("get", "service/metrics-server", "--output=jsonpath={.spec.clusterIP}")
+    address = _kubectl("--namespace=kube-system", *argv).stdout
+    for node in nodes if address else ():
+        # It ends with an error where there is none.
+        delete = ["conntrack", "--delete", "--orig-dst", address]
+        process.run(["docker", "exec", node, *delete], check=False)
 
 
 def _preflight(*, build: bool) -> None:
