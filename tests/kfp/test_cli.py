@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
 
 def kfp(*arguments: str) -> Any:

@@ -13,7 +13,7 @@ from tests.kfp.runs import Run
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
 
 def test_a_recurring_run_fires_once_when_it_is_due(
