@@ -105,6 +105,18 @@ gke-preflight: $(VENV)/.synced ## Say whether a GKE cluster and its project are 
 
 ##@ Day two
 
+.PHONY: doctor
+doctor: $(VENV)/.synced ## Check the installation from the outside in (CANARY=0 runs no pipeline, JSON=1)
+	@$(KFPKIT) doctor
+
+.PHONY: explain
+explain: $(VENV)/.synced ## Say why a run is stuck or has failed (RUN=id JSON=1)
+	@$(KFPKIT) explain $(if $(RUN),"$(RUN)")
+
+.PHONY: support-bundle
+support-bundle: $(VENV)/.synced ## Collect logs, events and objects in a file, secrets redacted (TO=file)
+	@$(KFPKIT) support-bundle
+
 .PHONY: backup
 backup: $(VENV)/.synced ## Back up runs, artifacts, Secrets, recurring runs (TO=folder|restic:REPOSITORY WAIT=600)
 	@$(KFPKIT) backup

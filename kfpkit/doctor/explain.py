@@ -72,7 +72,7 @@ _BAD = ("Failed", "Error")
 _FINAL = ("Succeeded", *_BAD)
 
 #: Lines of a log that the launcher and Argo's executor write, not the step.
-_MACHINERY = re.compile(r"^[IWEF]\d{4} |argo=true|^time=|^\s*$|^exit status \d+$")
+_MACHINERY = re.compile(r"^[IWEF]\d{4} |argo=true|^time=|^\s*$|^(Error: )?exit status \d+$")
 
 
 @dataclass(frozen=True)

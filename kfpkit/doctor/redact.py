@@ -30,7 +30,7 @@ SHORTEST_PART = 12
 
 _NAME = (
     r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|api[_-]?key"
-    r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|private[_-]?key)"
+    r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|private[_-]?key|(?-i:[A-Z0-9]_KEY))"
 )
 
 _KEY = re.compile(rf"(?i){_NAME}$")

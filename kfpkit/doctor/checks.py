@@ -1,0 +1,335 @@
+"""The checks of an installation, from the outside in."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from kfpkit import process, render
+from kfpkit.doctor import explain, reach
+from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
+from kfpkit.errors import join_names
+from kfpkit.install import forward, health, lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kfpkit.install.target import Target
+
+#: What must be free of a volume, as a share and at most in bytes: less is a warning, or a fault.
+FREE, FREE_AT_LEAST = (0.15, 20 * 2**30), (0.05, 5 * 2**30)
+
+#: Share of the database's connections that may be in use.
+CONNECTIONS = 0.8
+
+#: How far back a restart or a failed run is of interest.
+RECENT = timedelta(hours=24)
+RECENT_RESTART = timedelta(hours=1)
+
+#: How long a new run may be without a Workflow.
+SETTLED = timedelta(minutes=2)
+
+#: The most runs that are explained.
+EXPLAINED = 5
+
+#: Seconds for an answer of the API.
+TIMEOUT = 20.0
+
+_SQL = (
+    "SELECT 'schema', s.schema_name, COUNT(t.table_name), "
+    "COALESCE(SUM(t.data_length + t.index_length), 0) FROM information_schema.schemata s "
+    "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
+    "WHERE s.schema_name IN ('mlpipeline', 'metadb') GROUP BY s.schema_name; "
+    "SHOW GLOBAL STATUS LIKE 'Threads_connected'; SHOW GLOBAL VARIABLES LIKE 'max_connections'"
+)
+
+#: As the account that the API server and the metadata server use; the password stays in the pod.
+_CLIENT = (
+    'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --host=127.0.0.1 --user="$MARIADB_USER" '
+    '--batch --skip-column-names --execute="$0"'
+)
+
+
+def cluster(target: Target) -> Iterator[Finding]:
+    """The Kubernetes API answers, and every node can take pods."""
+    base = [target.kubectl, "--context", target.context, "--request-timeout=15s"]
+    version = json.loads(process.query([*base, "version", "--output=json"]).stdout)
+    nodes = json.loads(process.query([*base, "get", "nodes", "--output=json"]).stdout)["items"]
+    yield ok(f"Kubernetes {version['serverVersion']['gitVersion']}, nodes: {len(nodes)}")
+    for node in nodes:
+        name = node["metadata"]["name"]
+        describe = process.line([*base, "describe", "node", name])
+        for condition in node["status"]["conditions"]:
+            healthy = "True" if condition["type"] == "Ready" else "False"
+            if condition["status"] != healthy:
+                said = f"{condition['type']} is {condition['status']}: {condition.get('message')}"
+                yield fault(f"node {name}: {said}", describe)
+        if node["spec"].get("unschedulable"):
+            uncordon = process.line([*base, "uncordon", name])
+            yield warning(f"node {name} takes no new pods (cordoned)", uncordon)
+    if not target.has_namespace():
+        yield fault(f"there is no namespace {target.namespace}", "make install")
+
+
+def storage(target: Target) -> Iterator[Finding]:
+    """Every claim has its volume, and there is room in it."""
+    claims = target.items(["persistentvolumeclaims"])
+    for claim in claims:
+        name, phase = claim["metadata"]["name"], claim["status"]["phase"]
+        if phase != "Bound":
+            yield fault(
+                f"claim {name} is {phase}", explain.kubectl(target, "describe", "pvc", name)
+            )
+    if not claims:
+        yield skipped("no claims: the stores are outside the cluster")
+        return
+    for pod in target.items(["pods"], "--selector", health.OWNED):
+        node = pod["spec"].get("nodeName")
+        names = [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["spec"]["volumes"]
+            if "persistentVolumeClaim" in volume
+        ]
+        if not names or not node:
+            continue
+        path = f"/api/v1/nodes/{node}/proxy/stats/summary"
+        asked = target.query("get", "--raw", path, check=False)
+        look = explain.kubectl(target, "get", "--raw", path)
+        if not asked.ok:
+            yield skipped(f"the free space of {', '.join(names)} is not told by {node}", look)
+            continue
+        for name in names:
+            yield from _space(json.loads(asked.stdout), name, target.namespace, node, look)
+
+
+def _space(
+    summary: dict[str, Any], claim: str, namespace: str, node: str, look: str
+) -> Iterator[Finding]:
+    reference = {"name": claim, "namespace": namespace}
+    volumes = [v for pod in summary.get("pods", []) for v in pod.get("volume", [])]
+    # A volume that is a folder of the node has no figures of its own.
+    own = next((v for v in volumes if v.get("pvcRef") == reference and "capacityBytes" in v), None)
+    figures = own or summary["node"].get("fs", {})
+    where = claim if own else f"{claim} (a folder on the disk of {node})"
+    for what, free, whole in (
+        ("bytes", figures.get("availableBytes"), figures.get("capacityBytes")),
+        ("inodes", figures.get("inodesFree"), figures.get("inodes")),
+    ):
+        if free is None or not whole:
+            continue
+        share = free / whole
+        # A twentieth of a large disk is much, while inodes count by their share alone.
+        lack, low = (
+            share < least and (free < most or what == "inodes")
+            for least, most in (FREE_AT_LEAST, FREE)
+        )
+        amount = f"{free / 2**30:.1f} of {whole / 2**30:.1f} GiB" if what == "bytes" else what
+        said = f"{where}: {amount} free ({share:.0%})"
+        if lack:
+            yield fault(said, look)
+        elif low:
+            yield warning(said, look)
+        elif what == "bytes":
+            yield ok(said)
+
+
+def pods(target: Target) -> Iterator[Finding]:
+    """Every part of the overlay is there and ready, and none restarts."""
+    parts = lifecycle.parts(target)
+    wanted = {d["metadata"]["name"] for d in render.workloads(target.documents)}
+    if lacking := wanted - {part.name for part in parts}:
+        yield fault(f"not installed: {join_names(sorted(lacking))}", "make install")
+    for part in parts:
+        sickness = part.sickness
+        if sickness:
+            look = ["describe", sickness.object]
+            if sickness.container:
+                look = ["logs", sickness.object, "--container", sickness.container]
+                look += ["--previous"] if sickness.previous else []
+            said = f"{part.name}: {sickness.object}: {sickness.reason}: {sickness.detail}"
+            yield fault(said, explain.kubectl(target, *look))
+        elif not part.done or not part.wanted:
+            said = f"{part.name}: {part.ready} of {part.wanted} ready: {part.state}"
+            what = "deployment" if part.kind == "Deployment" else "statefulset"
+            yield fault(said, explain.kubectl(target, "describe", f"{what}/{part.name}"))
+    for pod in target.items(["pods"], "--selector", health.OWNED):
+        yield from _restarts(target, pod)
+    yield ok(f"{sum(part.done for part in parts)} of {len(parts)} parts ready")
+
+
+def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
+    name = pod["metadata"]["name"]
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        ended = container.get("lastState", {}).get("terminated")
+        if not ended or _age(ended["finishedAt"]) > RECENT_RESTART:
+            continue
+        yield warning(
+            f"{name}: {container['name']} was restarted {_age(ended['finishedAt']).seconds // 60} "
+            f"minutes ago: exit code {ended['exitCode']} ({ended.get('reason')})",
+            explain.kubectl(
+                target, "logs", f"pod/{name}", f"--container={container['name']}", "--previous"
+            ),
+        )
+
+
+def database(target: Target) -> Iterator[Finding]:
+    """The database answers the account of the parts, and has both schemas."""
+    names = [d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"]
+    if "database" not in names:
+        yield skipped("it is outside the cluster: that it answers shows in the API's check")
+        return
+    argv = ["exec", "statefulset/database", "--container=mariadb", "--", "sh", "-c", _CLIENT, _SQL]
+    answer = target.query(*argv)
+    log = explain.kubectl(target, "logs", "statefulset/database", "--tail=50")
+    rows = [line.split("\t") for line in answer.stdout.splitlines()]
+    schemas = {row[1]: (int(row[2]), float(row[3])) for row in rows if row[0] == "schema"}
+    figures = {row[0].lower(): int(row[1]) for row in rows if len(row) == 2}
+    readers = {"mlpipeline": "ml-pipeline", "metadb": "metadata-grpc"}
+    for name, reader in readers.items():
+        tables, size = schemas.get(name, (0, 0.0))
+        if tables:
+            yield ok(f"{name}: {tables} tables, {size / 2**20:.0f} MiB")
+        elif name in schemas:
+            restart = explain.kubectl(target, "rollout", "restart", f"deployment/{reader}")
+            yield fault(f"the schema {name} has no tables; {reader} makes them", restart)
+        else:
+            yield fault(f"the schema {name} is not there for the account of the parts", log)
+    used, most = figures["threads_connected"], figures["max_connections"]
+    said = f"{used} of {most} connections"
+    yield warning(said, log) if used > CONNECTIONS * most else ok(said)
+
+
+def object_store(target: Target) -> Iterator[Finding]:
+    """An object can be put, read and deleted with the credentials of the installation."""
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+    where = reach.place(target)
+    if process.dry_run():
+        yield skipped(f"would put, read and delete an object in {where.bucket}")
+        return
+    key, content = f"kfpkit-doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
+    log = explain.kubectl(target, "logs", "statefulset/object-store", "--tail=50")
+    look = log if where.own else explain.kubectl(target, "get", "secret", reach.SECRET)
+    with reach.store(target) as store:
+        step = "put"
+        try:
+            store.put(key, content)
+            step = "read"
+            same = bytes(store.get(key).bytes()) == content
+            step = "delete"
+            store.delete(key)
+        except BaseError as error:
+            said = f"{step} in bucket {where.bucket} at {where.address}: {_first_line(error)}"
+            refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+            if where.own or refused:
+                yield fault(said, look)
+            else:
+                yield warning(f"from this machine: {said}; the canary does it from a pod", look)
+            return
+    if same:
+        yield ok(f"put, read and deleted an object in bucket {where.bucket} at {where.address}")
+    else:
+        yield fault(f"bucket {where.bucket} gives back other bytes than were put", look)
+
+
+def metadata(target: Target) -> Iterator[Finding]:
+    """The metadata server answers, through the bridge that the web UI uses."""
+    from kfpkit.runs import metadata as reader
+
+    with reach.service(target, forward.METADATA) as address:
+        reader.executions(address, "no such run")
+    yield ok("the metadata server answers through its bridge, and reaches its database")
+
+
+def server(target: Target) -> Iterator[Finding]:
+    """The API is healthy, lists runs, and none of them is lost."""
+    log = explain.kubectl(target, "logs", "deployment/ml-pipeline", "--tail=50")
+    with reach.service(target, forward.API) as address:
+        base = f"http://{address}/apis/v2beta1"
+        listing = {"page_size": "100", "sort_by": "created_at desc"}
+        try:
+            requests.get(f"{base}/healthz", timeout=TIMEOUT).raise_for_status()
+            answer = requests.get(f"{base}/runs", params=listing, timeout=TIMEOUT)
+            answer.raise_for_status()
+            listed = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            yield fault(f"the API does not answer as it should: {_first_line(error)}", log)
+            return
+    seconds = answer.elapsed.total_seconds()
+    said = f"healthy; {listed.get('total_size', 0)} runs, the newest listed in {seconds:.1f} s"
+    yield warning(said, log) if seconds > 5 else ok(said)
+    there = {
+        w["metadata"]["labels"].get(explain.RUN)
+        for w in target.items(["workflows"], "--selector", explain.RUN)
+    }
+    for run in listed.get("runs", []):
+        # A run that has just been made may not have its Workflow yet.
+        going = run.get("state") in ("RUNNING", "PENDING") and _age(run["created_at"]) > SETTLED
+        if going and run["run_id"] not in there:
+            sentence = f"run {run['run_id']} is {run['state']} without a Workflow: it stays so"
+            yield warning(sentence, f"make explain RUN={run['run_id']}")
+
+
+def runs(target: Target) -> Iterator[Finding]:
+    """No run failed lately for a reason that is the installation's, and none is stuck."""
+    workflows = target.items(["workflows"], "--selector", explain.RUN)
+    recent = [w for w in workflows if _is_recent(w)]
+    bad = [w for w in recent if w.get("status", {}).get("phase") != "Succeeded"]
+    bad.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
+    for workflow in bad[:EXPLAINED]:
+        run = workflow["metadata"]["labels"][explain.RUN]
+        found = explain.explain(explain.gather(target, run), target)
+        if found.reason:
+            yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
+    if len(bad) > EXPLAINED:
+        look = explain.kubectl(target, "get", "workflows", f"--selector={explain.RUN}")
+        yield warning(f"and {len(bad) - EXPLAINED} more that have not succeeded", look)
+    yield ok(f"{len(recent) - len(bad)} of {len(recent)} runs of the last day succeeded")
+
+
+def canary_run(target: Target) -> Iterator[Finding]:
+    """A small run passes driver, launcher and cache."""
+    if process.dry_run():
+        yield skipped("would run a pipeline of two steps twice, and remove both runs")
+        return
+    from kfpkit.doctor import canary
+
+    yield from canary.ask(target)
+
+
+CANARY = "canary"
+
+CHECKS = (
+    Check("cluster", "Kubernetes answers, its nodes are ready", cluster),
+    Check("storage", "volumes are bound and have room", storage, ("cluster",)),
+    Check("pods", "every part is ready", pods, ("cluster",)),
+    Check("database", "the database answers, both schemas are there", database, ("cluster",)),
+    Check("object-store", "objects can be put, read, deleted", object_store, ("cluster",)),
+    Check("metadata", "the metadata server answers", metadata, ("cluster", "database")),
+    Check("api", "the API is healthy and lists runs", server, ("cluster", "database")),
+    Check("runs", "recent runs", runs, ("cluster",)),
+    Check(
+        CANARY,
+        "a run passes driver, launcher and cache",
+        canary_run,
+        ("object-store", "metadata", "api"),
+    ),
+)
+
+
+def _age(timestamp: str) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(timestamp)
+
+
+def _is_recent(workflow: dict[str, Any]) -> bool:
+    finished = workflow.get("status", {}).get("finishedAt")
+    return not finished or _age(finished) < RECENT
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__

@@ -1,0 +1,157 @@
+"""Checks are gone through in order; what a fault stands before is not asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from kfpkit import cli
+from kfpkit.doctor import checks
+from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
+from kfpkit.errors import CommandError, KitError
+from kfpkit.install.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TARGET = Target("kind", "no-such-context", "kubectl")
+
+
+def yielding(*findings: Finding) -> object:
+    return lambda _: iter(findings)
+
+
+def raising(error: KitError) -> object:
+    def ask(_: Target) -> Iterator[Finding]:
+        yield ok("began")
+        raise error
+
+    return ask
+
+
+def verdicts(*checks: Check) -> dict[str, str]:
+    return {report.name: str(report.verdict) for report in examine(TARGET, checks)}
+
+
+def check(name: str, ask: object, *needs: str) -> Check:
+    return Check(name, name, ask, needs)  # type: ignore[arg-type]
+
+
+def test_the_worst_finding_is_the_verdict() -> None:
+    seen = verdicts(
+        check("a", yielding(ok("x"), warning("y", "do"), skipped("z"))),
+        check("b", yielding(skipped("z"))),
+        check("c", yielding(fault("f", "do"), ok("x"))),
+        check("d", yielding()),
+    )
+    assert seen == {"a": "warning", "b": "skipped", "c": "fault", "d": "ok"}
+
+
+def test_what_needs_something_broken_is_skipped_and_names_the_first_cause() -> None:
+    asked: list[str] = []
+
+    def ask(_: Target) -> Iterator[Finding]:
+        asked.append("asked")
+        yield ok("x")
+
+    reports = list(
+        examine(
+            TARGET,
+            [
+                check("outer", yielding(fault("f", "do"))),
+                check("middle", ask, "outer"),
+                check("inner", ask, "middle"),
+                check("beside", ask),
+            ],
+        )
+    )
+    assert [str(r.verdict) for r in reports] == ["fault", "skipped", "skipped", "ok"]
+    assert "the fault in outer" in reports[2].findings[0].evidence
+    assert asked == ["asked"]
+
+
+def test_what_was_left_out_by_itself_stands_before_nothing() -> None:
+    seen = verdicts(check("a", yielding(skipped("elsewhere"))), check("b", yielding(ok("x")), "a"))
+    assert seen == {"a": "skipped", "b": "ok"}
+
+
+def test_an_error_is_a_fault_with_its_command() -> None:
+    reports = list(
+        examine(
+            TARGET,
+            [
+                check("a", raising(CommandError("kubectl get pods", 1, "one\nrefused\n"))),
+                check("b", raising(KitError("no pod", "kubectl describe"))),
+            ],
+        )
+    )
+    assert [r.findings[-1].command for r in reports] == ["kubectl get pods", "kubectl describe"]
+    assert "refused" in reports[0].findings[-1].evidence
+    assert all(r.verdict is Verdict.FAULT for r in reports)
+
+
+def test_every_check_says_what_it_does_and_needs_only_earlier_ones() -> None:
+    earlier: set[str] = set()
+    for one in checks.CHECKS:
+        assert one.ask.__doc__
+        assert set(one.needs) <= earlier
+        earlier.add(one.name)
+
+
+def test_a_full_volume_is_seen_with_and_without_figures_of_its_own() -> None:
+    volume = {
+        "pvcRef": {"name": "c", "namespace": "n"},
+        "availableBytes": 2**30,
+        "capacityBytes": 100 * 2**30,
+    }
+    node = {"fs": {"availableBytes": 50 * 2**30, "capacityBytes": 100 * 2**30}}
+    full = {"node": node, "pods": [{"volume": [volume]}]}
+    (own,) = checks._space(full, "c", "n", "node-1", "look")
+    assert (own.verdict, own.evidence) == (Verdict.FAULT, "c: 1.0 of 100.0 GiB free (1%)")
+    large = {"availableBytes": 30 * 2**30, "capacityBytes": 1000 * 2**30}
+    (much,) = checks._space({"node": {"fs": large}}, "c", "n", "node-1", "look")
+    assert much.verdict is Verdict.OK
+    (shared,) = checks._space({"node": node}, "c", "n", "node-1", "look")
+    assert shared.verdict is Verdict.OK
+    assert "a folder on the disk of node-1" in shared.evidence
+    inodes = {"fs": {**node["fs"], "inodes": 100, "inodesFree": 10}}
+    found = list(checks._space({"node": inodes}, "c", "n", "node-1", "look"))
+    assert [f.verdict for f in found] == [Verdict.OK, Verdict.WARNING]
+
+
+@pytest.fixture
+def app() -> None:
+    if not any(c.name == "doctor" for c in cli.app.registered_commands):
+        cli._register_all()
+
+
+@pytest.mark.usefixtures("app")
+def test_a_cluster_that_is_away_is_one_fault_and_exit_code_1(tmp_path: object) -> None:
+    shown = CliRunner().invoke(
+        cli.app,
+        ["doctor", "--overlay", "kind", "--context", "no-such-context", "--json"],
+        env={"KUBECONFIG": f"{tmp_path}/none"},
+    )
+    assert shown.exit_code == 1
+    assert '"faults": [\n    "cluster"\n  ]' in shown.stdout
+    assert shown.stdout.count('"verdict": "skipped"') >= len(checks.CHECKS) - 1
+
+
+@pytest.mark.usefixtures("app")
+def test_what_is_no_run_is_refused_before_anything_is_asked() -> None:
+    shown = CliRunner().invoke(cli.app, ["explain", "--overlay", "kind", "penguins"])
+    assert shown.exit_code == 1
+    assert "no run's ID" in str(shown.exception)
+
+
+@pytest.mark.usefixtures("app")
+def test_a_dry_run_writes_no_bundle(tmp_path: object) -> None:
+    shown = CliRunner().invoke(
+        cli.app,
+        ["support-bundle", "--overlay", "kind", "--to", f"{tmp_path}/b.tar.gz"],
+        env={"DRY_RUN": "1"},
+    )
+    assert shown.exit_code == 0
+    assert "would collect" in shown.stderr
