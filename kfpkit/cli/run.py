@@ -145,30 +145,21 @@ def on_cluster(
     values = " ".join(f"{p.name}={p.value}" for p in given)
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)
-        if process.dry_run():
-            now = datetime.now(UTC).astimezone()
-            name = f"{pipeline}-{now:%Y%m%d-%H%M%S}"
-        else:
-            folder = local.new_folder(runs, pipeline, datetime.now(UTC))
-            name = folder.name
-        try:
-            run_id = remote.submit(
-                where,
-                found,
-                given,
-                name=name,
-                experiment=experiment or found.name,
-                cache=cache,
-            )
-        except BaseException:
-            if not process.dry_run():
-                folder.rmdir()  # there is no run to describe
-            raise
+        now = datetime.now(UTC)
+        run_id = remote.submit(
+            where,
+            found,
+            given,
+            name=f"{pipeline}-{now.astimezone():%Y%m%d-%H%M%S}",
+            experiment=experiment or found.name,
+            cache=cache,
+        )
         if process.dry_run():
             console.say(f"    with {values}")
             argv = where.target.argv("get", "workflows.argoproj.io", where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
+        folder = local.new_folder(runs, pipeline, now)
         console.say(f"running {pipeline} on {where.target.context}: {values}")
         done = _follow(where, run_id, spec, given, folder)
     _fail(done)
@@ -210,6 +201,7 @@ def report(
 def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folder: Path) -> Run:
     """Follow a run to its end and write its report; where interrupted, say how it goes on."""
     from kfpkit import console
+    from kfpkit.errors import KitError
     from kfpkit.runs import local, remote
     from kfpkit.runs.progress import Progress
 
@@ -218,8 +210,9 @@ def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folde
     try:
         with Progress() as progress:
             done = remote.run(where, run_id, spec, given, folder, progress)
-    except local.InterruptedRun as interrupted:
-        _report(interrupted.run, folder)
+    except (local.InterruptedRun, KitError) as error:
+        if isinstance(error, local.InterruptedRun):
+            _report(error.run, folder)
         console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
         for what, command in where.by_hand(run_id).items():
             console.say(f"    {what}: {command}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KIND = "http://localhost:8888"
 
 #: Seconds that a first answer may take.
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 def connect(host: str) -> Any:

@@ -122,6 +122,20 @@ def test_a_dry_run_only_says_what_it_would_do(command: str) -> None:
     assert f"would {command} the recurring run" in done.stderr
 
 
+def test_a_report_needs_a_run() -> None:
+    done = kfpkit("report")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no run is named. Add RUN=id")
+
+
+def test_a_dry_run_of_a_report_writes_none(tmp_path: Path) -> None:
+    words = ("--target", "gke", "--context", "none-such", "--runs", str(tmp_path))
+    done = kfpkit("report", "some-id", *words, dry_run=True)
+    assert done.ok, done.stderr
+    assert "would follow the run some-id" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_up_checks_the_pipeline_before_it_begins() -> None:
     done = kfpkit("up", "nope", dry_run=True)
     assert done.returncode == 1

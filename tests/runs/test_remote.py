@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
+import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -110,7 +112,8 @@ def test_its_metrics_and_artifacts_are_those_of_the_same_run_on_this_machine(
     assert done.ok, done.stderr
     here, here_folder = load(done.stdout)
     assert run.pipeline_version == here.pipeline_version
-    assert metrics(run) == metrics(here)
+    # ML Metadata writes numbers into its database with six decimals.
+    assert metrics(run) == pytest.approx(metrics(here), abs=1e-6)
     assert metrics(run)["accuracy"]
     assert [p.value for p in run.parameters] == [p.value for p in here.parameters]
 
@@ -162,6 +165,45 @@ def test_without_the_cache_every_task_runs(
     assert done.ok, done.stderr
     run, _ = load(done.stdout)
     assert not any(task.cached for task in run.tasks)
+    assert metrics(run) == metrics(first[0])
+
+
+def test_after_ctrl_c_the_run_goes_on_and_can_be_followed(
+    first: tuple[Run, Path, process.Result], seed: int, tmp_path: Path
+) -> None:
+    assert first
+    # Python takes no notice of an interrupt where its parent, a shell's job, does not.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from kfpkit.cli import main; main()"
+    )
+    words = ("run", "penguins", "--target", "kind", "--runs", str(tmp_path))
+    said = []
+    with process.spawned(
+        [sys.executable, "-c", code, *words, f"seed={seed}", *WEAK.split(), "min_accuracy=0.1"]
+    ) as running:
+        assert running.stdout
+        for row in running.stdout:
+            said.append(row)
+            if "generate-data: running" in row:
+                running.send_signal(signal.SIGINT)
+        running.wait()
+    text = "".join(said)
+    assert running.returncode == 130, text
+    assert "the run goes on on the cluster" in text
+    assert "end it: curl --request POST" in text
+    (folder,) = tmp_path.iterdir()
+    left = Run.from_json((folder / "run.json").read_text())
+    assert left.state is State.RUNNING
+    assert f"make report RUN={left.id} TARGET=kind" in text
+    done = make("report", RUN=left.id, TARGET="kind")
+    assert done.ok, done.stderr
+    run, _ = load(done.stdout)
+    assert (run.id, run.state) == (left.id, State.SUCCEEDED)
+    assert run.pipeline_version == left.pipeline_version
+    assert [(p.name, p.value) for p in run.parameters] == [
+        (p.name, p.value) for p in left.parameters
+    ]
     assert metrics(run) == metrics(first[0])
 
 
