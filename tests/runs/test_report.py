@@ -215,3 +215,15 @@ def test_metrics_read_well(value: object, text: str) -> None:
 )
 def test_sizes_read_well(size: int | None, text: str) -> None:
     assert report._bytes(size) == text
+
+
+def test_a_run_on_a_cluster_links_to_its_page_and_tells_the_cache_and_what_stayed_there(
+    run: Run, folder: Path
+) -> None:
+    run.link = "https://kfp.example/#/runs/details/1"
+    run.tasks[0].cached = True
+    run.tasks[1].artifacts = [Artifact("model", "system.Model", "s3://b/model", size=100_000_000)]
+    page = Page(report.render(run, folder))
+    assert run.link in [link["href"] for link in page.all("a")]
+    assert page.text.count("from the cache") == 1
+    assert "100 MB at s3://b/model" in page.text

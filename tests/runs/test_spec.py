@@ -1,5 +1,6 @@
 # No postponed annotations here: kfp reads them at run time.
 # mypy: disable-error-code="untyped-decorator"
+import json
 from typing import Any
 
 import pytest
@@ -89,3 +90,20 @@ def test_every_pipeline_of_the_checkout_is_read(name: str) -> None:
 def test_a_version_follows_the_content() -> None:
     assert ir.version(of(nested)) == ir.version(of(nested))
     assert ir.version(of(nested)) != ir.version(of(mixed))
+
+
+def test_a_version_is_the_same_in_protobufs_json_and_in_yaml() -> None:
+    spec = json_format.MessageToDict(nested.pipeline_spec)
+    whole = json.loads(json.dumps(spec).replace(".0,", ",").replace(".0}", "}"))
+    assert json.dumps(whole) != json.dumps(spec)
+    assert ir.version(whole) == ir.version(spec)
+
+
+def test_caching_is_turned_off_in_every_task_of_every_graph() -> None:
+    spec = json_format.MessageToDict(nested.pipeline_spec)
+    graphs = [spec["root"], *(c for c in spec["components"].values() if "dag" in c)]
+    assert len(graphs) > 1
+    ir.disable_caching(spec)
+    for graph in graphs:
+        for task in graph["dag"]["tasks"].values():
+            assert task["cachingOptions"] == {}
