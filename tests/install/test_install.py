@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kfp.compiler import Compiler
 
 from kfpkit import process
 from kfpkit.errors import KitError
 from kfpkit.install import lifecycle
 from kfpkit.install.target import Target, choose
 from kfpkit.waiting import wait_for
+from tests.kfp.pipelines.hello import hello
+from tests.kfp.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
@@ -148,9 +153,18 @@ def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Tar
         lifecycle.wait_until_ready(target, timeout=300)
 
 
-def test_what_was_made_outlives_an_uninstall(target: Target, client: Any) -> None:
-    name = "kept over an uninstall"
+def test_what_was_made_outlives_an_uninstall(target: Target, client: Any, tmp_path: Path) -> None:
+    file = tmp_path / "hello.yaml"
+    Compiler().compile(hello, str(file))
+    name = f"kept over an uninstall {uuid.uuid4().hex[:8]}"
+    pipeline = client.upload_pipeline(str(file), name).pipeline_id
     kept = client.create_experiment(name).experiment_id
+
+    def start() -> Run:
+        made = client.run_pipeline(kept, name, str(file), {"name": name})
+        return Run(client, target, HOST, made.run_id)
+
+    run = start().finish(timeout=300)
     lifecycle.uninstall(target, delete_data=False)
     with pytest.raises(KitError, match="is not in the namespace"):
         lifecycle.parts(target)
@@ -160,8 +174,14 @@ def test_what_was_made_outlives_an_uninstall(target: Target, client: Any) -> Non
         lambda: None if _answers(client) else "no answer",
         timeout=60,
     )
-    assert client.get_experiment(experiment_name=name).experiment_id == kept
     assert all(part.restarts == 0 for part in lifecycle.parts(target))
+    assert client.get_experiment(experiment_name=name).experiment_id == kept
+    assert client.get_pipeline_id(name) == pipeline
+    assert run.state == "SUCCEEDED"
+    assert f"Hello, {name}." in run.log("greet")
+    # The next one finds the first one's result: metadata, cache and artifacts are there too.
+    again = start().finish(timeout=300)
+    assert again.drivers()["greet"]["cached-decision"] == "true"
 
 
 def _answers(client: Any) -> bool:
