@@ -15,7 +15,7 @@ import yaml
 
 from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
-from kfpkit.backup.database import METADATA, Database
+from kfpkit.backup.database import METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
 from kfpkit.install import lifecycle
@@ -79,22 +79,22 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     away = [name for name in away if name not in parts.SCHEDULER]
     if away:
         raise BadInputError(f"not ready: {join_names(away)}", "make status says why")
-    database = Database(target)
     made = datetime.now(UTC)
     folder = to / f"{made:%Y%m%dT%H%M%SZ}"
     part = folder.with_suffix(".part")
     to.mkdir(parents=True, mode=0o700, exist_ok=True)
     part.mkdir()
     try:
-        with parts.stopped(target, parts.SCHEDULER):
-            drain(target, database, wait)
-            left_out, runs = database.unfinished(), database.runs()
-            database.dump(part / DUMP)
-            _write(part / RECURRING, target.items(["scheduledworkflows.kubeflow.org"]))
-            _write(part / SECRETS, _secrets(target))
+        with reached(target) as database:
+            with parts.stopped(target, parts.SCHEDULER):
+                drain(target, database, wait)
+                left_out, runs = database.unfinished(), database.runs()
+                database.dump(part / DUMP)
+                _write(part / RECURRING, target.items(["scheduledworkflows.kubeflow.org"]))
+                _write(part / SECRETS, _secrets(target))
+            uris = database.rows(URIS)
         text = yaml.safe_dump_all(target.documents, sort_keys=False)
         (part / CONFIGURATION).write_text(text, encoding="utf-8")
-        uris = database.rows(URIS)
         before = earlier(to)
         known = read(before[-1]).artifacts if before else {}
         with objects.opened(target) as store:
@@ -135,7 +135,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
 
     def going() -> str | None:
         alive = {
-            item["metadata"]["labels"].get("pipeline/runid")
+            item["metadata"].get("labels", {}).get("pipeline/runid")
             for item in target.items(["workflows.argoproj.io"])
         }
         runs = [run.name for run in database.unfinished() if run.id in alive]

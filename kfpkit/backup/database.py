@@ -1,20 +1,27 @@
 """The two databases: asked, dumped and loaded by the programs in the database's own pod.
 
+Where the database is outside the cluster, a pod with the same programs is made for the time being.
 A dump is loaded beside the databases that are in use, and takes their place in one statement; those
 that were in use stay under another name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.errors import KitError
+from kfpkit.install.health import PART
+from kfpkit.install.target import BUILT
+from kfpkit.render import images, pod_spec
+from kfpkit.versions import version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from kfpkit.backup.manifest import Run
@@ -32,16 +39,27 @@ FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 #: Seconds that a question may take.
 PATIENCE = 1000.0
 
+#: Seconds until the database's pod, or that which reaches it, is ready.
+STARTING = 600
+
 #: Held while a dump is loaded and put into use; ends in an error where it is held for too long.
 LOCK = 'SELECT IF(GET_LOCK("kfpkit", 900) = 1, 1, (SELECT 1 UNION SELECT 2));'
 
 #: Last line of a dump that is whole.
 COMPLETE = b"-- Dump completed"
 
+#: The pod that reaches a database outside the cluster.
+CLIENT = "database-client"
+
+#: Bytes of the largest row that a client takes.
+PACKET = 1 << 30
+
 #: The password is in the pod's environment and goes from there to the program's.
 _CLIENT = (
-    'export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"; set -euo pipefail; '
-    'db() { "$@" --host=127.0.0.1 --user=root --default-character-set=utf8mb4 $ARGS; }; '
+    'export MYSQL_PWD="${DB_PASSWORD:-$MARIADB_ROOT_PASSWORD}"; set -euo pipefail; '
+    'db() { "$@" --host="${DB_HOST:-127.0.0.1}" --port="${DB_PORT:-3306}" '
+    '--user="${DB_USERNAME:-root}" --default-character-set=utf8mb4 '
+    f"--max-allowed-packet={PACKET} $ARGS; }}; "
 )
 
 
@@ -49,25 +67,20 @@ class Database:
     """The database server of an installation."""
 
     def __init__(self, target: Target) -> None:
-        """Take the server that the overlay installs.
-
-        Raises:
-            BadInputError: The overlay has a database of another owner.
-        """
-        names = {d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"}
-        if "database" not in names:
-            raise BadInputError(
-                f"the database of the overlay {target.overlay} is yours, and the kit does not "
-                "reach it",
-                "docs/operate/backup.md says how to back it up beside the artifacts",
-            )
         self._target = target
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the overlay installs it."""
+        kinds = {d["kind"] for d in self._target.documents if d["metadata"]["name"] == "database"}
+        return "StatefulSet" in kinds
 
     def argv(self, script: str, *arguments: str) -> list[str]:
         """Return the command that runs a shell script in the pod; `db PROGRAM` connects."""
         text = _CLIENT.replace("$ARGS", " ".join(arguments)) + script
+        pod = "database-0" if self.embedded else CLIENT
         return self._target.argv(
-            "exec", "--stdin", "database-0", "--container=mariadb", "--", "bash", "-c", text
+            "exec", "--stdin", pod, "--container=mariadb", "--", "bash", "-c", text
         )
 
     def rows(self, sql: str) -> list[Any]:
@@ -103,7 +116,14 @@ class Database:
         # Statements begin a line, and no value of a row does: mariadb-dump writes its ends as \n.
         rename = f"s/^(USE|CREATE DATABASE) (.*)`({names})`/\\1 \\2`\\3{LOADING}`/"
         first = [LOCK, *(f"DROP DATABASE IF EXISTS `{d}{LOADING}`;" for d in DATABASES)]
-        script = f"(echo '{' '.join(first)}'; gzip -dc | sed -E '{rename}') | db mariadb"
+        # The server's own limit is for rows as KFP writes them; in a dump they are longer.
+        packet = "SET GLOBAL max_allowed_packet ="
+        script = (
+            'before=$(db mariadb -Ne "SELECT @@global.max_allowed_packet"); '
+            f'db mariadb -e "{packet} {PACKET}" && '
+            f"trap 'db mariadb -e \"{packet} $before\"' EXIT; "
+            f"(echo '{' '.join(first)}'; gzip -dc | sed -E '{rename}') | db mariadb"
+        )
         with dump.open("rb") as file:
             process.run(self.argv(script), stdin_from=file)
 
@@ -163,6 +183,85 @@ class Database:
             f"WHERE TABLE_SCHEMA IN ({names}) ORDER BY 1;"
         )
         return [(schema.removesuffix(suffix), table) for schema, table in self.rows(sql)]
+
+
+@contextlib.contextmanager
+def reached(target: Target) -> Iterator[Database]:
+    """Yield the database of an installation, with the pod that reaches it where one is needed.
+
+    Raises:
+        KitError: The pod does not start.
+    """
+    database = Database(target)
+    if database.embedded:
+        target.query("rollout", "status", "statefulset/database", f"--timeout={STARTING}s")
+        yield database
+        return
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": client(target)})
+    target.run("apply", "--filename", "-", stdin=text)
+    try:
+        target.run("wait", "--for=condition=Ready", f"pod/{CLIENT}", f"--timeout={STARTING}s")
+        yield database
+    finally:
+        target.run("delete", "--filename", "-", stdin=text)
+
+
+def client(target: Target) -> list[dict[str, Any]]:
+    """Return a pod with the database's programs, and the policies by which it reaches it.
+
+    It is told of the database what the metadata server is told.
+    """
+    (metadata,) = [
+        d
+        for d in target.documents
+        if d["kind"] == "Deployment" and d["metadata"]["name"] == "metadata-grpc"
+    ]
+    env = [e for e in pod_spec(metadata)["containers"][0]["env"] if e["name"].startswith("DB_")]
+    built = any(image.startswith(BUILT) for image in images(target.documents))
+    image = f"{BUILT}mariadb:{version('MARIADB_VERSION')}"
+    if not built:
+        image = f"docker.io/library/mariadb:{version('UPSTREAM_MARIADB_VERSION')}"
+    mine = {"matchLabels": {PART: CLIENT}}
+    servers = {"key": PART, "operator": "In", "values": ["database", "cloud-sql-proxy"]}
+    container = {
+        "name": "mariadb",
+        "image": os.environ.get("CLIENT_IMAGE", image),
+        "command": ["sleep", "infinity"],
+        "env": env,
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "activeDeadlineSeconds": 86400,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 999,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    out = {"podSelector": mine, "policyTypes": ["Egress"], "egress": [{}]}
+    into = {
+        "podSelector": {"matchExpressions": [servers]},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": mine}], "ports": [{"port": 3306}]}],
+    }
+    policy = ("networking.k8s.io/v1", "NetworkPolicy")
+    return [
+        {"apiVersion": version_, "kind": kind, "metadata": {"name": name, **more}, "spec": spec}
+        for (version_, kind), name, more, spec in (
+            (policy, CLIENT, {}, out),
+            (policy, f"{CLIENT}-in", {}, into),
+            (("v1", "Pod"), CLIENT, {"labels": mine["matchLabels"]}, pod),
+        )
+    ]
 
 
 def require_complete(dump: Path) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from kfpkit.backup import objects
-from kfpkit.backup.database import METADATA, PIPELINES, Database
+from kfpkit.backup.database import METADATA, PIPELINES, reached
 from kfpkit.install import forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kfpkit.backup.database import Database
     from kfpkit.install.target import Target
 
 #: Facts by subject and name.
@@ -39,19 +40,24 @@ SUBJECTS = {
 }  # fmt: skip
 
 
-def take(target: Target) -> Inventory:
-    """Return what an installation holds; reads every artifact.
+def take(target: Target, *, artifacts: bool = True) -> Inventory:
+    """Return what an installation holds.
 
     Metrics, artifacts' properties and lineage are the tables of the metadata, row by row.
+
+    Args:
+        target: Which installation.
+        artifacts: Read every artifact too, for its SHA-256.
     """
-    database = Database(target)
-    found: Inventory = {
-        subject: {str(name): facts for name, *facts in database.rows(sql)}
-        for subject, sql in SUBJECTS.items()
-    }
-    found["metadata"] = dict(_metadata(database))
-    with objects.opened(target) as store:
-        found["artifact"] = dict(objects.hashes(store))
+    with reached(target) as database:
+        found: Inventory = {
+            subject: {str(name): facts for name, *facts in database.rows(sql)}
+            for subject, sql in SUBJECTS.items()
+        }
+        found["metadata"] = dict(_metadata(database))
+    if artifacts:
+        with objects.opened(target) as store:
+            found["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
         found["run as the API tells it"] = {
             run["run_id"]: [run.get("state"), run.get("experiment_id")] for run in _served(address)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Objects copied at the same time.
 WORKERS = 8
 
+#: Metadata of an object that was put back: its SHA-256.
+NOTED = "kfpkit-sha256"
+
 #: Begins the name of a file that is not whole yet.
 PART = ".part-"
 
@@ -142,13 +145,23 @@ def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) ->
         How many were copied.
     """
     there = listed(store)
-    missing = [k for k, a in artifacts.items() if not a.etag or there.get(k) != (a.etag, a.size)]
+
+    def same(key: str) -> bool:
+        wanted, (etag, size) = artifacts[key], there.get(key, ("", -1))
+        if size != wanted.size or (etag and etag == wanted.etag):
+            return size == wanted.size
+        # What is uploaded in parts gets an ETag of their sizes: ask what was noted on it.
+        with _refusals(key):
+            return obstore.get(store, key).attributes.get(NOTED) == wanted.sha256
 
     def one(key: str) -> None:
-        attributes: Any = {"Content-Type": artifacts[key].type} if artifacts[key].type else None
+        attributes: Any = {NOTED: artifacts[key].sha256}
+        if artifacts[key].type:
+            attributes["Content-Type"] = artifacts[key].type
         with _refusals(key):
             obstore.put(store, key, blob(objects, artifacts[key].sha256), attributes=attributes)
 
+    missing = [key for key, done in _each(artifacts, same).items() if not done]
     _each(missing, one)
     after = listed(store)
     wrong = [key for key, a in artifacts.items() if after.get(key, ("", -1))[1] != a.size]

@@ -79,11 +79,14 @@ def fetch(place: str, snapshot: str, into: Path) -> Path:
     Raises:
         BadInputError: The snapshot has no backup.
     """
-    process.run(_argv(require(place), "restore", snapshot, "--target", str(into)))
+    repository = place.removeprefix(SCHEME) if process.dry_run() else require(place)
+    process.run(_argv(repository, "restore", snapshot, "--target", str(into)))
+    if process.dry_run():
+        return into
     found = sorted(into.rglob(f"*Z/{NAME}"))
-    if not found and not process.dry_run():
+    if not found:
         raise BadInputError(f"{snapshot} of {place} has no backup", "restic snapshots lists them")
-    return found[-1].parent if found else into
+    return found[-1].parent
 
 
 def _argv(repository: str, *arguments: str) -> list[str]:

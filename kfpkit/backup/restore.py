@@ -12,10 +12,19 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from kfpkit import console, process
+from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
 from kfpkit.backup.create import DUMP, RECURRING, SECRETS, portable, release
-from kfpkit.backup.database import BEFORE, DATABASES, FINAL, LOADING, PIPELINES, Database, quoted
+from kfpkit.backup.database import (
+    BEFORE,
+    DATABASES,
+    FINAL,
+    LOADING,
+    PIPELINES,
+    Database,
+    quoted,
+    reached,
+)
 from kfpkit.backup.manifest import NAME, OBJECTS, digest, require_whole
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.install import lifecycle
@@ -32,6 +41,9 @@ STATE = "kfpkit-restore"
 
 #: Releases whose backup a newer release takes over at its start, seen working.
 MIGRATES = {("2.14.3", "2.17.0")}
+
+#: Label of the Workflows that are KFP's.
+RUNS = "pipeline/runid"
 
 SCHEDULED = "scheduledworkflows.kubeflow.org"
 
@@ -57,46 +69,47 @@ def restore(
     began = time.monotonic()
     manifest = require_whole(folder)
     require_fit(manifest, target)
-    database = Database(target)
-    installed = target.has_namespace() and "database" in {
-        item["metadata"]["name"] for item in target.items(["statefulsets"])
+    wanted = {workload["metadata"]["name"] for workload in render.workloads(target.documents)}
+    installed = target.has_namespace() and wanted <= {
+        item["metadata"]["name"] for item in target.items(["deployments", "statefulsets"])
     }
-    swapped = _swapped(target, folder) if installed else False
-    there = database.runs() if installed else 0
-    where = f"the namespace {target.namespace} of {target.context}"
+    question = (
+        f"Put {manifest.runs} runs of {manifest.made} into the namespace {target.namespace} of "
+        f"{target.context}?"
+    )
     if process.dry_run():
-        console.say(
-            f"would put {manifest.runs} runs of {manifest.made} into {where} ({there} runs)"
-        )
-        _show(target, database, folder, installed=installed)
+        console.say(question)
+        _show(target, folder, installed=installed)
         return
-    if not swapped and not confirm(
-        f"Put {manifest.runs} runs of {manifest.made} into {where}? "
-        f"Its {there} runs go out of use; runs under way there are lost."
-    ):
-        raise BadInputError("nothing was changed")
-    _secrets(target, folder)
     if not installed:
+        _ask(confirm, question)
+        _secrets(target, folder)
         lifecycle.install(target, timeout=timeout)
-    if not swapped:
-        _prepare(target, database, folder, manifest)
-    try:
-        parts.stop(target, parts.WRITERS)
-        _replace_objects(target, database, folder)
-        _rename_recurring(target, database)
-    except BaseException:
-        console.warn(
-            "the backup's databases are in use and the restore is not at its end: the same command "
-            f"goes on; what was there before is in {join_names([d + BEFORE for d in DATABASES])}"
-        )
-        raise
+    with reached(target) as database:
+        going_on, there = _swapped(target, database, folder), database.runs()
+        if installed and not going_on:
+            _ask(confirm, f"{question} Its {there} runs go out of use; those under way are lost.")
+            _secrets(target, folder)
+        if not going_on:
+            _prepare(target, database, folder, manifest)
+        try:
+            parts.stop(target, parts.WRITERS)
+            _replace_objects(target, database, folder)
+            _rename_recurring(target, database)
+        except BaseException:
+            console.warn("the backup's databases are in use: the same command goes on from here")
+            raise
     parts.start(target)
     target.run("delete", "configmap", STATE)
     lifecycle.wait_until_ready(target, timeout=timeout)
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
-    if there:
-        drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
-        console.say(f"the {there} runs that were there are kept until you run: {drop}")
+    drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
+    console.say(f"what was there before is kept until you run: {drop}")
+
+
+def _ask(confirm: Callable[[str], bool], question: str) -> None:
+    if not confirm(question):
+        raise BadInputError("nothing was changed")
 
 
 def require_fit(manifest: Manifest, target: Target) -> None:
@@ -198,7 +211,7 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
         raise
 
 
-def _swapped(target: Target, folder: Path) -> bool:
+def _swapped(target: Target, database: Database, folder: Path) -> bool:
     """Whether an earlier restore of this backup went as far as to put its databases into use.
 
     Raises:
@@ -208,7 +221,6 @@ def _swapped(target: Target, folder: Path) -> bool:
     said = target.query(*argv).stdout.strip()
     if not said:
         return False
-    database = Database(target)
     database.settle()
     if database.loaded():
         return False
@@ -242,7 +254,7 @@ def _secrets(target: Target, folder: Path) -> None:
 
 def _replace_objects(target: Target, database: Database, folder: Path) -> None:
     """Remove the Workflows, whose runs are out of use, and have the backup's recurring runs."""
-    target.run("delete", "workflows.argoproj.io", "--all")
+    target.run("delete", "workflows.argoproj.io", "--selector", RUNS)
     known = {name for name, _ in database.rows(JOBS)}
     wanted = {item["metadata"]["name"]: item for item in _read(folder / RECURRING)}
     for name in sorted(known ^ wanted.keys()):
@@ -276,16 +288,16 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _show(target: Target, database: Database, folder: Path, *, installed: bool) -> None:
+def _show(target: Target, folder: Path, *, installed: bool) -> None:
     """Print the commands of a restore."""
     if not installed:
         process.run(target.apply)
     for name in parts.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=0")
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
-    database.load(folder / DUMP)
+    Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
-    target.run("delete", "workflows.argoproj.io", "--all")
+    target.run("delete", "workflows.argoproj.io", "--selector", RUNS)
     target.run("create", "--filename", str(folder / RECURRING))
     for name in parts.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=1")

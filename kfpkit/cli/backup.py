@@ -122,8 +122,8 @@ def inventory(
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(envvar="BEFORE", help="An inventory.")],
-    after: Annotated[Path, typer.Argument(envvar="AFTER", help="A later one.")],
+    before: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An inventory.")],
+    after: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A later one.")],
 ) -> None:
     """Compare two inventories; exit code 1 if there is a difference."""
     import json
@@ -142,10 +142,14 @@ def compare(
 
 
 def _backup(source: str, snapshot: str, work: Path) -> Path:
+    from kfpkit import process
     from kfpkit.backup import manifest, remote
 
     if remote.is_remote(source):
-        return remote.fetch(source, snapshot, work / f"fetched-{snapshot}")
+        fetched = remote.fetch(source, snapshot, work / f"fetched-{snapshot}")
+        if process.dry_run():
+            raise typer.Exit  # What would follow depends on the backup.
+        return fetched
     return manifest.find(Path(source))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 import pytest
-from obstore.store import LocalStore
+from obstore.store import MemoryStore
 
 from kfpkit.backup import create, objects
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, write
@@ -55,17 +55,16 @@ SWF = {"metadata": {"name": "yearly", "uid": "uid"}}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
+def store() -> MemoryStore:
     """An object store with a few artifacts."""
-    (tmp_path / "store").mkdir()
-    made = LocalStore(tmp_path / "store")
+    made = MemoryStore()
     for key, content in ARTIFACTS.items():
         obstore.put(made, key, content)
     return made
 
 
 @pytest.fixture
-def backup(tmp_path: Path, store: LocalStore) -> Path:
+def backup(tmp_path: Path, store: MemoryStore) -> Path:
     """Return the folder of a backup."""
     folder = tmp_path / "backups" / "20261124T120300Z"
     folder.mkdir(parents=True)

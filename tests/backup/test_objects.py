@@ -13,10 +13,10 @@ from tests.backup.conftest import ARTIFACTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from obstore.store import LocalStore
+    from obstore.store import MemoryStore
 
 
-def test_what_an_earlier_backup_has_is_not_copied_again(store: LocalStore, tmp_path: Path) -> None:
+def test_what_an_earlier_backup_has_is_not_copied_again(store: MemoryStore, tmp_path: Path) -> None:
     first, copied = objects.fetch(store, tmp_path / "objects", {})
     assert copied == sum(map(len, ARTIFACTS.values()))
     obstore.put(store, "new", b"12345")
@@ -27,7 +27,7 @@ def test_what_an_earlier_backup_has_is_not_copied_again(store: LocalStore, tmp_p
 
 
 def test_what_has_changed_or_is_gone_from_the_folder_is_copied_again(
-    store: LocalStore, tmp_path: Path
+    store: MemoryStore, tmp_path: Path
 ) -> None:
     folder = tmp_path / "objects"
     first, _ = objects.fetch(store, folder, {})
@@ -41,7 +41,7 @@ def test_what_has_changed_or_is_gone_from_the_folder_is_copied_again(
         assert blob(folder, artifact.sha256).stat().st_size == artifact.size
 
 
-def test_files_that_a_killed_backup_left_are_removed(store: LocalStore, tmp_path: Path) -> None:
+def test_files_that_a_killed_backup_left_are_removed(store: MemoryStore, tmp_path: Path) -> None:
     folder = tmp_path / "objects"
     folder.mkdir()
     (folder / ".part-1").write_bytes(b"half")
@@ -49,7 +49,7 @@ def test_files_that_a_killed_backup_left_are_removed(store: LocalStore, tmp_path
     assert not list(folder.glob(".part-*"))
 
 
-def test_artifacts_come_back_byte_for_byte(store: LocalStore, tmp_path: Path) -> None:
+def test_artifacts_come_back_byte_for_byte(store: MemoryStore, tmp_path: Path) -> None:
     folder = tmp_path / "objects"
     artifacts, _ = objects.fetch(store, folder, {})
     before = objects.hashes(store)
@@ -58,3 +58,4 @@ def test_artifacts_come_back_byte_for_byte(store: LocalStore, tmp_path: Path) ->
     obstore.put(store, other, b"spoiled")
     assert objects.put(store, folder, artifacts) == 2
     assert objects.hashes(store) == before
+    assert objects.put(store, folder, artifacts) == 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import kubernetes_validate
 import pytest
 
 from kfpkit.backup import restore
+from kfpkit.backup.database import Database, client
 from kfpkit.backup.manifest import read
 from kfpkit.errors import BadInputError, KitError
 from kfpkit.install.target import Target
@@ -54,6 +56,21 @@ def test_every_table_with_a_namespace_follows_into_another_one(backup: Path) -> 
 def test_only_names_get_into_sql(name: str) -> None:
     with pytest.raises(KitError, match="is no name"):
         restore.renamed(name, "other")
+
+
+@pytest.mark.parametrize("overlay", ["gke", "tests/manifests/combinations/external-stores"])
+def test_the_pod_that_reaches_a_database_outside_is_one_that_kubernetes_takes(
+    overlay: str,
+) -> None:
+    name = overlay if "/" not in overlay else str(ROOT / overlay)
+    target = Target(name, "nowhere", "kubectl")
+    assert not Database(target).embedded
+    items = client(target)
+    for item in items:
+        kubernetes_validate.validate(item, "1.34", strict=True)
+    (pod,) = [item for item in items if item["kind"] == "Pod"]
+    names = {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
+    assert names == {"DB_HOST", "DB_PORT", "DB_USERNAME", "DB_PASSWORD"}
 
 
 def test_the_second_installation_of_the_tests_renders() -> None:
