@@ -1,0 +1,43 @@
+"""An install on the kind cluster removes its own ConfigMaps of earlier installs, and no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit.install import health, lifecycle
+from kfpkit.install.target import Target, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+
+#: Names with and without a hash of kustomize's kind.
+OLD, FOREIGN, PLAIN = "trial-2b5cf7ghkt", "trial-9k8m7h6t5d", "trial-settings"
+
+
+@pytest.fixture
+def target(cluster: str) -> Iterator[Target]:
+    """Kubeflow Pipelines on the cluster, installed if need be, with three ConfigMaps more."""
+    installed = choose(context=cluster)
+    lifecycle.install(installed, timeout=900)
+    for name in (OLD, FOREIGN, PLAIN):
+        installed.query("create", "configmap", name, "--from-literal=key=value")
+    installed.query("label", "configmaps", OLD, PLAIN, health.OWNED)
+    yield installed
+    installed.query("delete", "configmaps", "--ignore-not-found", OLD, FOREIGN, PLAIN)
+
+
+def configmaps(target: Target) -> set[str]:
+    return {item["metadata"]["name"] for item in target.items(["configmaps"])}
+
+
+def test_what_an_earlier_install_left_is_removed_by_a_printed_command(
+    target: Target, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = configmaps(target)
+    lifecycle.install(target, timeout=300)
+    assert before - configmaps(target) == {OLD}
+    assert f"delete configmaps --ignore-not-found {OLD}\n" in capfd.readouterr().err
