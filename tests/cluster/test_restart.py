@@ -1,0 +1,84 @@
+"""A cluster of its own that is stopped, as after a restart of the machine, and started again."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit import process
+from kfpkit.cluster import CONFIG, lifecycle, tools
+from kfpkit.versions import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+NAME = "kfpkit-restart"
+NODE = f"{NAME}-control-plane"
+
+
+def kfpkit(config: Path, *arguments: str) -> str:
+    """Run the CLI on the test's cluster, and return all that it says."""
+    argv = [sys.executable, "-m", "kfpkit", "cluster", *arguments]
+    said = process.query(argv, cwd=ROOT, env={"KIND_CONFIG": str(config)}, check=False)
+    return said.stdout + said.stderr
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.fixture
+def config(cluster: str, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001 - its images are there
+    """kind's configuration of a cluster beside the usual one, removed afterwards."""
+    text = CONFIG.read_text().replace("name: kfp\n", f"name: {NAME}\n")
+    published = lifecycle.published_ports(text)
+    for old, new in zip(published, free_ports(len(published)), strict=True):
+        text = text.replace(f"hostPort: {old}\n", f"hostPort: {new}\n")
+    file = tmp_path / "kind.yaml"
+    file.write_text(text)
+    yield file
+    kfpkit(file, "down", "--yes")
+    containers = process.query(["docker", "ps", "--all", "--format", "{{.Names}}"]).stdout
+    assert NODE not in containers.split()
+
+
+def started(pods: str) -> list[str]:
+    """Return when each container that runs was started."""
+    return sorted(
+        container["state"]["running"]["startedAt"]
+        for pod in json.loads(pods)["items"]
+        for container in pod["status"]["containerStatuses"]
+    )
+
+
+def test_a_stopped_cluster_comes_back_with_all_its_pods_and_metrics(config: Path) -> None:
+    kubectl = [tools.kubectl(), "--context", f"kind-{NAME}"]
+    system = [*kubectl, "--namespace=kube-system", "get", "pods", "--output=json"]
+    assert f"the cluster {NAME} is ready" in kfpkit(config, "up")
+    before = process.query(system).stdout
+    process.query(["docker", "stop", NODE])
+    assert kfpkit(config, "status").startswith("stopped: ")
+
+    said = kfpkit(config, "up")
+
+    assert f"docker start {NODE}" in said
+    assert f"the cluster {NAME} is ready" in said, said
+    assert kfpkit(config, "status").startswith("complete: ")
+    after = process.query(system).stdout
+    names = [{pod["metadata"]["name"] for pod in json.loads(x)["items"]} for x in (before, after)]
+    assert names[0] == names[1]
+    assert min(started(after)) > max(started(before)), "every container was started anew"
+    assert lifecycle.pods_not_running(after) == []
+    assert "Mi" in process.query([*kubectl, "top", "nodes"]).stdout
