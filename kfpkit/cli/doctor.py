@@ -117,6 +117,7 @@ def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
 
 def _show_report(report: Report) -> None:
     from kfpkit import console
+    from kfpkit.doctor.explain import RUNBOOKS
 
     style = {"ok": "green", "warning": "yellow", "fault": "bold red", "skipped": "dim"}
     console.out.print(
@@ -124,6 +125,8 @@ def _show_report(report: Report) -> None:
         style=style[report.verdict],
         markup=False,
     )
+    if report.runbook:
+        console.out.print(f"{'':<9}read {RUNBOOKS}/{report.runbook}.md", markup=False)
     for finding in report.findings:
         mark = "" if finding.verdict in ("ok", "skipped") else f"{finding.verdict}: "
         console.out.print(f"{'':<9}{mark}{finding.evidence}", markup=False)

@@ -110,7 +110,7 @@ def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None
             state = str(client.get_run(run).state)
         if state == "SUCCEEDED":
             return None
-        found = explain.explain(explain.gather(target, run, record={"state": state}), target)
+        found = explain.explain(explain.gather(target, run), target)
         reasons.append(found.reason)
         seen = since.setdefault(found.reason, time.monotonic())
         stuck = found.reason not in ("", *BUSY) and time.monotonic() - seen > PATIENCE

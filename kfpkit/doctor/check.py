@@ -66,6 +66,8 @@ class Check:
     ask: Callable[[Target], Iterator[Finding]]
     #: Checks that must not have ended in a fault for this one to say anything.
     needs: tuple[str, ...] = ()
+    #: The runbook about its faults.
+    runbook: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Report:
 
     name: str
     title: str
+    #: The runbook to read; empty where nothing is wrong.
+    runbook: str
     verdict: Verdict
     findings: tuple[Finding, ...]
     seconds: float
@@ -83,6 +87,7 @@ class Report:
         return {
             "check": self.name,
             "title": self.title,
+            "runbook": self.runbook,
             "verdict": str(self.verdict),
             "seconds": round(self.seconds, 1),
             "findings": [
@@ -104,7 +109,9 @@ def examine(target: Target, checks: Iterable[Check]) -> Iterator[Report]:
         verdict = max((f.verdict for f in findings), key=order.index, default=Verdict.OK)
         if cause or verdict is Verdict.FAULT:
             broken[check.name] = cause or check.name
-        yield Report(check.name, check.title, verdict, findings, time.monotonic() - began)
+        runbook = check.runbook if verdict in (Verdict.WARNING, Verdict.FAULT) else ""
+        seconds = time.monotonic() - began
+        yield Report(check.name, check.title, runbook, verdict, findings, seconds)
 
 
 def _findings(target: Target, check: Check) -> Iterator[Finding]:

@@ -80,7 +80,9 @@ def storage(target: Target) -> Iterator[Finding]:
     claims = target.items(["persistentvolumeclaims"])
     for claim in claims:
         name, phase = claim["metadata"]["name"], claim["status"]["phase"]
-        if phase != "Bound":
+        # A claim that a run made may well wait for its first pod.
+        ours = health.PART in claim["metadata"].get("labels", {})
+        if phase == "Lost" or (ours and phase != "Bound"):
             yield fault(
                 f"claim {name} is {phase}", explain.kubectl(target, "describe", "pvc", name)
             )
@@ -276,13 +278,14 @@ def server(target: Target) -> Iterator[Finding]:
 
 def runs(target: Target) -> Iterator[Finding]:
     """No run failed lately for a reason that is the installation's, and none is stuck."""
-    workflows = target.items(["workflows"], "--selector", explain.RUN)
-    recent = [w for w in workflows if _is_recent(w)]
+    objects = target.items(["workflows", "pods"], "--selector", explain.RUN)
+    recent = [w for w in objects if w["kind"] == "Workflow" and _is_recent(w)]
     bad = [w for w in recent if w.get("status", {}).get("phase") != "Succeeded"]
     bad.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
+    events = target.items(["events"]) if bad else []
     for workflow in bad[:EXPLAINED]:
         run = workflow["metadata"]["labels"][explain.RUN]
-        found = explain.explain(explain.gather(target, run), target)
+        found = explain.explain(explain.select(target, run, objects, events), target)
         if found.reason:
             yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
     if len(bad) > EXPLAINED:
@@ -304,19 +307,44 @@ def canary_run(target: Target) -> Iterator[Finding]:
 CANARY = "canary"
 
 CHECKS = (
-    Check("cluster", "Kubernetes answers, its nodes are ready", cluster),
-    Check("storage", "volumes are bound and have room", storage, ("cluster",)),
-    Check("pods", "every part is ready", pods, ("cluster",)),
-    Check("database", "the database answers, both schemas are there", database, ("cluster",)),
-    Check("object-store", "objects can be put, read, deleted", object_store, ("cluster",)),
-    Check("metadata", "the metadata server answers", metadata, ("cluster", "database")),
-    Check("api", "the API is healthy and lists runs", server, ("cluster", "database")),
-    Check("runs", "recent runs", runs, ("cluster",)),
+    Check("cluster", "Kubernetes answers, its nodes are ready", cluster, (), "node-down"),
+    Check("storage", "volumes are bound and have room", storage, ("cluster",), "disk-full"),
+    Check("pods", "every part is ready", pods, ("cluster",), "README"),
+    Check(
+        "database",
+        "the database answers, both schemas are there",
+        database,
+        ("cluster",),
+        "database-down",
+    ),
+    Check(
+        "object-store",
+        "objects can be put, read, deleted",
+        object_store,
+        ("cluster",),
+        "object-store-down",
+    ),
+    Check(
+        "metadata",
+        "the metadata server answers",
+        metadata,
+        ("cluster", "database"),
+        "ui-no-artifacts",
+    ),
+    Check(
+        "api",
+        "the API is healthy and lists runs",
+        server,
+        ("cluster", "database"),
+        "api-refuses-uploads",
+    ),
+    Check("runs", "recent runs", runs, ("cluster",), "run-failed"),
     Check(
         CANARY,
         "a run passes driver, launcher and cache",
         canary_run,
         ("object-store", "metadata", "api"),
+        "run-failed",
     ),
 )
 

@@ -62,6 +62,7 @@ RUNBOOK = {
     "unreachable": "run-failed",
     "pod-deleted": "run-failed",
     "driver": "run-failed",
+    "launcher": "run-failed",
     "step": "run-failed",
     "stuck": "run-pending",
     "not-taken-up": "run-pending",
@@ -158,25 +159,34 @@ def explain(facts: Facts, target: Target) -> Explanation:
     return Explanation(facts.run, state, "", f"the run goes on, {doing}; no trouble to see")
 
 
-def gather(target: Target, run: str, *, record: Object | None = None, archive: Any = None) -> Facts:
+def gather(target: Target, run: str, *, archive: Callable[[str], str] | None = None) -> Facts:
     """Return what there is to see of a run.
 
     Args:
         target: Where it runs.
         run: Its ID.
-        record: The run as the API describes it.
-        archive: Returns an object of the store by its key, for logs of pods that are gone.
+        archive: Returns a log that was kept in the object store, by its key.
 
     Raises:
         CommandError: The cluster does not answer.
     """
     found = target.items(["workflows", "pods"], "--selector", f"{RUN}={run}")
-    workflow = next((item for item in found if item["kind"] == "Workflow"), None)
-    pods = [item for item in found if item["kind"] == "Pod"]
-    names = {pod["metadata"]["name"] for pod in pods}
-    if workflow:
-        names.add(workflow["metadata"]["name"])
-    events = [e for e in target.items(["events"]) if e["involvedObject"]["name"] in names]
+    return select(target, run, found, target.items(["events"]), archive=archive)
+
+
+def select(
+    target: Target,
+    run: str,
+    objects: list[Object],
+    events: list[Object],
+    *,
+    archive: Callable[[str], str] | None = None,
+) -> Facts:
+    """Return what Workflows, pods and events, of other runs too, tell of one run."""
+    mine = [item for item in objects if item["metadata"].get("labels", {}).get(RUN) == run]
+    workflow = next((item for item in mine if item["kind"] == "Workflow"), None)
+    pods = [item for item in mine if item["kind"] == "Pod"]
+    names = {item["metadata"]["name"] for item in mine}
 
     def log(node: Object, pod: str) -> str:
         if pod in names:
@@ -186,9 +196,10 @@ def gather(target: Target, run: str, *, record: Object | None = None, archive: A
         key = next(
             (a["s3"]["key"] for a in artifacts if a["name"] == "main-logs" and "s3" in a), ""
         )
-        return str(archive(key)) if key and archive else ""
+        return archive(key) if key and archive else ""
 
-    return Facts(run, workflow, pods, events, record, log)
+    told = [event for event in events if event["involvedObject"]["name"] in names]
+    return Facts(run, workflow, pods, told, log=log)
 
 
 def cached_steps(workflow: Object) -> list[str]:
@@ -264,6 +275,8 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
                 if e.get("type") == "Warning"
                 and e["involvedObject"]["name"] == name
                 and pod.get("status", {}).get("phase") == "Pending"
+                # The pod itself says whether that is still so.
+                and e["reason"] != "FailedScheduling"
             ]
     if not failed and not any(said):
         return None
@@ -277,6 +290,10 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     # KFP's own errors alone: what a step prints may say all this of something else.
     error, own = _last_lines(log)
     reason = _reason(error, among=("out-of-memory", "deleted-artifact", "unreachable"))
+    if not reason and not driver and (lacking := _lacking_input(facts.run, step, log)):
+        return _Trouble("deleted-artifact", step, name, _line(lacking), driver)
+    if not reason and not driver and error and "exit status" not in error:
+        reason = "launcher"  # The step itself ended well, or had not begun.
     last = (error or own if driver or reason else own or error) or message
     return _Trouble(reason or ("driver" if driver else "step"), step, name, _line(last), driver)
 
@@ -350,6 +367,7 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
             ["make doctor", log],
         ),
         "driver": (f"{who} failed", [log]),
+        "launcher": (f"the launcher of {found.step} failed", [log]),
         "step": (f"{who} failed by itself", [log]),
         "stuck": (f"{who} does not start", [describe]),
     }[found.reason]
@@ -360,7 +378,11 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     ]
     evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
     evidence += [found.said, *events[-3:]]
-    tail = f": {found.said}" if found.reason in ("driver", "step", "stuck") and found.said else ""
+    tail = (
+        f": {found.said}"
+        if found.reason in ("driver", "launcher", "step", "stuck") and found.said
+        else ""
+    )
     return Explanation(
         facts.run,
         state,
@@ -456,6 +478,18 @@ def _last_lines(log: str) -> tuple[str, str]:
     # What was called with which arguments is long, and the cause stands behind it.
     error = re.sub(r"^[EF]\d{4} \S+ +(\d+ +)?", "", error)
     return re.sub(r"driver\.\w+\(.*\) failed: ", "", error), own
+
+
+def _lacking_input(run: str, step: str, log: str) -> str:
+    """Return the line in which a step misses the file of an artifact that is not its own.
+
+    The launcher fetches what there is: of a deleted artifact nothing, without an error.
+    """
+    for row in log.splitlines():
+        path = re.search(r"/(?:minio|s3|gcs)/[^\s'\":]+", row)
+        if path and "No such file" in row and f"/{run}/{step}/" not in path[0]:
+            return row
+    return ""
 
 
 def _line(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit import process
+from kfpkit.doctor.checks import CHECKS
 from kfpkit.doctor.explain import RUNBOOK, RUNBOOKS
 from kfpkit.errors import CommandError
 from kfpkit.images import cache as kit_cache
@@ -136,8 +137,8 @@ def test_every_command_of_a_runbook_parses(page: Path) -> None:
     assert judged
 
 
-@pytest.mark.parametrize("page", sorted(set(RUNBOOK.values())))
-def test_every_reason_of_a_failed_run_has_a_runbook(page: str) -> None:
+@pytest.mark.parametrize("page", sorted({*RUNBOOK.values(), *(c.runbook for c in CHECKS)}))
+def test_every_check_and_every_reason_of_a_failed_run_has_a_runbook(page: str) -> None:
     assert (ROOT / RUNBOOKS / f"{page}.md").is_file()
 
 

@@ -36,7 +36,7 @@ def verdicts(*checks: Check) -> dict[str, str]:
 
 
 def check(name: str, ask: object, *needs: str) -> Check:
-    return Check(name, name, ask, needs)  # type: ignore[arg-type]
+    return Check(name, name, ask, needs, "page")  # type: ignore[arg-type]
 
 
 def test_the_worst_finding_is_the_verdict() -> None:
@@ -70,6 +70,7 @@ def test_what_needs_something_broken_is_skipped_and_names_the_first_cause() -> N
     assert [str(r.verdict) for r in reports] == ["fault", "skipped", "skipped", "ok"]
     assert "the fault in outer" in reports[2].findings[0].evidence
     assert asked == ["asked"]
+    assert [r.runbook for r in reports] == ["page", "", "", ""]
 
 
 def test_what_was_left_out_by_itself_stands_before_nothing() -> None:

@@ -159,15 +159,37 @@ def test_a_workflow_that_is_too_large() -> None:
 
 def test_an_input_that_the_cache_still_points_at() -> None:
     decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
-    found = told(
+    nodes = (
         node(1, "generate-data-driver", "Succeeded", outputs=decided),
         node(2, "train", "Failed", "Error (exit code 1)"),
-        log="F1124 12:00:00.000 main.go:60] failed to download input artifact: NoSuchKey: gone",
     )
-    assert found.reason == "deleted-artifact"
-    assert "generate-data came from the cache" in found.sentence
-    command = shlex.split(found.commands[1])[-1]
-    assert "DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/penguins'" in command
+    path = "/minio/mlpipeline/v2/artifacts/penguins/another-run/generate-data/1/train"
+    for log in (
+        "F1124 12:00:00.000 9 main.go:60] failed to download input artifact: NoSuchKey: gone",
+        f"cat: {path}: No such file or directory",
+        f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\nexit status 1",
+    ):
+        found = told(*nodes, log=log)
+        assert found.reason == "deleted-artifact"
+        assert "generate-data came from the cache" in found.sentence
+        command = shlex.split(found.commands[1])[-1]
+        assert "DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/penguins'" in command
+
+
+def test_a_launcher_that_failed_is_not_the_step() -> None:
+    log = (
+        "all done\nF1124 13:32:16.39      19 main.go:53] failed to execute component: no route to "
+        'bucket "elsewhere"\nError: exit status 1'
+    )
+    found = told(node(2, "train", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "launcher"
+    assert found.sentence.startswith("the launcher of train failed: main.go:53]")
+
+
+def test_an_output_that_a_step_could_not_write_is_its_own_fault() -> None:
+    path = f"/minio/mlpipeline/v2/artifacts/penguins/{RUN}/train/1/model"
+    failed = node(2, "train", "Failed", "Error (exit code 1)")
+    assert told(failed, log=f"sh: {path}: No such file or directory").reason == "step"
 
 
 def test_a_driver_that_failed_says_its_last_error() -> None:

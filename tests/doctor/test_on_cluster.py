@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shlex
 import tarfile
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from kfpkit.doctor.check import Check, Verdict, examine
 from kfpkit.errors import BadInputError
 from kfpkit.install import lifecycle
 from kfpkit.install.target import Target, choose
+from kfpkit.versions import ROOT
 from kfpkit.waiting import wait_for
 from tests.doctor import troubles
 
@@ -56,6 +58,48 @@ def test_a_running_installation_has_no_faults(target: Target) -> None:
             assert all("free" in finding.evidence for finding in report.findings)
         else:
             assert report.verdict in (Verdict.OK, Verdict.WARNING), report
+
+
+@pytest.fixture
+def stopped(cluster: str) -> Iterator[Target]:
+    """An installation without a pod, in a namespace of its own."""
+    broken = choose(str(ROOT / "tests/doctor/stopped"), cluster)
+    (report, *_) = examine(broken, checks.CHECKS)
+    assert report.findings[-1].evidence == "there is no namespace kfp-doctor"
+    try:
+        lifecycle.install(broken, timeout=300)
+        yield broken
+    finally:
+        broken.run("delete", "namespace", broken.namespace, "--ignore-not-found")
+
+
+def test_a_broken_installation_is_a_fault_in_each_store_and_what_needs_them_is_skipped(
+    stopped: Target,
+) -> None:
+    reports = {report.name: report for report in examine(stopped, checks.CHECKS)}
+    assert {name: str(report.verdict) for name, report in reports.items()} == {
+        "cluster": "ok",
+        "storage": "skipped",
+        "pods": "fault",
+        "database": "fault",
+        "object-store": "fault",
+        "metadata": "skipped",
+        "api": "skipped",
+        "runs": "ok",
+        "canary": "skipped",
+    }
+    said = [finding.evidence for finding in reports["pods"].findings]
+    for part in lifecycle.parts(stopped):
+        assert any(line.startswith(f"{part.name}: 0 of 0 ready") for line in said)
+    assert "no ready pod is behind" in reports["object-store"].findings[0].evidence
+    for report in reports.values():
+        for finding in report.findings:
+            if finding.verdict is not Verdict.FAULT:
+                continue
+            parsed = shlex.split(finding.command)
+            assert parsed[:5] == stopped.argv()
+            if parsed[5] == "describe":
+                assert stopped.query(*parsed[5:]).stdout
 
 
 def left_by_canaries(target: Target) -> set[str]:
@@ -116,7 +160,6 @@ def test_a_step_that_ran_out_of_memory_under_the_launcher(target: Target) -> Non
         run = troubles.start(client, troubles.hungry, {})
         assert troubles.end(client, run, PATIENCE) == "FAILED"
         found = runs.look(target, run)
-        client.delete_run(run)
     assert (found.reason, found.state) == ("out-of-memory", "Failed")
     assert "the step eat" in found.sentence
     assert "32Mi" in found.sentence
@@ -139,8 +182,6 @@ def test_an_input_that_the_cache_points_at_and_that_is_gone(target: Target) -> N
         second = troubles.start(client, troubles.handing_on, {"token": token, "again": "2"})
         assert troubles.end(client, second, PATIENCE) == "FAILED"
         found = runs.look(target, second)
-        for run in (first, second):
-            client.delete_run(run)
     assert found.reason == "deleted-artifact", found
     assert "write came from the cache" in found.sentence
     assert f"pipeline/{troubles.HANDING_ON}" in found.commands[1]
@@ -151,7 +192,6 @@ def test_a_run_whose_workflow_was_removed_is_lost(target: Target) -> None:
         run = troubles.start(client, troubles.hungry, {})
         target.run("delete", "workflows", "--selector", f"{explain.RUN}={run}", "--wait")
         found = runs.look(target, run)
-        client.delete_run(run)
     assert found.reason == "lost"
     with pytest.raises(BadInputError, match="there is no run"):
         runs.look(target, str(uuid.uuid4()))

@@ -119,6 +119,8 @@ def quota(namespace: str) -> list[dict[str, Any]]:
 
 HANDING_ON = "doctor-handing-on"
 
+EXPERIMENT = "doctor-test"
+
 
 @dsl.container_component  # type: ignore[untyped-decorator]
 def eat() -> dsl.ContainerSpec:
@@ -130,7 +132,7 @@ def eat() -> dsl.ContainerSpec:
 def show(again: str, note: dsl.Input[dsl.Artifact]) -> dsl.ContainerSpec:
     """Read an artifact."""
     return dsl.ContainerSpec(
-        image=RUNTIME_IMAGE, command=["sh", "-c", 'cat "$1" "$0"'], args=[again, note.path]
+        image=RUNTIME_IMAGE, command=["sh", "-c", 'cat "$1" && echo "$0"'], args=[again, note.path]
     )
 
 
@@ -155,9 +157,15 @@ def handing_on(token: str, again: str) -> None:
 
 @contextmanager
 def client(target: Target) -> Iterator[Any]:
-    """The SDK's client on a port of this machine."""
+    """The SDK's client on a port of this machine; all runs started here are deleted at the end."""
     with reach.service(target, forward.API) as address:
-        yield api.connect(f"http://{address}")
+        client = api.connect(f"http://{address}")
+        experiment = client.create_experiment(EXPERIMENT).experiment_id
+        try:
+            yield client
+        finally:
+            for run in client.list_runs(experiment_id=experiment, page_size=50).runs or []:
+                client.delete_run(run.run_id)
 
 
 def start(client: Any, pipeline: Any, arguments: dict[str, str]) -> str:
@@ -166,7 +174,7 @@ def start(client: Any, pipeline: Any, arguments: dict[str, str]) -> str:
         file = Path(folder) / "p.yaml"
         compiler.Compiler().compile(pipeline, str(file))
         made = client.create_run_from_pipeline_package(
-            str(file), arguments=arguments, experiment_name="doctor-test", enable_caching=True
+            str(file), arguments=arguments, experiment_name=EXPERIMENT, enable_caching=True
         )
     return str(made.run_id)
 
