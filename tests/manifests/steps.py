@@ -58,3 +58,17 @@ def keeping() -> Any:
         second(text=text, kept=first(text=text).outputs["kept"])
 
     return dsl.pipeline(pipeline, name="keeping")
+
+
+def accelerated() -> Any:
+    """Return a pipeline whose step asks for a GPU."""
+
+    def idle() -> None:
+        pass
+
+    step = _step(idle)
+
+    def pipeline() -> None:
+        step().set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(1)
+
+    return dsl.pipeline(pipeline, name="accelerated")
