@@ -160,7 +160,7 @@ cache-info: $(VENV)/.synced ## Say where the cache of built images is and how mu
 	@$(KFPKIT) cache info
 
 .PHONY: cache-clean
-cache-clean: $(VENV)/.synced ## Remove the cache of built images (asks; YES=1 does not)
+cache-clean: $(VENV)/.synced ## Remove the cache of built images (PART=go for a part of it; asks; YES=1 does not)
 	@$(KFPKIT) cache clean
 
 ##@ Check
