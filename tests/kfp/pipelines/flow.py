@@ -1,4 +1,8 @@
-"""What steers a run: a nested pipeline, a loop whose results are collected, a choice of three."""
+"""What steers a run: a nested pipeline, a loop whose results are collected, a choice of three.
+
+Tasks inside of something leave the cache off themselves: the client's `enable_caching` reaches none
+of them, and 2.14.3 takes a branch whose tasks all come from the cache for one not taken.
+"""
 
 from kfp import dsl
 
@@ -29,8 +33,9 @@ def conclude(total: int, size: str) -> None:
 def sum_of_squares(numbers: list[int]) -> int:
     """Square each number, then add them up."""
     with dsl.ParallelFor(numbers, parallelism=2) as number:
-        squared = square(number=number)
-    return add(numbers=dsl.Collected(squared.output)).output  # type: ignore[no-any-return]
+        squared = square(number=number).set_caching_options(False)
+    added = add(numbers=dsl.Collected(squared.output)).set_caching_options(False)
+    return added.output  # type: ignore[no-any-return]
 
 
 @dsl.pipeline(name="flow")
@@ -38,10 +43,10 @@ def flow(numbers: list[int]) -> None:
     """Choose a branch by a nested pipeline's result."""
     total = sum_of_squares(numbers=numbers).output
     with dsl.If(total > 100):
-        large = name_it(size="large").set_display_name("large")
+        large = name_it(size="large").set_caching_options(False)
     with dsl.Elif(total > 10):
-        medium = name_it(size="medium").set_display_name("medium")
+        medium = name_it(size="medium").set_caching_options(False)
     with dsl.Else():
-        small = name_it(size="small").set_display_name("small")
+        small = name_it(size="small").set_caching_options(False)
     size = dsl.OneOf(large.output, medium.output, small.output)
     conclude(total=total, size=size)
