@@ -79,7 +79,7 @@ def put(
 
 def list_(target: Where = "kind", context: Context = "", host: Host = "") -> None:
     """Show the recurring runs."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from kfpkit import console, process
     from kfpkit.runs import place, recurring
@@ -92,11 +92,19 @@ def list_(target: Where = "kind", context: Context = "", host: Host = "") -> Non
     if not found:
         console.say("there are no recurring runs")
         return
-    table = Table("Name", "When", "State", "ID", box=None, header_style="bold")
-    for one in found:
-        table.add_row(one.name, str(one.when), "enabled" if one.enabled else "disabled", one.id)
+    rows = [
+        (one.name, str(one.when), "enabled" if one.enabled else "disabled", one.id) for one in found
+    ]
     # Nothing may be cut off, also where the output is no terminal.
-    console.out.print(table, crop=False, width=max(console.out.width, 200))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = [
+        Column(title, min_width=width)
+        for title, width in zip(("Name", "When", "State", "ID"), widths, strict=True)
+    ]
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.out.print(table, crop=False)
 
 
 def delete(
@@ -106,7 +114,7 @@ def delete(
     host: Host = "",
     yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a recurring run; the runs that it made stay."""
+    """Delete a recurring run; its runs stay, and those under way are ended."""
     from kfpkit import console, process
     from kfpkit.errors import BadInputError
     from kfpkit.runs import place, recurring
@@ -121,6 +129,10 @@ def delete(
             return
         found = recurring.named(where.host, name)
         if not yes:
-            typer.confirm(f"Delete the recurring run {name} of {where.host}?", abort=True)
+            typer.confirm(
+                f"Delete the recurring run {name} of {where.host}, "
+                "and end those of its runs that are under way?",
+                abort=True,
+            )
         recurring.delete(where.host, found)
     console.say(f"deleted the recurring run {name}; its runs stay")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from kfpkit.install import api
 from kfpkit.install.upload import documents
 from kfpkit.runs import remote
 from kfpkit.runs.schedule import When
+from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 #: The most that the API lists at once.
 PAGE = 100
+
+#: Seconds that runs may take to end once they are told to.
+ENDING = 300.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def put(
             )
             # Only now: had it been refused, the one before would have stayed.
             for there in before:
-                client.delete_recurring_run(there.recurring_run_id)
+                _remove(client, there.recurring_run_id, there.experiment_id)
     done = "replaced" if before else "made"
     return f"{done} the recurring run {name} ({made.recurring_run_id}): {when}"
 
@@ -140,7 +145,7 @@ def named(host: str, name: str) -> list[RecurringRun]:
 
 
 def delete(host: str, which: Sequence[RecurringRun]) -> None:
-    """Delete recurring runs; the runs that they made stay.
+    """Delete recurring runs; runs of theirs that are under way are ended, and all of them stay.
 
     Raises:
         KitError: The API does not answer, or refuses.
@@ -148,7 +153,40 @@ def delete(host: str, which: Sequence[RecurringRun]) -> None:
     client = api.connect(host)
     for there in which:
         with api.asking(host, f"to delete the recurring run {there.name}"):
-            client.delete_recurring_run(there.id)
+            _remove(client, there.id, there.experiment)
+
+
+def _remove(client: Any, recurring_run: str, experiment: str) -> None:
+    """Delete a recurring run once none of its runs is under way.
+
+    With it Kubernetes removes the Workflows that it made. KFP would never hear of the end of one
+    that was under way, and take it for running for ever.
+    """
+    from kfp_server_api.exceptions import ApiException
+
+    client.disable_recurring_run(recurring_run)
+
+    def under_way() -> list[str]:
+        page = client.list_runs(experiment_id=experiment, page_size=PAGE, sort_by="created_at desc")
+        return [
+            run.run_id
+            for run in page.runs or []
+            if run.recurring_run_id == recurring_run and run.state in ("PENDING", "RUNNING")
+        ]
+
+    ended = set()
+    for run in under_way():
+        # Refused where its Workflow is gone already: there is nothing left to wait for.
+        with contextlib.suppress(ApiException):
+            client.terminate_run(run)
+            ended.add(run)
+
+    def probe() -> str | None:
+        left = ended.intersection(under_way())
+        return f"{len(left)} under way" if left else None
+
+    wait_for("the runs of the recurring run to end", probe, timeout=ENDING)
+    client.delete_recurring_run(recurring_run)
 
 
 def _all(client: Any) -> list[Any]:

@@ -239,6 +239,7 @@ def test_a_schedule_is_made_once_fires_is_replaced_and_deleted(name: str, seed: 
 
     wait_for("a run of the recurring run", fired, timeout=180)
     replaced = make("schedule", EVERY="6h", **more)
+    assert replaced.ok, replaced.stderr
     assert f"replaced the recurring run {name}" in replaced.stderr
     listed = make("schedule").stdout
     assert listed.count(name) == 1
@@ -246,9 +247,9 @@ def test_a_schedule_is_made_once_fires_is_replaced_and_deleted(name: str, seed: 
     gone = make("unschedule", SCHEDULE=name, YES="1")
     assert gone.ok, gone.stderr
     assert name not in make("schedule").stdout
-    for run in client.list_runs(experiment_id=place).runs:
-        if run.state in ("PENDING", "RUNNING"):
-            client.terminate_run(run.run_id)
+    left = client.list_runs(experiment_id=place).runs
+    assert left
+    assert not [run.run_id for run in left if run.state in ("PENDING", "RUNNING")]
 
 
 def test_an_unknown_recurring_run_is_an_error(target: Target) -> None:
