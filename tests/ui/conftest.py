@@ -1,0 +1,202 @@
+"""An installation with a web UI, runs of the sample on it, and a page of a browser.
+
+Against an installation that is not this kit's kind cluster: name the addresses of its web UI and of
+its API in KFP_UI and KFP_HOST.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from kfpkit.pipelines import compile_to, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UI = os.environ.get("KFP_UI", "http://localhost:8080")
+HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
+
+#: The Deployment of the web UI.
+PART = "ml-pipeline-ui"
+
+#: Seconds that a run of the sample may take on a loaded machine.
+RUN = 900
+
+#: Milliseconds that a page may take on such a machine.
+PATIENCE = 90_000
+
+EXPERIMENT = "web UI"
+
+#: Requests that fail by design: those for the names of a Google project and cluster, and those for
+#: the file of metrics, which are metadata alone.
+EXPECTED = re.compile(r"/system/(cluster-name|project-id)|/artifacts/get\?.*metrics$")
+
+#: How the UI begins a message in the console about a request that failed.
+OF_A_RESPONSE = ("Failed to load resource", "Response for path")
+
+
+@pytest.fixture(scope="session")
+def ui(request: pytest.FixtureRequest) -> str:
+    """Address of a web UI that answers; skips where the installation has none."""
+    if "KFP_UI" not in os.environ:
+        from kfpkit.install import lifecycle
+        from kfpkit.install.target import choose
+
+        target = choose(context=request.getfixturevalue("cluster"))
+        if not any(d["metadata"]["name"] == PART for d in target.documents):
+            pytest.skip(
+                f"the overlay {target.overlay} has no web UI: its image is in no package registry. "
+                "Run these tests where images can be pulled, or name an installation in KFP_UI "
+                "and KFP_HOST"
+            )
+        lifecycle.install(target, timeout=900)
+    # Beyond this an installation has a UI, and one that does not answer is a failure.
+    said = requests.get(f"{UI}/apis/v2beta1/healthz", timeout=10).json()
+    assert said["apiServerReady"], said
+    return UI
+
+
+@pytest.fixture(scope="session")
+def client(ui: str) -> Any:  # noqa: ARG001 - the API is there once the UI is
+    """The SDK's own client."""
+    import kfp
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This client only works", FutureWarning)
+        return kfp.Client(host=HOST)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of the sample pipeline."""
+
+    pipeline: str
+    first: str
+    #: The same with fewer trees, to compare.
+    second: str
+    #: One whose last task fails.
+    failed: str
+
+
+@pytest.fixture(scope="session")
+def runs(client: Any) -> Runs:
+    """The sample uploaded, run twice to its end and once to a failure."""
+    from kfpkit.install.upload import upload
+
+    pipeline = find("penguins")
+    with tempfile.TemporaryDirectory() as folder:
+        uploaded = upload(pipeline, HOST)
+        assert uploaded is not None
+        file = Path(folder) / "penguins.yaml"
+        compile_to(pipeline, file)
+        ids = {
+            name: client.create_run_from_pipeline_package(
+                str(file), arguments, run_name=f"web UI: {name}", experiment_name=EXPERIMENT
+            ).run_id
+            for name, arguments in {
+                "first": {},
+                "second": {"n_estimators": 2, "max_depth": 1, "min_accuracy": 0.0},
+                "failed": {"min_accuracy": 1.0},
+            }.items()
+        }
+    states = {
+        name: client.wait_for_run_completion(run, timeout=RUN, sleep_duration=2).state
+        for name, run in ids.items()
+    }
+    assert states == {"first": "SUCCEEDED", "second": "SUCCEEDED", "failed": "FAILED"}
+    return Runs(pipeline=uploaded.pipeline_id, **ids)
+
+
+@pytest.fixture
+def recurring(client: Any, runs: Runs) -> Iterator[str]:
+    """A recurring run of the sample that is never due while a test looks at it."""
+    version = client.list_pipeline_versions(runs.pipeline).pipeline_versions[0]
+    made = client.create_recurring_run(
+        client.get_experiment(experiment_name=EXPERIMENT).experiment_id,
+        "web UI: every day",
+        cron_expression="0 0 4 * * *",
+        pipeline_id=runs.pipeline,
+        version_id=version.pipeline_version_id,
+        params={"seed": 7},
+        enabled=False,
+    )
+    yield made.recurring_run_id
+    client.delete_recurring_run(made.recurring_run_id)
+
+
+@dataclass
+class Ui:
+    """A page of the web UI, and what went wrong on it."""
+
+    page: Any
+    address: str
+    trouble: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Any:
+        """Go to a page of the UI, such as `/runs`."""
+        self.page.goto("about:blank")  # Else the page of before would stay as it is.
+        self.page.goto(f"{self.address}/#{path}")
+        return self.page
+
+    def text(self, text: str, *, exact: bool = True) -> Any:
+        """Return what shows this text, once it does."""
+        found = self.page.get_by_text(text, exact=exact).locator("visible=true").first
+        found.wait_for()
+        return found
+
+    def node(self, label: str) -> Any:
+        """Return the node of the graph with this label."""
+        return self.page.locator(f".react-flow__node:has([title='{label}'])").first
+
+    def choose(self, label: str) -> None:
+        """Choose a node of the graph of a finished run, also one that the small map lies over."""
+        # Before the first mark is there the metadata is not, and a click finds nothing.
+        self.page.locator(".bg-mui-green-50, .bg-mui-red-50").first.wait_for()
+        self.node(label).locator("button").first.dispatch_event("click")
+
+    def tab(self, name: str) -> None:
+        """Choose a tab."""
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+
+@pytest.fixture
+def web(browser: Any, ui: str) -> Iterator[Ui]:
+    """A page that fails the test when the UI reports an error or a request of it fails."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.set_default_timeout(PATIENCE)
+    found = Ui(context.new_page(), ui)
+    here = urlsplit(ui).netloc
+
+    def elsewhere(route: Any) -> None:
+        # Fonts, of which the pages can do without. Nothing else may be asked of another host.
+        if route.request.resource_type not in ("stylesheet", "font"):
+            found.trouble.append(f"asks another host: {route.request.url}")
+        route.fulfill(status=200, content_type="text/css", body="")
+
+    context.route(lambda url: urlsplit(url).netloc not in (here, ""), elsewhere)
+
+    def said(message: Any) -> None:
+        # What it says of a request that failed is seen in the response.
+        if message.type == "error" and not message.text.startswith(OF_A_RESPONSE):
+            found.trouble.append(f"console: {message.text}")
+
+    def answered(response: Any) -> None:
+        if response.status >= 400 and not EXPECTED.search(response.url):
+            found.trouble.append(f"{response.status} {response.url}")
+
+    found.page.on("console", said)
+    found.page.on("pageerror", lambda error: found.trouble.append(f"error: {error}"))
+    found.page.on("response", answered)
+    yield found
+    context.close()
+    assert found.trouble == []
