@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
+    from kfpkit.install.target import Target
+
 NEED_CLUSTER = ("cluster", "kfp")
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -73,6 +75,23 @@ def cluster() -> str:
 
     lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
     return CONTEXT
+
+
+@pytest.fixture(scope="session")
+def target(cluster: str) -> Target:
+    """Kubeflow Pipelines on the cluster, installed if need be."""
+    from kfpkit.errors import KitError
+    from kfpkit.install import lifecycle
+    from kfpkit.install.target import choose
+
+    chosen = choose(context=cluster)
+    try:
+        ready = all(part.done for part in lifecycle.parts(chosen))
+    except KitError:
+        ready = False
+    if not ready:
+        lifecycle.install(chosen, timeout=900)
+    return chosen
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfpkit.cli.install import Context  # noqa: TC001 - typer reads annotations at run time
+
 if TYPE_CHECKING:
     from kfpkit.runs.place import Place
     from kfpkit.runs.run import Parameter, Run
@@ -25,12 +27,6 @@ Where = Annotated[
         "--target",
         envvar="TARGET",
         help="Where: local, kind, or the overlay of manifests/overlays of another cluster.",
-    ),
-]
-Context = Annotated[
-    str,
-    typer.Option(
-        envvar="CONTEXT", help="A context of your kubeconfig; default that of the kind cluster."
     ),
 ]
 Host = Annotated[

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from kfpkit.cli.install import Context  # noqa: TC001 - typer reads annotations at run time
 from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
     Arguments,
     Cache,
-    Context,
     Experiment,
     Host,
     PipelineName,

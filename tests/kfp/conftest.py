@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit import pipelines, process
-from kfpkit.errors import KitError
 from kfpkit.install import lifecycle
-from kfpkit.install.target import Target, choose
 from tests.kfp.runs import Run
 
 if TYPE_CHECKING:
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obstore.store import S3Store
+
+    from kfpkit.install.target import Target
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
 HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
@@ -33,19 +33,6 @@ BUCKET = "mlpipeline"
 
 #: What is imported.
 GREETING = "greetings from outside"
-
-
-@pytest.fixture(scope="session")
-def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    chosen = choose(context=cluster)
-    try:
-        ready = all(part.done for part in lifecycle.parts(chosen))
-    except KitError:
-        ready = False
-    if not ready:
-        lifecycle.install(chosen, timeout=900)
-    return chosen
 
 
 @pytest.fixture(scope="session")

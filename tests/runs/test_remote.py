@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit import process
-from kfpkit.errors import KitError
-from kfpkit.install import api, lifecycle
-from kfpkit.install.target import Target, choose
+from kfpkit.install import api
 from kfpkit.runs import report
 from kfpkit.runs.run import Run, State
 from kfpkit.versions import ROOT
@@ -25,6 +23,8 @@ from kfpkit.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kfpkit.install.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1800)]
 
@@ -58,19 +58,6 @@ def load(stdout: str) -> tuple[Run, Path]:
 def metrics(run: Run) -> dict[str, Any]:
     """Return the metrics of a run; only its evaluation has some."""
     return {metric.name: metric.value for metric in report.metrics(run)}
-
-
-@pytest.fixture(scope="module")
-def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    chosen = choose(context=cluster)
-    try:
-        ready = all(part.done for part in lifecycle.parts(chosen))
-    except KitError:
-        ready = False
-    if not ready:
-        lifecycle.install(chosen, timeout=900)
-    return chosen
 
 
 @pytest.fixture(scope="module")
