@@ -95,7 +95,9 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
         return
     gone = [d for d in target.documents if d["kind"] not in kept]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": gone})
-    process.run([*base, "--filename", "-"], stdin=text)
+    # Foreground: a pod that is still ending would answer for the next installation, with the
+    # token of a ServiceAccount that is gone.
+    process.run([*base, "--cascade=foreground", "--filename", "-"], stdin=text)
     # A ConfigMap whose content changed has another name now, and the old one is in no overlay.
     target.run("delete", "configmaps", "--selector", health.OWNED)
     if process.dry_run():
