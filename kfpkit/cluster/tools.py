@@ -138,7 +138,8 @@ def _build(module: Path, package: str, want: str, to: Path) -> None:
     flags = "-s -w"
     for package_path in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
         flags += f" -X {package_path}.gitVersion={want}"
-    argv = ["go", "build", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", flags]
+    argv = ["go", "build", "-trimpath", "-buildvcs=false", "-mod=readonly"]
+    argv += [builder.NO_DEBUGGING, "-ldflags", flags]
     process.run(
         [*argv, "-o", str(to), package],
         cwd=module,

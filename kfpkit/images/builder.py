@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import struct
+import tarfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit import console, process
 from kfpkit.errors import KitError
-from kfpkit.images import cache, engine, recipe
+from kfpkit.images import cache, engine, recipe, runc_bounded
 from kfpkit.versions import version
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ WORKERS = 2
 
 #: Seconds between two lines saying what is being built.
 PROGRESS_INTERVAL = 30.0
+
+#: Compiles packages without what only a debugger reads: programs have none of it either (-s -w),
+#: and Go's build cache is a fifth smaller.
+NO_DEBUGGING = "-gcflags=all=-dwarf=false"
 
 _MAJOR = re.compile(r"v[0-9]+")
 
@@ -338,7 +344,7 @@ def _go_build(build: Build, part: GoBuild, folder: Path) -> None:
     target.mkdir(exist_ok=True)
     argv = ["go", "build", "-trimpath", "-buildvcs=false"]
     argv += ["-mod=vendor" if part.vendor else "-mod=readonly"]
-    argv += ["-ldflags", f"-s -w {part.ldflags}".strip()]
+    argv += [NO_DEBUGGING, "-ldflags", f"-s -w {part.ldflags}".strip()]
     if part.tags:
         argv += ["-tags", ",".join(part.tags)]
     env = {**go_env(part.unchecked), "CGO_ENABLED": "1" if part.cgo else "0"}
@@ -348,6 +354,32 @@ def _go_build(build: Build, part: GoBuild, folder: Path) -> None:
     build.run([*argv, "-o", f"{made}/", *part.binaries.values()], cwd=folder, env=env)
     for name, package in part.binaries.items():
         (made / program_name(package)).rename(target / name)
+        if part.capability:
+            pack_with_capability(target / name, part.capability)
+
+
+def pack_with_capability(program: Path, capability: str) -> None:
+    """Put a program into an archive beside it, `NAME.tar`, that gives the file a capability.
+
+    The classic `docker build` drops capabilities where it copies, and keeps them where it unpacks
+    (ADD). To set one in the image would take a shell, and the file's size once more.
+
+    Args:
+        program: The file; in the archive it lies at the top.
+        capability: By linux/capability.h, without `CAP_`.
+    """
+    # struct vfs_cap_data of revision 2, effective: what setcap writes for "cap_...=+ep".
+    bits = 1 << runc_bounded.NAMES.index(capability)
+    value = struct.pack("<5I", 0x02000001, bits & 0xFFFFFFFF, 0, bits >> 32, 0)
+    with tarfile.open(f"{program}.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        entry = archive.gettarinfo(program, arcname=program.name)
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        text = value.decode("utf-8", "surrogateescape")
+        entry.pax_headers = {"SCHILY.xattr.security.capability": text}
+        with program.open("rb") as content:
+            archive.addfile(entry, content)
+    program.unlink()
 
 
 def program_name(package: str) -> str:

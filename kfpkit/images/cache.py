@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kfpkit.images.recipe import Recipe
 
 #: Raised when the builder itself makes other images from the same inputs.
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 
 #: Versions of one image that stay in the cache.
 KEPT_VERSIONS = 2
@@ -133,7 +133,10 @@ def digests(recipes: Mapping[str, Recipe], *, go_version: str) -> dict[str, str]
 
 def _settings(recipe: Recipe) -> list[object]:
     """Return the recipe's values after pins are filled in, without this checkout's paths."""
-    go = [(dict(b.binaries), b.cgo, b.ldflags, b.tags, b.vendor, b.unchecked) for b in recipe.go]
+    go = [
+        (dict(b.binaries), b.cgo, b.ldflags, b.tags, b.vendor, b.unchecked, b.capability)
+        for b in recipe.go
+    ]
     return [recipe.references, dict(recipe.args or {}), go]
 
 

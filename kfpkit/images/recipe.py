@@ -37,6 +37,8 @@ class GoBuild:
     tags: tuple[str, ...] = ()
     #: Build from the `vendor` folder that the recipe's prepare step made.
     vendor: bool = False
+    #: A capability that the program's file gives; it is `bin/NAME.tar` then, for ADD.
+    capability: str = ""
     #: Module paths the checksum database does not know; go.sum alone vouches for them.
     unchecked: tuple[str, ...] = ()
 
@@ -227,6 +229,7 @@ def _go(folder: Path, part: dict[str, Any]) -> GoBuild:
         ldflags=str(part.pop("ldflags", "")),
         tags=_texts(part.pop("tags", [])),
         vendor=bool(part.pop("vendor", False)),
+        capability=str(part.pop("capability", "")),
         unchecked=_texts(part.pop("unchecked", [])),
     )
     _no_more(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,3 +62,20 @@ def test_what_a_cached_image_was_made_of_is_not_needed_again(
     assert seen("runtime", "other") == ({"runtime"}, ["base", "other"])
     keep("base")
     assert seen(*recipes) == ({"base", "runtime"}, ["python", "other"])
+
+
+def test_a_packed_program_brings_its_capability_along(tmp_path: Path) -> None:
+    program = tmp_path / "server"
+    program.write_bytes(b"program")
+    program.chmod(0o755)
+    builder.pack_with_capability(program, "NET_BIND_SERVICE")
+    assert not program.exists()
+    with tarfile.open(tmp_path / "server.tar") as archive:
+        [entry] = archive.getmembers()
+        assert (entry.name, entry.mode, entry.uid, entry.gid) == ("server", 0o755, 0, 0)
+        # As `getfattr --encoding=hex` shows what setcap cap_net_bind_service=+ep wrote.
+        value = entry.pax_headers["SCHILY.xattr.security.capability"].encode()
+        assert value.hex() == "0100000200040000000000000000000000000000"
+        content = archive.extractfile(entry)
+        assert content is not None
+        assert content.read() == b"program"

@@ -69,6 +69,17 @@ def test_go_mod_requires_the_pinned_version(folder: Path) -> None:
             assert required.get(module, version) == version, source
 
 
+def test_one_compilation_serves_kubernetes_and_its_provisioner() -> None:
+    """Go finds a package in its cache only if all that it imports has the same version too."""
+    own, shared = (
+        dict(re.findall(r"^\t(\S+) (v\S+)", (recipe.IMAGES / name / "go/go.mod").read_text(), re.M))
+        for name in ("local-path-provisioner", "kubernetes")
+    )
+    both = own.keys() & shared.keys()
+    assert "k8s.io/client-go" in both
+    assert {name: own[name] for name in both} == {name: shared[name] for name in both}
+
+
 def test_all_recipes_have_an_order_and_every_image_its_own_names() -> None:
     recipes = recipe.load_all()
     names = [reference for found in recipes.values() for reference in found.references]
