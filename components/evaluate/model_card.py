@@ -22,7 +22,7 @@ def render(result: Evaluation, *, model_sha256: str, data_sha256: str) -> str:
             ("Property", "Value"),
             [
                 ("Algorithm", result.algorithm),
-                *result.hyper_parameters.items(),
+                *((f"`{name}`", value) for name, value in result.hyper_parameters.items()),
                 ("SHA-256", f"`{model_sha256}`"),
                 *((name, version) for name, version in result.library_versions.items()),
             ],
