@@ -35,6 +35,9 @@ HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
 #: Kinds whose objects name the ConfigMaps that pods need.
 USERS = ("pods", "replicasets", "deployments", "statefulsets", "daemonsets")
 
+#: Kinds that the controllers act on: recurring runs first, since they make the others.
+RUNS = ("scheduledworkflows.kubeflow.org", "workflows.argoproj.io")
+
 #: Kinds of the base that hold what a user cannot make again.
 DATA = ("secrets", "persistentvolumeclaims")
 
@@ -88,9 +91,16 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
     kept = ("Namespace", "CustomResourceDefinition")
     base = [target.kubectl, "--context", target.context, "delete", "--ignore-not-found", "--wait"]
     if delete_data:
+        # While their controllers are there: pods of a run have a finalizer that only Argo removes,
+        # and without it the namespace would never be gone.
+        for kind in RUNS:
+            target.run("delete", kind, "--all", f"--timeout={PATIENCE:.0f}s", check=False)
         process.run([*base, "namespace", target.namespace])
         names = [d["metadata"]["name"] for d in target.documents if d["kind"] == kept[1]]
-        process.run([*base, "customresourcedefinition", *names])
+        if others := _users_of(target, names):
+            console.warn(f"the kinds of KFP and Argo stay: {join_names(others)} uses them too")
+        else:
+            process.run([*base, "customresourcedefinition", *names])
         console.say("removed Kubeflow Pipelines with its runs, artifacts and passwords")
         return
     gone = [d for d in target.documents if d["kind"] not in kept]
@@ -104,6 +114,28 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
         return
     names = [f"{i['kind']}/{i['metadata']['name']}" for i in target.items(DATA)]
     console.say(f"removed {len(gone)} objects; kept for the next install: {join_names(names)}")
+
+
+def _users_of(target: Target, definitions: list[str]) -> list[str]:
+    """Return the other namespaces with an installation, or with an object of these kinds."""
+    everywhere = (target.kubectl, "--context", target.context, "get")
+    there = process.query(
+        [
+            *everywhere,
+            "customresourcedefinition",
+            *definitions,
+            "--ignore-not-found",
+            "--output=name",
+        ]
+    )
+    kinds = [line.partition("/")[2] for line in there.stdout.splitlines()]
+    found = []
+    for what in (["deployments", "--selector", health.OWNED], [",".join(kinds)]):
+        if what[0]:
+            listed = process.query([*everywhere, *what, "--all-namespaces", "--output=json"])
+            found += json.loads(listed.stdout)["items"]
+    spaces = {item["metadata"].get("namespace", "") for item in found}
+    return sorted(spaces - {target.namespace, ""})
 
 
 def left_over(

@@ -52,9 +52,11 @@ class Target:
         where = ("--context", self.context, "--namespace", self.namespace)
         return [self.kubectl, *where, *arguments]
 
-    def run(self, *arguments: str, stdin: str | None = None, do: str = "") -> process.Result:
+    def run(
+        self, *arguments: str, stdin: str | None = None, check: bool = True, do: str = ""
+    ) -> process.Result:
         """Run a kubectl command that changes something in the namespace."""
-        return process.run(self.argv(*arguments), stdin=stdin, do=do)
+        return process.run(self.argv(*arguments), stdin=stdin, check=check, do=do)
 
     def query(
         self, *arguments: str, check: bool = True, stdin: str | None = None

@@ -6,16 +6,19 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import kfp
 import pytest
 from kfp.compiler import Compiler
 
 from kfpkit import process
-from kfpkit.errors import KitError
-from kfpkit.install import lifecycle
+from kfpkit.errors import KitError, join_names
+from kfpkit.install import forward, lifecycle
 from kfpkit.install.target import Target, choose
 from kfpkit.waiting import wait_for
 from tests.kfp.pipelines.hello import hello
+from tests.kfp.pipelines.sleep import pipeline as sleep
 from tests.kfp.runs import Run
+from tests.manifests.installation import Wanted, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +41,6 @@ def target(cluster: str) -> Target:
 @pytest.fixture
 def client(target: Target) -> Any:
     """The SDK's own client, made as its documentation says."""
-    import kfp
-
     assert lifecycle.parts(target)
     return kfp.Client(host=HOST)
 
@@ -182,6 +183,29 @@ def test_what_was_made_outlives_an_uninstall(target: Target, client: Any, tmp_pa
     # The next one finds the first one's result: metadata, cache and artifacts are there too.
     again = start().finish(timeout=300)
     assert again.drivers()["greet"]["cached-decision"] == "true"
+
+
+def test_removing_an_installation_with_its_data_leaves_another_alone(
+    target: Target, client: Any, cluster: str, tmp_path: Path
+) -> None:
+    made = client.create_run_from_pipeline_func(hello, arguments={})
+    with installed(tmp_path, cluster, Wanted("kfp-removed")) as second:
+        with forward.opened(second, forward.API) as address:
+            # In the middle of a run, whose pods have finalizers.
+            kfp.Client(host=f"http://{address}").create_run_from_pipeline_func(sleep, arguments={})
+            wait_for("a step's pod", lambda: _without_step(second), timeout=300)
+        lifecycle.uninstall(second, delete_data=True)
+        assert not second.has_namespace()
+    run = Run(client, target, HOST, made.run_id).finish(timeout=300)
+    assert run.state == "SUCCEEDED"
+    names = [item["metadata"]["labels"] for item in target.items(["workflows.argoproj.io"])]
+    assert made.run_id in [labels["pipeline/runid"] for labels in names]
+
+
+def _without_step(target: Target) -> str | None:
+    pods = target.items(["pods"], "--field-selector", "status.phase=Running")
+    names = [pod["metadata"]["name"] for pod in pods]
+    return None if any("container-impl" in name for name in names) else join_names(names)
 
 
 def _answers(client: Any) -> bool:

@@ -94,7 +94,7 @@ def installed(folder: Path, context: str, wanted: Wanted) -> Iterator[Target]:
     write_overlay(folder, wanted, like.overlay)
     target = Target(str(folder), context, like.kubectl)
     assert target.namespace == wanted.namespace
-    remove(target)
+    lifecycle.uninstall(target, delete_data=True)
     try:
         cluster = [target.kubectl, "--context", context]
         process.query([*cluster, "create", "namespace", target.namespace])
@@ -104,18 +104,8 @@ def installed(folder: Path, context: str, wanted: Wanted) -> Iterator[Target]:
         yield target
     finally:
         if not os.environ.get("KEEP"):
-            remove(target)
-
-
-def remove(target: Target) -> None:
-    """Remove the namespace, and nothing outside it: the kinds are shared with others."""
-    if not target.has_namespace():
-        return
-    # While their controller is there: they may have finalizers.
-    for kind in ("scheduledworkflows.kubeflow.org", "workflows.argoproj.io"):
-        target.query("delete", kind, "--all", "--timeout=120s", check=False)
-    argv = [target.kubectl, "--context", target.context, "delete", "namespace", target.namespace]
-    process.query([*argv, "--timeout=300s"])
+            lifecycle.uninstall(target, delete_data=True)
+            assert not target.has_namespace()
 
 
 def run(target: Target, pipeline: Any, arguments: Mapping[str, Any]) -> str:

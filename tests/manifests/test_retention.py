@@ -10,6 +10,7 @@ import pytest
 from kfpkit import process, render
 from kfpkit.cluster import loading
 from kfpkit.images import recipe
+from kfpkit.install import lifecycle
 from kfpkit.install.target import Target, built_images, choose
 from tests.manifests import installation
 from tests.manifests.installation import Wanted
@@ -88,7 +89,7 @@ def test_old_logs_go_and_nothing_else(cluster: str, tmp_path: Path) -> None:
     needed = [d for d in target.documents if d["kind"] in ("CronJob", "ConfigMap")]
     items = {"apiVersion": "v1", "kind": "List", "items": [claim, store(), *needed]}
     kubectl = [target.kubectl, "--context", cluster]
-    installation.remove(target)
+    lifecycle.uninstall(target, delete_data=True)
     try:
         process.query([*kubectl, "create", "namespace", NAMESPACE])
         target.query("create", "--filename", "-", stdin=json.dumps(items))
@@ -102,7 +103,7 @@ def test_old_logs_go_and_nothing_else(cluster: str, tmp_path: Path) -> None:
             assert ended, said
         found = target.query("exec", "store", "--", "find", "/data/mlpipeline", "-type", "f").stdout
     finally:
-        installation.remove(target)
+        lifecycle.uninstall(target, delete_data=True)
     assert sorted(found.split()) == sorted(
         f"/data/mlpipeline/{name}" for name, (_, kept) in FILES.items() if kept
     )
