@@ -120,10 +120,12 @@ def up(*, nodes: int = 1) -> None:
     engine.ensure()
     seen = observe() if engine.answers() else Seen({})
     state = judge(seen)
-    if state is State.COMPLETE:
+    if state is State.COMPLETE and _has_metrics():
         _say_complete(seen, nodes)
         return
-    if state is State.STOPPED:
+    # Docker starts the nodes by itself when it starts: then the API may not answer yet, or an early
+    # connection went astray.
+    if state in (State.STOPPED, State.BROKEN, State.COMPLETE):
         _start(seen)
         return
     if state is State.HALF_MADE:
@@ -307,12 +309,16 @@ def _images(marker: Mapping[str, str]) -> str:
 def _start(seen: Seen) -> None:
     began = time.monotonic()
     stopped = [name for name, state in seen.containers.items() if state != "running"]
-    console.say(f"the cluster {NAME} is stopped: starting it")
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    process.run(["docker", "start", *sorted(stopped)])
-    if process.dry_run():
-        return
-    _wait_until_running(since)
+    if stopped:
+        console.say(f"the cluster {NAME} is stopped: starting it")
+        process.run(["docker", "start", *sorted(stopped)])
+        if process.dry_run():
+            return
+    else:
+        console.say(f"the cluster {NAME} was started, and does not answer to all questions yet")
+    argv = ["docker", "inspect", "--format={{.State.StartedAt}}", *seen.containers]
+    started = max(process.query(argv).stdout.split())
+    _wait_until_running(f"{started[:19]}Z")
     _forget_astray(seen.containers)
     _wait_for_metrics()
     state = judge(observe())
@@ -416,11 +422,15 @@ def _wait_for_metrics() -> None:
         return
     wait_for(
         "metrics (kubectl top)",
-        lambda: None if _kubectl("top", "nodes").ok else "no figures yet",
+        lambda: None if _has_metrics() else "no figures yet",
         timeout=180,
         interval=2,
         do=f"kubectl --context {CONTEXT} --namespace kube-system logs deployment/metrics-server",
     )
+
+
+def _has_metrics() -> bool:
+    return _kubectl("top", "nodes").ok
 
 
 def _nodes_not_ready(since: str) -> str | None:

@@ -1,8 +1,10 @@
-"""A cluster of its own that is stopped, as after a restart of the machine, and started again."""
+"""A cluster of its own whose making is killed, and that is stopped and started again."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 from contextlib import ExitStack
@@ -63,17 +65,56 @@ def started(pods: str) -> list[str]:
     )
 
 
-def test_a_stopped_cluster_comes_back_with_all_its_pods_and_metrics(config: Path) -> None:
+def mine(*what: str) -> set[str]:
+    """Return names of the engine's containers and volumes."""
+    return set(process.query(["docker", *what]).stdout.split())
+
+
+@pytest.mark.parametrize(
+    "moment", ["Preparing nodes", "Starting control-plane", "create configmap"]
+)
+def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
+    config: Path, moment: str
+) -> None:
+    volumes = mine("volume", "ls", "--quiet")
+    argv = [sys.executable, "-m", "kfpkit", "cluster", "up"]
+    env = {"KIND_CONFIG": str(config)}
+    up = process.start(argv, cwd=ROOT, env=env, detach=True)
+    assert up.stdout
+    said = ""
+    for line in up.stdout:
+        said += line
+        if moment in line:
+            os.killpg(up.pid, signal.SIGKILL)  # With kind, as a machine's end would.
+            break
+    up.wait()
+    assert up.returncode == -signal.SIGKILL, said
+    assert not kfpkit(config, "status").startswith("complete: ")
+
+    assert f"the cluster {NAME} is ready" in kfpkit(config, "up")
+
+    assert kfpkit(config, "status").startswith("complete: ")
+    kfpkit(config, "down", "--yes")
+    assert NODE not in mine("ps", "--all", "--format", "{{.Names}}")
+    assert mine("volume", "ls", "--quiet") == volumes
+
+
+@pytest.mark.parametrize(
+    ("how", "then"), [("stop", "docker start"), ("restart", "does not answer")]
+)
+def test_a_restarted_cluster_comes_back_with_all_its_pods_and_metrics(
+    config: Path, how: str, then: str
+) -> None:
     kubectl = [tools.kubectl(), "--context", f"kind-{NAME}"]
     system = [*kubectl, "--namespace=kube-system", "get", "pods", "--output=json"]
     assert f"the cluster {NAME} is ready" in kfpkit(config, "up")
     before = process.query(system).stdout
-    process.query(["docker", "stop", NODE])
-    assert kfpkit(config, "status").startswith("stopped: ")
+    process.query(["docker", how, NODE])
+    assert not kfpkit(config, "status").startswith("complete: ")
 
     said = kfpkit(config, "up")
 
-    assert f"docker start {NODE}" in said
+    assert then in said
     assert f"the cluster {NAME} is ready" in said, said
     assert kfpkit(config, "status").startswith("complete: ")
     after = process.query(system).stdout
