@@ -75,8 +75,16 @@ def source(cluster: str) -> Iterator[Target]:
             pipeline_id=pipeline,
             version_id=version,
         )
+        wait_for("the recurring run's state", lambda: unreported(target), timeout=120)
         yield target
         client.delete_recurring_run(made.recurring_run_id)
+
+
+def unreported(target: Target) -> str | None:
+    """Return a recurring run whose state the persistence agent has not told the database yet."""
+    jobs = f"SELECT JSON_ARRAY(Name) FROM {PIPELINES}.jobs WHERE UpdatedAtInSec = CreatedAtInSec;"
+    with reached(target) as database:
+        return next((name for (name,) in database.rows(jobs)), None)
 
 
 @pytest.fixture(scope="module")
