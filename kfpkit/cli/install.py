@@ -146,13 +146,17 @@ def api(
 def upload(
     pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")],
     host: Annotated[
-        str, typer.Option(envvar="KFP_HOST", help="Address of the KFP API.")
-    ] = "http://localhost:8888",
+        str,
+        typer.Option(
+            envvar="KFP_HOST", help="Address of the KFP API; default that of the kind cluster."
+        ),
+    ] = "",
 ) -> None:
     """Upload a pipeline, or a new version of one; what is there is not uploaded again."""
-    from kfpkit import console, pipelines
+    from kfpkit import cluster, console, pipelines
     from kfpkit.install.upload import upload as send
 
+    host = host or cluster.API
     done = send(pipelines.find(pipeline), host)
     if done is None:
         return

@@ -15,9 +15,6 @@ from kfpkit.errors import KitError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Where kind-config.yaml and the option api-nodeport put the API of the kind cluster.
-KIND = "http://localhost:8888"
-
 #: Seconds that a first answer may take.
 TIMEOUT = 30.0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit import cluster, console, process, render
 from kfpkit.errors import BadInputError
-from kfpkit.install import api, forward
+from kfpkit.install import forward
 from kfpkit.install import target as targets
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 #: Label by which KFP marks all that belongs to a run.
 RUN_LABEL = "pipeline/runid"
-
-#: Where the web UI of the kind cluster is (kind-config.yaml and the option ui-nodeport).
-KIND_UI = "http://localhost:8080"
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,9 @@ def find(name: str, context: str, host: str) -> Iterator[Place]:
     target = targets.choose("" if name == "kind" else name, context)
     there = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
     on_kind = target.context == cluster.CONTEXT
-    ui = KIND_UI if on_kind and "ml-pipeline-ui-nodeport" in there else ""
+    ui = cluster.UI if on_kind and "ml-pipeline-ui-nodeport" in there else ""
     if not host and on_kind and "ml-pipeline-nodeport" in there:
-        host = api.KIND
+        host = cluster.API
     if host:
         yield Place(name, target, host.rstrip("/"), ui)
     elif process.dry_run():

@@ -82,17 +82,18 @@ def test_the_cluster_is_published_on_this_machine_only() -> None:
 
 
 def context(config: Path) -> process.Result:
-    """Return the context that a process takes with this configuration of kind."""
-    code = "from kfpkit import cluster; print(cluster.CONTEXT)"
+    """Return the context and the API's address that a process takes with this configuration."""
+    code = "from kfpkit import cluster; print(cluster.CONTEXT, cluster.API)"
     argv = [sys.executable, "-c", code]
     return process.query(argv, env={"KIND_CONFIG": str(config)}, check=False)
 
 
 def test_another_configuration_is_another_cluster(tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_text(CONFIG.read_text().replace("name: kfp", "name: own"))
+    text = CONFIG.read_text().replace("name: kfp", "name: own").replace("8888", "9999")
+    (tmp_path / "own.yaml").write_text(text)
     (tmp_path / "nameless.yaml").write_text("kind: Cluster\n")
 
-    assert context(tmp_path / "own.yaml").stdout == "kind-own\n"
+    assert context(tmp_path / "own.yaml").stdout == "kind-own http://localhost:9999\n"
     for name in ("nameless.yaml", "missing.yaml"):
         said = context(tmp_path / name)
         assert said.returncode != 0

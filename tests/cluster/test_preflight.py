@@ -51,7 +51,7 @@ def test_building_images_takes_more_disk() -> None:
     assert preflight.disk(12 * GIB, build=False).state == "ok"
     failed = preflight.disk(12 * GIB, build=True)
     assert failed.state == "failed"
-    assert "18 GiB more" in failed.do
+    assert "16 GiB more" in failed.do
 
 
 def test_too_little_memory_fails() -> None:

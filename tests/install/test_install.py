@@ -11,6 +11,7 @@ import pytest
 from kfp.compiler import Compiler
 
 from kfpkit import process
+from kfpkit.cluster import API
 from kfpkit.errors import KitError, join_names
 from kfpkit.install import forward, lifecycle
 from kfpkit.install.target import Target, choose
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
+HOST = os.environ.get("KFP_HOST", API)
 
 
 @pytest.fixture(scope="module")

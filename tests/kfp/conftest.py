@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit import pipelines, process
+from kfpkit.cluster import API
 from kfpkit.install import lifecycle
 from tests.kfp.runs import Run
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kfpkit.install.target import Target
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
+HOST = os.environ.get("KFP_HOST", API)
 
 #: The installation's bucket.
 BUCKET = "mlpipeline"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kfpkit import process, render
-from kfpkit.cluster import loading, tools
+from kfpkit.cluster import API, loading, tools
 from kfpkit.images import recipe
 from kfpkit.waiting import wait_for
 from tests.manifests import flows, steps
@@ -338,7 +338,7 @@ def test_a_step_reaches_what_it_needs_and_not_the_database(shared: Any) -> None:
 
     import kfp
 
-    client = kfp.Client(host=os.environ.get("KFP_HOST", "http://localhost:8888"))
+    client = kfp.Client(host=os.environ.get("KFP_HOST", API))
     run = client.create_run_from_pipeline_func(
         steps.connecting(),
         arguments={"program": CONNECT, "wanted": json.dumps(FOR_RUNS)},

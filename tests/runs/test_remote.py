@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process
+from kfpkit import cluster, process
 from kfpkit.install import api
 from kfpkit.runs import report
 from kfpkit.runs.run import Run, State
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1800)]
 
-HOST = os.environ.get("KFP_HOST", api.KIND)
+HOST = os.environ.get("KFP_HOST", cluster.API)
 
 #: A model that is wrong often, whatever the seed.
 WEAK = "n_estimators=1 max_depth=1"

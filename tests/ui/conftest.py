@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from kfpkit.cluster import API
 from kfpkit.pipelines import compile_to, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UI = os.environ.get("KFP_UI", "http://localhost:8080")
-HOST = os.environ.get("KFP_HOST", "http://localhost:8888")
+HOST = os.environ.get("KFP_HOST", API)
 
 #: The Deployment of the web UI.
 PART = "ml-pipeline-ui"
