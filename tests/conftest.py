@@ -21,6 +21,9 @@ NEED_CLUSTER = ("cluster", "kfp")
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
+#: How many long tests were left out.
+LONG = pytest.StashKey[int]()
+
 #: What a test says that is skipped because the installation has no web UI.
 NO_UI = "no web UI"
 
@@ -50,9 +53,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.config.stash[LONG] = item.config.stash.get(LONG, 0) + 1
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if config.getoption("--cluster"):
+        if long := config.stash.get(LONG, 0):
+            terminalreporter.section("NOT RUN", sep="!", red=True)
+            terminalreporter.line(f"{long} long tests on the cluster: make test-cluster runs all")
         if left_out := sum(NO_UI in str(report.longrepr) for report in skipped):
             terminalreporter.section("NOT RUN", sep="!", red=True)
             terminalreporter.line(
