@@ -1,4 +1,4 @@
-"""A cluster of its own whose making is killed, and that is stopped and started again."""
+"""Clusters of a test's own: made in spite of kills, started again, with more than one node."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1200)]
 
-NAME = "kfpkit-restart"
+NAME = "kfpkit-own"
 NODE = f"{NAME}-control-plane"
 
 
@@ -97,6 +97,16 @@ def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
     kfpkit(config, "down", "--yes")
     assert NODE not in mine("ps", "--all", "--format", "{{.Names}}")
     assert mine("volume", "ls", "--quiet") == volumes
+
+
+def test_all_that_holds_of_one_node_holds_of_two(config: Path) -> None:
+    """Also that a pod reaches a Service whose pod is on the other one."""
+    argv = [sys.executable, "-m", "pytest", "--cluster", "tests/cluster/test_cluster.py"]
+    env = {"KIND_CONFIG": str(config), "NODES": "2"}
+    done = process.query(argv, cwd=ROOT, env=env, check=False)
+    assert done.ok, done.stdout
+    assert "skipped" not in done.stdout
+    assert f"{NAME}-worker" in mine("ps", "--format", "{{.Names}}")
 
 
 @pytest.mark.parametrize(
