@@ -133,6 +133,18 @@ backup-resume: $(VENV)/.synced ## Start what a backup or restore that was killed
 restore: $(VENV)/.synced ## Put a backup back, into an empty cluster too (FROM=folder|restic:REPOSITORY; asks; YES=1)
 	@$(KFPKIT) restore
 
+.PHONY: upgrade
+upgrade: $(VENV)/.synced ## Plan, back up, upgrade, verify; again after a failure goes on (TO=2.17.0 BACKUP=folder WAIT=600)
+	@$(KFPKIT) upgrade
+
+.PHONY: rollback
+rollback: $(VENV)/.synced ## Put back what was there before the last upgrade, wherever that stands (asks; YES=1 does not)
+	@$(KFPKIT) rollback
+
+.PHONY: prune
+prune: $(VENV)/.synced ## Show old runs with artifacts, logs, cache entries (OLDER_THAN=30d KEEP=10 EXPERIMENT=); APPLY=1 removes, asks
+	@$(KFPKIT) prune
+
 .PHONY: inventory
 inventory: $(VENV)/.synced ## Write down what an installation holds (TO=file.json)
 	@$(KFPKIT) inventory

@@ -1,0 +1,1 @@
+"""Upgrades of an installation that can be broken off, gone on with, and taken back."""

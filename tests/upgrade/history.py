@@ -1,0 +1,35 @@
+"""What an installation holds before an upgrade, and what of it is lacking afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kfpkit.backup import inventory
+from tests.backup.test_cluster import api
+from tests.kfp.pipelines.hello import hello
+from tests.manifests.installation import run
+
+if TYPE_CHECKING:
+    from kfpkit.install.target import Target
+
+
+def seed(target: Target) -> None:
+    """Make a run, a pipeline and a recurring run."""
+    run(target, hello, {"name": "before"})
+    with api(target) as client:
+        pipeline = client.upload_pipeline_from_pipeline_func(hello, pipeline_name="hello")
+        (version,) = client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions
+        client.create_recurring_run(
+            client.create_experiment("upgrade").experiment_id,
+            "yearly",
+            cron_expression="0 0 3 1 1 *",
+            pipeline_id=pipeline.pipeline_id,
+            version_id=version.pipeline_version_id,
+            enable_caching=False,
+        )
+
+
+def lacking(target: Target, before: inventory.Inventory) -> list[str]:
+    """Return what is gone or has changed."""
+    found = inventory.differences(before, inventory.take(target))
+    return [line for line in found if not line.endswith(": new")]

@@ -1,0 +1,123 @@
+# ruff: noqa: S608 - SQL made of the kit's own names
+"""From the release that is built from packages to the next one, where there are images of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from kfpkit import process, render
+from kfpkit.backup import inventory
+from kfpkit.backup.create import release
+from kfpkit.backup.database import PIPELINES, Database
+from kfpkit.cluster import loading
+from kfpkit.upgrade import phases, plan
+from kfpkit.versions import version
+from tests.backup.test_cluster import api
+from tests.kfp.pipelines.hello import hello
+from tests.manifests.installation import Wanted, installed, run, write_overlay
+from tests.upgrade.conftest import NO_NEXT
+from tests.upgrade.history import lacking, seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kfpkit.install.target import Target
+
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(3600)]
+
+WANTED = Wanted("kfp-next")
+
+TO, ARGO = version("KFP_RELEASE"), version("ARGO_RELEASE")
+
+#: Images whose upstream names take the place of ours; the others stay as they are built here.
+KFP = ("api-server", "persistence-agent", "scheduled-workflow-controller", "driver", "launcher")
+NEXT = {f"kfpkit/kfp-{name}": f"ghcr.io/kubeflow/kfp-{name}:{TO}" for name in KFP} | {
+    "kfpkit/argo-workflow-controller": f"quay.io/argoproj/workflow-controller:{ARGO}",
+    "kfpkit/argoexec": f"quay.io/argoproj/argoexec:{ARGO}",
+}
+
+
+@pytest.fixture(scope="module")
+def images(cluster: str) -> None:
+    """The images on the nodes of the cluster, from the Docker engine of this machine."""
+    assert cluster
+    for image in NEXT.values():
+        if not process.query(["docker", "image", "inspect", image], check=False).ok:
+            pytest.skip(f"{NO_NEXT}: the Docker engine has no {image}")
+    load = f"docker exec --interactive $0 {' '.join(loading.CTR)} import -"
+    pipe = f"docker save {' '.join(NEXT.values())} | {load}"
+    for node in loading._nodes():
+        process.query(["bash", "-o", "pipefail", "-c", pipe, node], timeout=900)
+
+
+@pytest.fixture(scope="module")
+def old(images: None, cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """An installation of the release before, with a run, a version and a recurring run."""
+    del images
+    with installed(tmp_path_factory.mktemp("old"), cluster, WANTED) as target:
+        assert release(target.documents) != TO
+        seed(target)
+        yield target
+
+
+@pytest.fixture(scope="module")
+def new(old: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """The overlay with the next release in the place of the old one."""
+    folder = tmp_path_factory.mktemp("next")
+    write_overlay(folder, WANTED, "kind-packages")
+    names = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "images": [
+            {"name": name, "newName": image.rpartition(":")[0]} for name, image in NEXT.items()
+        ],
+    }
+    (folder / "names").mkdir()
+    (folder / "names" / "kustomization.yaml").write_text(yaml.safe_dump(names))
+    overlay = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    before = release(old.documents)
+    *others, packages = (
+        path.replace(f"releases/{before}", f"releases/{TO}") for path in overlay["components"]
+    )
+    images = packages.removesuffix("/packages")
+    overlay["components"] = [*others, f"{packages}/names", "names", f"{images}/strings"]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
+    target = replace(old, overlay=str(folder))
+    assert set(NEXT.values()) <= render.images(target.documents)
+    return target
+
+
+def test_everything_outlives_the_next_release_and_the_way_back(
+    old: Target, new: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = inventory.take(old)
+    phases.upgrade(new, TO, tmp_path, confirm=lambda _: True, wait=60, timeout=1800)
+    said = capsys.readouterr().err
+    assert f"plan: {release(old.documents)} to {TO}" in said
+    assert "0 of 2 steps from the cache" in said
+    assert "canary: 2 steps, from the cache" in said
+    assert lacking(new, before) == []
+    for table, columns in plan.LENGTHS.items():
+        for column, most in columns.items():
+            assert length(new, table, column) == most, f"{table}.{column}"
+    later = run(new, hello, {"name": "after"})
+
+    phases.rollback(new, tmp_path, confirm=lambda _: True, timeout=1800)
+    assert lacking(old, before) == []
+    assert length(old, "pipelines", "Name") == 255
+    with api(old) as client:
+        assert later not in {found.run_id for found in client.list_runs(page_size=100).runs}
+    run(old, hello, {"name": "after all"})
+
+
+def length(target: Target, table: str, column: str) -> int:
+    ((characters,),) = Database(target).rows(
+        "SELECT JSON_ARRAY(CHARACTER_MAXIMUM_LENGTH) FROM information_schema.COLUMNS WHERE "
+        f"TABLE_SCHEMA = '{PIPELINES}' AND TABLE_NAME = '{table}' AND COLUMN_NAME = '{column}';"
+    )
+    return int(characters)
