@@ -141,6 +141,10 @@ upgrade: $(VENV)/.synced ## Plan, back up, upgrade, verify; again after a failur
 rollback: $(VENV)/.synced ## Put back what was there before the last upgrade, wherever that stands (asks; YES=1 does not)
 	@$(KFPKIT) rollback
 
+.PHONY: prune
+prune: $(VENV)/.synced ## Show old runs with artifacts, logs, cache entries (OLDER_THAN=30d KEEP=10 EXPERIMENT=); APPLY=1 removes, asks
+	@$(KFPKIT) prune
+
 .PHONY: inventory
 inventory: $(VENV)/.synced ## Write down what an installation holds (TO=file.json)
 	@$(KFPKIT) inventory

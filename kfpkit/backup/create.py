@@ -15,7 +15,7 @@ import yaml
 
 from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
-from kfpkit.backup.database import METADATA, Database, reached
+from kfpkit.backup.database import DELETED, METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
 from kfpkit.install import lifecycle
@@ -147,10 +147,11 @@ def drain(target: Target, database: Database, wait: float) -> None:
         console.warn(f"{error.last_state}; not waited for any longer")
 
 
-#: URI and type of every artifact of the metadata.
+#: URI and type of every artifact of the metadata that was not pruned.
 URIS = (
     f"SELECT JSON_ARRAY(a.uri, t.name) FROM {METADATA}.Artifact a "
-    f"JOIN {METADATA}.Type t ON t.id = a.type_id WHERE a.uri <> '';"
+    f"JOIN {METADATA}.Type t ON t.id = a.type_id "
+    f"WHERE a.uri <> '' AND COALESCE(a.state, 0) <> {DELETED};"
 )
 
 

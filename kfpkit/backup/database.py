@@ -36,6 +36,9 @@ LOADING, BEFORE = "_loading", "_before"
 #: States that a run does not leave.
 FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 
+#: `Artifact.State.DELETED` of ML Metadata: its file was pruned.
+DELETED = 4
+
 #: Seconds that a question may take.
 PATIENCE = 1000.0
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Objects copied at the same time.
 WORKERS = 8
 
+#: Objects deleted by one request; S3 takes a thousand.
+DELETED = 1000
+
 #: Metadata of an object that was put back: its SHA-256.
 NOTED = "kfpkit-sha256"
 
@@ -168,6 +171,14 @@ def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) ->
     if wrong:
         raise KitError(f"{len(wrong)} objects did not arrive, among them {wrong[0]}", "Try again")
     return len(missing)
+
+
+def remove(store: ObjectStore, keys: Iterable[str]) -> None:
+    """Delete objects."""
+    names = list(keys)
+    for first in range(0, len(names), DELETED):
+        with _refusals("to delete objects"):
+            obstore.delete(store, names[first : first + DELETED])
 
 
 def hashes(store: ObjectStore) -> dict[str, str]:

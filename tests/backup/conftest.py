@@ -39,15 +39,16 @@ INSERT INTO jobs VALUES ('yearly', 'uid');
 CREATE DATABASE `metadb`;
 USE `metadb`;
 CREATE TABLE Type (id int, name varchar(255));
-CREATE TABLE Artifact (id int, type_id int, uri text);
+CREATE TABLE Artifact (id int, type_id int, uri text, state int);
 CREATE TABLE Execution (id int);
 CREATE TABLE Event (id int, execution_id int, artifact_id int);
 INSERT INTO Type VALUES (1, 'system.Model'), (2, 'system.Metrics');
 INSERT INTO Artifact VALUES
-  (1, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/train/model'),
-  (2, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/report'),
-  (3, 2, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/metrics'),
-  (4, 1, 'gs://of-somebody-else/file');
+  (1, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/train/model', 2),
+  (2, 1, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/report', NULL),
+  (3, 2, 'minio://mlpipeline/v2/artifacts/penguins/1/evaluate/metrics', 2),
+  (4, 1, 'gs://of-somebody-else/file', 2),
+  (5, 1, 'minio://mlpipeline/v2/artifacts/penguins/0/train/pruned', 4);
 -- Dump completed on 2026-11-24 12:03:00
 """
 

@@ -13,6 +13,7 @@ from tests.backup.conftest import ARTIFACTS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from obstore.store import MemoryStore
 
 
@@ -59,3 +60,12 @@ def test_artifacts_come_back_byte_for_byte(store: MemoryStore, tmp_path: Path) -
     assert objects.put(store, folder, artifacts) == 2
     assert objects.hashes(store) == before
     assert objects.put(store, folder, artifacts) == 0
+
+
+def test_objects_are_deleted_and_no_others(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "DELETED", 1)
+    first, second, kept = ARTIFACTS
+    objects.remove(store, [first, second])
+    assert set(objects.listed(store)) == {kept}

@@ -1,0 +1,49 @@
+"""Removing old runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - typer reads them
+
+
+def register(app: typer.Typer) -> None:
+    """Add `kfpkit prune`."""
+    app.command("prune")(prune)
+
+
+def prune(
+    older_than: Annotated[
+        str,
+        typer.Option(envvar="OLDER_THAN", help="Age of a run since its end: 12h, 30d, 8w."),
+    ] = "",
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=0, envvar="KEEP", help="How many of each pipeline's newest runs stay at any age."
+        ),
+    ] = 0,
+    experiment: Annotated[
+        str, typer.Option(envvar="EXPERIMENT", help="Only runs of this experiment.")
+    ] = "",
+    apply: Annotated[
+        bool, typer.Option("--apply", envvar="APPLY", help="Remove; without it, only show.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    overlay: Overlay = "",
+    context: Context = "",
+) -> None:
+    """Show which runs are old, with all that belongs to them alone; remove them if told."""
+    from kfpkit import process
+    from kfpkit.install.target import choose
+    from kfpkit.prune import plan, run
+
+    rule = plan.Rule(plan.age(older_than), keep, experiment)
+    run.prune(
+        choose(overlay, context),
+        rule,
+        apply=apply and not process.dry_run(),
+        confirm=lambda text: yes or typer.confirm(text),
+    )
