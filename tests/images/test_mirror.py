@@ -237,8 +237,15 @@ class Registry:
         return said.stdout + said.stderr
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _built(request: pytest.FixtureRequest) -> None:
+    """Build what is pushed, where the tests that take their time are wanted."""
+    if request.config.getoption("--cluster"):
+        builder.ensure([REGISTRY, "versitygw"])
+
+
 def need(*names: str) -> None:
-    """Skip where images are not built; a test of the mirror is no place to build them."""
+    """Skip where images are not built; `make test` is no place to build them."""
     try:
         _, digests = builder.plan(names)
     except KitError as error:
