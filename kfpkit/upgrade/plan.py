@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: Paths that were seen working, and what each does beside changing objects.
 PATHS = {
     ("2.14.3", "2.14.3"): (),
+    ("2.17.0", "2.17.0"): (),
     ("2.14.3", "2.17.0"): (
         "tables: 22 columns become shorter (names of pipelines and experiments: 128 characters, of "
         "pipeline versions: 127), two tables for tags are new, run_details and jobs get columns "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 from kfpkit.backup import inventory
 from tests.backup.test_cluster import api
 from tests.kfp.pipelines.hello import hello
@@ -11,6 +13,20 @@ from tests.manifests.installation import run
 
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
+
+#: A patch of an overlay: a variable more for the API server, which reads it not.
+MORE_ENV = {
+    "target": {"kind": "Deployment", "name": "ml-pipeline"},
+    "patch": yaml.safe_dump(
+        [
+            {
+                "op": "add",
+                "path": "/spec/template/spec/containers/0/env/-",
+                "value": {"name": "KFPKIT_CHANGED", "value": "yes"},
+            }
+        ]
+    ),
+}
 
 
 def seed(target: Target) -> None:

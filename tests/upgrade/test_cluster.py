@@ -22,7 +22,7 @@ from kfpkit.upgrade.journal import Phase
 from tests.backup.test_cluster import api, killed
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, run, write_overlay
-from tests.upgrade.history import lacking, seed
+from tests.upgrade.history import MORE_ENV, lacking, seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]
 
 WANTED = Wanted("kfp-upgrade")
 
@@ -40,18 +40,7 @@ CHANGED = replace(
     options=("retention",),
     parameters={"keepLogsDays": "365"},
     patches=(
-        {
-            "target": {"kind": "Deployment", "name": "ml-pipeline"},
-            "patch": yaml.safe_dump(
-                [
-                    {
-                        "op": "add",
-                        "path": "/spec/template/spec/containers/0/env/-",
-                        "value": {"name": "KFPKIT_CHANGED", "value": "yes"},
-                    }
-                ]
-            ),
-        },
+        MORE_ENV,
         {
             "target": {"kind": "Deployment", "name": "persistence-agent"},
             "patch": yaml.safe_dump(

@@ -14,13 +14,15 @@ from kfpkit.backup import inventory
 from kfpkit.backup.create import release
 from kfpkit.backup.database import PIPELINES, Database
 from kfpkit.cluster import loading
+from kfpkit.cluster.sources import Source
+from kfpkit.install.target import OVERLAYS, choose
 from kfpkit.upgrade import phases, plan
 from kfpkit.versions import version
 from tests.backup.test_cluster import api
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, run, write_overlay
 from tests.upgrade.conftest import NO_NEXT
-from tests.upgrade.history import lacking, seed
+from tests.upgrade.history import MORE_ENV, lacking, seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(3600)]
 
 WANTED = Wanted("kfp-next")
+
+#: The overlay that can be had everywhere.
+PACKAGES = OVERLAYS[Source.PACKAGES]
 
 TO, ARGO = version("KFP_RELEASE"), version("ARGO_RELEASE")
 
@@ -45,7 +50,9 @@ NEXT = {f"kfpkit/kfp-{name}": f"ghcr.io/kubeflow/kfp-{name}:{TO}" for name in KF
 @pytest.fixture(scope="module")
 def images(cluster: str) -> None:
     """The images on the nodes of the cluster, from the Docker engine of this machine."""
-    assert cluster
+    like = choose(context=cluster)
+    if like.overlay != PACKAGES:
+        pytest.skip(f"{NO_NEXT} than what the overlay {like.overlay} installs")
     for image in NEXT.values():
         if not process.query(["docker", "image", "inspect", image], check=False).ok:
             pytest.skip(f"{NO_NEXT}: the Docker engine has no {image}")
@@ -60,16 +67,13 @@ def old(images: None, cluster: str, tmp_path_factory: pytest.TempPathFactory) ->
     """An installation of the release before, with a run, a version and a recurring run."""
     del images
     with installed(tmp_path_factory.mktemp("old"), cluster, WANTED) as target:
-        assert release(target.documents) != TO
         seed(target)
         yield target
 
 
-@pytest.fixture(scope="module")
-def new(old: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
-    """The overlay with the next release in the place of the old one."""
-    folder = tmp_path_factory.mktemp("next")
-    write_overlay(folder, WANTED, "kind-packages")
+def in_next(old: Target, wanted: Wanted, folder: Path) -> Target:
+    """Return an overlay that takes the next release, with those images of it that there are."""
+    write_overlay(folder, wanted, PACKAGES)
     names = {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
         "kind": "Component",
@@ -84,12 +88,18 @@ def new(old: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
     *others, packages = (
         path.replace(f"releases/{before}", f"releases/{TO}") for path in overlay["components"]
     )
-    images = packages.removesuffix("/packages")
-    overlay["components"] = [*others, f"{packages}/names", "names", f"{images}/strings"]
+    strings = packages.replace("/packages", "/strings")
+    overlay["components"] = [*others, f"{packages}/names", "names", strings]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
     target = replace(old, overlay=str(folder))
     assert set(NEXT.values()) <= render.images(target.documents)
     return target
+
+
+@pytest.fixture(scope="module")
+def new(old: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """The next release in the place of the old one."""
+    return in_next(old, WANTED, tmp_path_factory.mktemp("next"))
 
 
 def test_everything_outlives_the_next_release_and_the_way_back(
@@ -113,6 +123,22 @@ def test_everything_outlives_the_next_release_and_the_way_back(
     with api(old) as client:
         assert later not in {found.run_id for found in client.list_runs(page_size=100).runs}
     run(old, hello, {"name": "after all"})
+
+
+def test_the_next_release_takes_another_configuration(
+    old: Target, new: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It also comes after a rollback, where the test above ran before."""
+    phases.upgrade(new, TO, tmp_path, confirm=lambda _: True, wait=60, timeout=1800)
+    before = inventory.take(new)
+    capsys.readouterr()
+    (folder := tmp_path / "changed").mkdir()
+    changed = in_next(old, replace(WANTED, patches=(MORE_ENV,)), folder)
+    phases.upgrade(changed, "", tmp_path, confirm=lambda _: True, wait=60, timeout=1800)
+    said = capsys.readouterr().err
+    assert f"plan: {TO} to {TO}" in said
+    assert "after the upgrade: succeeded, 2 of 2 steps from the cache" in said
+    assert lacking(changed, before) == []
 
 
 def length(target: Target, table: str, column: str) -> int:
