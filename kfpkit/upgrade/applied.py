@@ -53,6 +53,7 @@ class Recorded(Target):
     def write(self) -> Recorded:
         """Write the file, unless this is a dry run."""
         if not process.dry_run():
+            self.file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             text = yaml.safe_dump_all(self.objects, sort_keys=False)
             self.file.write_text(text, encoding="utf-8")
         return self

@@ -130,23 +130,7 @@ class Upgrade:
         from kfpkit.doctor.check import Verdict
 
         folder = self.folder()
-        before = json.loads((folder / INVENTORY).read_text(encoding="utf-8"))
-        if left := {run.id for run in read(folder).left_out}:
-            console.warn(f"not compared, since they were under way: {join_names(sorted(left))}")
-            del before["metadata"]
-        after = inventory.take(self.new, artifacts=False)
-        lost = [
-            line
-            for line in inventory.differences(before, after)
-            if not line.endswith(": new") and not any(run in line for run in left)
-        ]
-        if lost:
-            raise KitError(
-                f"{len(lost)} things are not as they were: {'; '.join(lost[:SHOWN])}",
-                "make rollback puts everything back",
-            )
-        counts = inventory.counts(before).items()
-        console.say(f"as before: {', '.join(f'{count} {name}' for name, count in counts)}")
+        self._compare(folder)
         self._read_artifacts(folder)
         cached = probe.run(self.new, self.journal.token, "after the upgrade")
         same = self.journal.source == self.journal.to
@@ -182,6 +166,30 @@ class Upgrade:
             f"the backup {made} is not on this machine",
             "Copy it and the folder objects beside it here, and name their folder with BACKUP=",
         )
+
+    def _compare(self, folder: Path) -> None:
+        """Raise where something is not as it was written down."""
+        file = folder / INVENTORY
+        if not file.exists():
+            console.warn(f"NOT COMPARED with what there was before: there is no {file}")
+            return
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if left := {run.id for run in read(folder).left_out}:
+            console.warn(f"not compared, since they were under way: {join_names(sorted(left))}")
+            del before["metadata"]
+        after = inventory.take(self.new, artifacts=False)
+        lost = [
+            line
+            for line in inventory.differences(before, after)
+            if not line.endswith(": new") and not any(run in line for run in left)
+        ]
+        if lost:
+            raise KitError(
+                f"{len(lost)} things are not as they were: {'; '.join(lost[:SHOWN])}",
+                f"make rollback puts everything back; if people changed these, remove {file}",
+            )
+        counts = inventory.counts(before).items()
+        console.say(f"as before: {', '.join(f'{count} {name}' for name, count in counts)}")
 
     def _read_artifacts(self, folder: Path) -> None:
         """Read artifacts of old runs and compare them with the backup."""
