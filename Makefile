@@ -177,27 +177,25 @@ cache-clean: $(VENV)/.synced ## Remove the cache of built images (PART=go for a 
 
 ##@ Check
 
-# The engine, the images, the cluster, and Kubeflow Pipelines installed from nothing on it.
-CORE := tests/cluster/test_cluster.py tests/images tests/install/test_install.py tests/runs/test_local.py
-
 .PHONY: check
 check: ## Run every check that needs no cluster: lint, types, golden files, tests; all of them before failing
 	@failed=(); for target in lint golden-check test; do $(MAKE) $$target || failed+=($$target); done; \
 	  if (($${#failed[@]})); then echo "check: failed: $${failed[*]}" >&2; exit 1; fi; echo "check: all passed"
 
 .PHONY: verify
-verify: check ## Run the checks, then a core of the tests on a real kind cluster; `make test-cluster` runs all of those
-	@echo "verify: NOT RUN: the cluster tests outside $(CORE); make test-cluster runs them" >&2
-	@$(MAKE) test-cluster PYTEST_ARGS="$(CORE)"
+verify: check ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
+	@$(MAKE) test-cluster CHOICE="(cluster or kfp or docker) and not long"
 
 .PHONY: test
 test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)
 	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
+CHOICE ?= cluster or kfp or docker
+
 .PHONY: test-cluster
 test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind cluster, which is brought up first
 	@$(KFPKIT) cluster up
-	@$(BIN)/pytest --cluster -m "cluster or kfp or docker" $(PYTEST_ARGS)
+	@$(BIN)/pytest --cluster -m "$(CHOICE)" $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)

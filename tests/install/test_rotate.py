@@ -144,6 +144,7 @@ def objects(address: str, key: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.kfp
+@pytest.mark.long
 @pytest.mark.timeout(2400)
 def test_a_rotation_broken_off_half_way_is_taken_up_and_loses_nothing(
     cluster: str,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]
 
 #: kind's network, which the nodes are on.
 NETWORK = "kind"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from kfpkit.install.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 
 HOST = os.environ.get("KFP_HOST", cluster.API)
 
