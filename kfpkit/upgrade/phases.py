@@ -97,7 +97,7 @@ class Upgrade:
             return
         with reached(old) as database:
             create.drain(old, database, self.wait)
-        probe.run(old, self.journal.token, "before the upgrade")
+        self._probe(old, "before the upgrade")
 
     def backup(self) -> None:
         """Write down what there is, stop the API server, and back everything up."""
@@ -132,7 +132,7 @@ class Upgrade:
         folder = self.folder()
         self._compare(folder)
         self._read_artifacts(folder)
-        cached = probe.run(self.new, self.journal.token, "after the upgrade")
+        cached = self._probe(self.new, "after the upgrade")
         same = self.journal.source == self.journal.to
         if same and cached < probe.STEPS:
             raise KitError("the canary run of before is not in the cache any more")
@@ -201,6 +201,9 @@ class Upgrade:
                 if hashlib.sha256(content).hexdigest() != known[key].sha256:
                     raise KitError(f"the artifact {key} is not as it was")
         console.say(f"{len(chosen)} of {len(known)} artifacts read, as before")
+
+    def _probe(self, target: Target, when: str) -> int:
+        return probe.run(target, self.journal.token, when, timeout=self.timeout)
 
     def _note(self, phase: Phase) -> None:
         self.journal.phase = phase

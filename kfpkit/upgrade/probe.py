@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 STEPS = 2
 
 
-def run(target: Target, token: str, when: str) -> int:
+def run(target: Target, token: str, when: str, *, timeout: float) -> int:
     """Run the canary pipeline to its end; the run stays, as evidence.
 
     Args:
         target: Where.
         token: What it is told: a second run that is told the same may come from the cache.
         when: For the run's name, as in "before the upgrade".
+        timeout: Seconds.
 
     Returns:
         How many of its steps came from the cache.
@@ -53,10 +54,10 @@ def run(target: Target, token: str, when: str) -> int:
         )
         try:
             state = client.wait_for_run_completion(
-                made.run_id, timeout=canary.TIMEOUT, sleep_duration=2
+                made.run_id, timeout=timeout, sleep_duration=2
             ).state
         except TimeoutError:
-            state = f"not at its end after {canary.TIMEOUT:.0f} s"
+            state = f"not at its end after {timeout:.0f} s"
     if state != "SUCCEEDED":
         raise KitError(f"the canary run {when} is {state}", f"make explain RUN={made.run_id}")
     (workflow,) = target.items(["workflows"], "--selector", f"{explain.RUN}={made.run_id}")

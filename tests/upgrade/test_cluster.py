@@ -233,11 +233,12 @@ def test_an_upgrade_to_an_image_that_cannot_be_had_says_where_it_stands_and_is_m
     kustomization = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
     kustomization["images"] = [{"name": "kfpkit/kfp-api-server", "newName": "kfpkit/missing"}]
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    monkeypatch.setattr("kfpkit.install.lifecycle.PATIENCE", 5.0)
-    monkeypatch.setattr("kfpkit.install.lifecycle.built_images", lambda _: [])
     before = inventory.take(there)
-    with pytest.raises(KitError, match=r"ml-pipeline does not start: .*image"):
-        upgrade(replace(to, overlay=str(tmp_path)), "", backups)
+    with monkeypatch.context() as patched:
+        patched.setattr("kfpkit.install.lifecycle.PATIENCE", 30.0)
+        patched.setattr("kfpkit.install.lifecycle.built_images", lambda _: [])
+        with pytest.raises(KitError, match=r"ml-pipeline does not start: .*image"):
+            upgrade(replace(to, overlay=str(tmp_path)), "", backups)
     assert "stands at migrate" in capsys.readouterr().err
     upgrade(to, "", backups)
     assert lacking(to, before) == []
