@@ -36,8 +36,8 @@ def connecting() -> Any:
     return dsl.pipeline(pipeline, name="connecting")
 
 
-def keeping() -> Any:
-    """Return a pipeline that writes an artifact in one step and reads it in another."""
+def keeping(*, reading: bool = True) -> Any:
+    """Return a pipeline that writes an artifact in one step and reads it in another, if told to."""
 
     def write(text: str, kept: dsl.Output[dsl.Dataset]) -> None:
         from pathlib import Path
@@ -55,7 +55,9 @@ def keeping() -> Any:
     first, second = _step(write), _step(read)
 
     def pipeline(text: str) -> None:
-        second(text=text, kept=first(text=text).outputs["kept"])
+        kept = first(text=text).outputs["kept"]
+        if reading:
+            second(text=text, kept=kept)
 
     return dsl.pipeline(pipeline, name="keeping")
 
