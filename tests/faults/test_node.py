@@ -1,0 +1,43 @@
+"""The node's container is started anew while runs are in flight."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kfpkit import process
+from kfpkit.cluster import lifecycle
+from kfpkit.install import forward
+from tests.faults import evidence
+from tests.faults.conftest import starter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kfpkit.install.target import Target
+
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
+
+
+def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
+    import kfp
+
+    nodes = sorted(lifecycle.observe().containers)
+    with forward.opened(target, forward.API) as address:
+        host = f"http://{address}"
+        begin = starter(target, kfp.Client(host=host), host)
+        once, retried = begin(600), begin(30, retries=True)
+        for run in (once, retried):
+            evidence.at_work(run)
+        process.run(["docker", "restart", *nodes])
+        began = time.monotonic()
+        lifecycle.up(nodes=len(nodes))
+        recovery = evidence.recovery(target, began)
+        after = begin(1)
+        ends = evidence.judge([once, retried, after])
+    told = [evidence.told(ends[run.id]) for run in (once, retried, after)]
+    note("node restarted", f"{recovery:.0f} s", told[0], told[1], "", told[2])
+    assert ends[once.id].state in ("Failed", "Error")
+    assert ends[after.id].state == "Succeeded"
