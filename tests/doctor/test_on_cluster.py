@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1500)]
 
 #: Seconds; all runs on the cluster share its processors.
 PATIENCE = 400.0

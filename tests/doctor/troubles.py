@@ -61,7 +61,7 @@ WORKFLOWS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         ("its limit of 32Mi",),
     ),
     "step": (
-        {"container": {"command": ["sh", "-c", "echo first; echo this is why >&2; exit 3"]}},
+        {"container": {"command": ["sh", "-c", "echo first >&2; echo this is why >&2; exit 3"]}},
         "step",
         ("failed by itself: this is why",),
     ),
