@@ -149,6 +149,10 @@ def harmed(
     lifecycle.uninstall(earlier, delete_data=True)  # It would hold the volume.
     with volume.made(), installation.installed(folder, cluster, wanted) as target:
         yield target
+        # The option's finalizers outlive the controller, and would keep the namespace.
+        for pod in target.items(["pods"], "--selector=workflows.argoproj.io/workflow"):
+            name, none = pod["metadata"]["name"], '{"metadata": {"finalizers": null}}'
+            target.run("patch", "pod", name, "--type=merge", f"--patch={none}", check=False)
 
 
 @pytest.fixture(scope="module")
