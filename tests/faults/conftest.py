@@ -142,17 +142,13 @@ def harmed(
     """The installation."""
     folder: Path = tmp_path_factory.mktemp("overlay")
     claim = {"target": {"kind": "StatefulSet", "name": "object-store"}, "patch": _CLAIM}
-    wanted = Wanted(namespace=NAMESPACE, options=("pod-status",), patches=(claim,))
+    wanted = Wanted(namespace=NAMESPACE, patches=(claim,))
     like = choose(context=cluster)
     installation.write_overlay(folder, wanted, like.overlay)
     earlier = Target(str(folder), cluster, like.kubectl)
     lifecycle.uninstall(earlier, delete_data=True)  # It would hold the volume.
     with volume.made(), installation.installed(folder, cluster, wanted) as target:
         yield target
-        # The option's finalizers outlive the controller, and would keep the namespace.
-        for pod in target.items(["pods"], "--selector=workflows.argoproj.io/workflow"):
-            name, none = pod["metadata"]["name"], '{"metadata": {"finalizers": null}}'
-            target.run("patch", "pod", name, "--type=merge", f"--patch={none}", check=False)
 
 
 @pytest.fixture(scope="module")

@@ -227,7 +227,12 @@ def test_a_killed_step_fails_its_run_unless_it_has_retries(
     note(f"a step's {what} killed", "", evidence.told(once), evidence.told(retried), "", "")
     assert once.state in ("Failed", "Error")
     assert "work" in once.sentence
-    assert retried.state == "Succeeded", retried
+    if STRUCK[what]:
+        assert retried.state == "Succeeded", retried
+    else:
+        # Argo retries what failed; a pod that is gone before Argo looks is an error.
+        ways = (("Succeeded", ""), ("Error", "pod-deleted"))
+        assert (retried.state, retried.reason) in ways, retried
 
 
 def test_a_run_whose_step_was_killed_can_be_retried(
