@@ -27,6 +27,16 @@ GOLDEN = ROOT / "pipelines" / "golden"
 #: Locked packages of the runtime image, exported from uv.lock.
 REQUIREMENTS = ROOT / "components" / "requirements.txt"
 
+#: The same of the kit's own image.
+KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
+
+#: Packages of the kit that nothing in its image imports.
+NOT_IN_CLUSTER = ("docker", "jinja2", "kfp", "kubernetes")
+
+_EXPORT = ("export", "--quiet", "--frozen", "--no-annotate", "--no-header")
+
+_GENERATED = "# Generated from uv.lock by `make golden`; do not edit.\n"
+
 #: One requirement with its hashes, as uv exports it.
 _KFP = re.compile(r"^kfp==.*(?:\n    --hash=.*)+", re.MULTILINE)
 
@@ -129,7 +139,7 @@ def golden_texts() -> dict[Path, str]:
             f"{VARIABLE} is set, but the golden files have the default image {DEFAULT}",
             f"Unset {VARIABLE}",
         )
-    texts = {REQUIREMENTS: requirements()}
+    texts = {REQUIREMENTS: requirements(), KIT_REQUIREMENTS: kit_requirements()}
     with tempfile.TemporaryDirectory() as folder:
         for module, pipeline in discover().items():
             file = Path(folder) / f"{module}.yaml"
@@ -180,10 +190,20 @@ def requirements() -> str:
     Raises:
         KitError: uv.lock cannot be exported.
     """
-    export = [uv(), "export", "--quiet", "--frozen", "--no-annotate", "--no-header"]
-    group = query([*export, "--only-group", "components"], cwd=ROOT).stdout
-    everything = query([*export, "--no-default-groups", "--no-emit-project"], cwd=ROOT).stdout
+    group = query([uv(), *_EXPORT, "--only-group", "components"], cwd=ROOT).stdout
+    everything = query(_project(), cwd=ROOT).stdout
     kfp = _KFP.search(everything)
     if kfp is None:
         raise KitError("uv.lock has no kfp", "Add it to pyproject.toml and run uv lock")
-    return f"# Generated from uv.lock by `make golden`; do not edit.\n{group}{kfp[0]}\n"
+    return f"{_GENERATED}{group}{kfp[0]}\n"
+
+
+def kit_requirements() -> str:
+    """Return the packages of the kit's own image with hashes, as uv.lock has them."""
+    without = [text for name in NOT_IN_CLUSTER for text in ("--prune", name)]
+    return _GENERATED + query([*_project(), *without], cwd=ROOT).stdout
+
+
+def _project() -> list[str]:
+    """Return the command that exports what the kit itself needs."""
+    return [uv(), *_EXPORT, "--no-default-groups", "--no-emit-project"]

@@ -1,6 +1,8 @@
 """The two databases: asked, dumped and loaded by the programs in the database's own pod.
 
 Where the database is outside the cluster, a pod with the same programs is made for the time being.
+A pod of the kit has them itself.
+
 A dump is loaded beside the databases that are in use, and takes their place in one statement; those
 that were in use stay under another name.
 """
@@ -81,6 +83,8 @@ class Database:
     def argv(self, script: str, *arguments: str) -> list[str]:
         """Return the command that runs a shell script in the pod; `db PROGRAM` connects."""
         text = _CLIENT.replace("$ARGS", " ".join(arguments)) + script
+        if self._target.inside:
+            return ["bash", "-c", text]
         pod = "database-0" if self.embedded else CLIENT
         return self._target.argv(
             "exec", "--stdin", pod, "--container=mariadb", "--", "bash", "-c", text
@@ -198,6 +202,9 @@ def reached(target: Target) -> Iterator[Database]:
     database = Database(target)
     if database.embedded:
         target.query("rollout", "status", "statefulset/database", f"--timeout={STARTING}s")
+        yield database
+        return
+    if target.inside:
         yield database
         return
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": client(target)})

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from components import image as runtime
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.versions import ROOT, versions
 
@@ -189,13 +189,22 @@ def _filled(value: Any, file: Path) -> Any:
         return [_filled(item, file) for item in value]
     if not isinstance(value, str):
         return value
-    pins = {**versions(), "RUNTIME_TAG": runtime.TAG}
+    pins = {**versions(), **_made()}
     for name, _ in _PLACEHOLDER.findall(value):
         if name not in pins:
             raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
     return _PLACEHOLDER.sub(
         lambda match: pins[match[1]].removeprefix("v") if match[2] else pins[match[1]], value
     )
+
+
+@cache
+def _made() -> dict[str, str]:
+    """Return what stands beside the pins: said by the tree itself."""
+    from components import image
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"RUNTIME_TAG": image.TAG, "KIT_VERSION": project["version"]}
 
 
 def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:

@@ -81,17 +81,22 @@ def keep(target: Target, service: Service, port: int) -> None:
 def opened(target: Target, service: Service) -> Iterator[str]:
     """Forward for the length of a `with` block, connecting again as `keep` does.
 
+    Inside the cluster nothing is forwarded: the Service itself is reached.
+
     Args:
         target: Where the Service is.
         service: What to reach.
 
     Yields:
-        Host and free port of this machine that lead there, as `localhost:41234`.
+        Host and port that lead there, as `localhost:41234`; a free port of this machine.
 
     Raises:
         KitError: The Service is not there, or kubectl does not connect.
     """
     _require(target, service)
+    if target.inside:
+        yield f"{service.name}:{service.port}"
+        return
     port = _free_port()
     argv = target.argv("port-forward", f"service/{service.name}", f"{port}:{service.port}")
     console.say(f"$ {process.line(argv)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from kfpkit import cluster, console, process, render
 from kfpkit.cluster import lifecycle, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import BadInputError, CommandError
+from kfpkit.install import health
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,12 @@ OVERLAYS = {Source.UPSTREAM: "kind", Source.PACKAGES: "kind-packages"}
 #: Name before the slash of every image that the kit builds itself.
 BUILT = "kfpkit/"
 
+#: Kinds of the objects that tell about an installation.
+KINDS = ("configmaps", "services", "deployments", "statefulsets")
+
+#: Set in the kit's own pods, to the namespace that they are in.
+NAMESPACE = "KFPKIT_NAMESPACE"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -30,6 +38,11 @@ class Target:
     context: str
     #: The kubectl to use.
     kubectl: str
+
+    @property
+    def inside(self) -> bool:
+        """Whether this program runs in the cluster, in the installation's own namespace."""
+        return False
 
     @cached_property
     def documents(self) -> list[render.Document]:
@@ -92,8 +105,32 @@ class Target:
         return found.ok and bool(found.stdout.strip())
 
 
+@dataclass(frozen=True)
+class Inside(Target):
+    """The installation that this program is in a pod of: what is there stands for its overlay."""
+
+    @property
+    def inside(self) -> bool:
+        """As of every target."""
+        return True
+
+    @cached_property
+    def documents(self) -> list[render.Document]:
+        """The objects that are there and that a render would have, but for Secrets and rights."""
+        return self.items(KINDS, "--selector", health.OWNED)
+
+    @property
+    def namespace(self) -> str:
+        """Where Kubeflow Pipelines is."""
+        return os.environ[NAMESPACE]
+
+    def argv(self, *arguments: str) -> list[str]:
+        """Return a kubectl command on the namespace, as the pod's ServiceAccount."""
+        return [self.kubectl, "--namespace", self.namespace, *arguments]
+
+
 def choose(overlay: str = "", context: str = "") -> Target:
-    """Return the target for what the user named.
+    """Return the target for what the user named; in a pod of the kit, the installation around it.
 
     Args:
         overlay: A folder of manifests/overlays; default the one for the kit's own kind cluster and
@@ -104,6 +141,8 @@ def choose(overlay: str = "", context: str = "") -> Target:
     Raises:
         BadInputError: No such overlay, or a context is needed.
     """
+    if NAMESPACE in os.environ and not overlay and not context:
+        return Inside("", "this cluster", "kubectl")
     if overlay:
         render.overlay(overlay)
     if not context:
@@ -135,5 +174,6 @@ def _of_kind_cluster() -> str:
 
 def built_images(documents: list[render.Document]) -> list[str]:
     """Return the folders of images/ whose image a render names."""
-    named = {image for image in render.images(documents) if image.startswith(BUILT)}
+    images = {image.removeprefix("docker.io/") for image in render.images(documents)}
+    named = {image for image in images if image.startswith(BUILT)}
     return sorted(image.removeprefix(BUILT).partition(":")[0] for image in named)

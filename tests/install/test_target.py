@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kfpkit import render
+from kfpkit.backup.database import Database
 from kfpkit.cluster import CONTEXT, lifecycle
 from kfpkit.cluster.lifecycle import Seen
 from kfpkit.errors import BadInputError
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
-from kfpkit.install.target import Target, built_images, choose
+from kfpkit.install.target import NAMESPACE, Target, built_images, choose
+from kfpkit.versions import ROOT
 
 
 def test_an_overlay_for_another_cluster_needs_its_context() -> None:
@@ -44,9 +46,21 @@ def test_every_command_names_the_context(overlay: str) -> None:
         assert argv[1:3] == ["--context", "some-context"]
 
 
+def test_a_pod_of_the_kit_works_on_the_installation_around_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(NAMESPACE, "somewhere")
+    target = choose()
+    assert target.inside
+    assert target.argv("get", "pods") == ["kubectl", "--namespace", "somewhere", "get", "pods"]
+    assert Database(target).argv("db mariadb")[:2] == ["bash", "-c"]
+    assert not choose("kind").inside
+
+
 def test_each_image_that_is_built_here_has_a_recipe() -> None:
-    names = built_images(Target("kind-packages", "nowhere", "kubectl").documents)
-    assert names
+    folder = "tests/manifests/combinations/packages-prune"
+    names = built_images(Target(str(ROOT / folder), "nowhere", "kubectl").documents)
+    assert "kfpkit" in names
     for name in names:
         assert (IMAGES / name / "image.toml").exists(), name
 

@@ -35,7 +35,9 @@ BUCKET = "mlpipeline"
 def target(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """An installation in a namespace of its own."""
     folder = tmp_path_factory.mktemp("overlay")
-    with installation.installed(folder, cluster, Wanted("kfp-prune-test")) as made:
+    rule = {"pruneOlderThan": "30d", "pruneKeep": "0"}
+    wanted = Wanted("kfp-prune-test", options=("prune",), parameters=rule)
+    with installation.installed(folder, cluster, wanted) as made:
         yield made
 
 
@@ -154,3 +156,23 @@ def test_what_is_old_goes_and_no_task_ever_gets_a_deleted_artifact(target: Targe
     prune(target, MONTH, apply=True, confirm=lambda _: True)
     kept(target, inventory.take(target), {again, also, hit})
     assert not of(shared, inventory.take(target)["artifact"])
+
+
+def test_the_cronjob_removes_what_is_old(target: Target) -> None:
+    old, young = run(target, "of yore", "of today")
+    age(target, old)
+    before = inventory.take(target)
+    assert of(old, before["artifact"])
+
+    target.run("create", "job", "now", "--from=cronjob/prune")
+    ended = ("wait", "job/now", "--for=condition=Complete", "--timeout=600s")
+    done = target.query(*ended, check=False).ok
+    said = target.query("logs", "job/now", check=False).stdout
+    assert done, said
+    assert "removed 1 runs" in said
+
+    kept(target, before, before["run"].keys() - {old})
+    after = inventory.take(target)
+    assert after["run"].keys() == before["run"].keys() - {old}
+    assert young in after["run"]
+    assert not of(old, after["artifact"])
