@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from kfpkit import process
+from kfpkit.cluster import loading
 from kfpkit.install import forward, lifecycle, secrets
 from kfpkit.install.target import Target, choose
 from kfpkit.render import MANIFESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 #: Options of the cluster's own overlay that a second installation cannot have: its ports are taken.
@@ -121,6 +122,14 @@ def run(target: Target, pipeline: Any, arguments: Mapping[str, Any]) -> str:
     pods = target.query("get", "pods").stdout
     assert done.state == "SUCCEEDED", f"{done.state}: {done.error}\n{pods}"
     return str(made.run_id)
+
+
+def onto_nodes(images: Iterable[str]) -> None:
+    """Copy images of the Docker engine onto the nodes of the kit's own cluster."""
+    load = f"docker exec --interactive $0 {' '.join(loading.CTR)} import -"
+    pipe = f"docker save {' '.join(images)} | {load}"
+    for node in loading._nodes():
+        process.query(["bash", "-o", "pipefail", "-c", pipe, node], timeout=900)
 
 
 def settings(target: Target) -> dict[str, dict[str, str]]:

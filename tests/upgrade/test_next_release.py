@@ -13,14 +13,13 @@ from kfpkit import process, render
 from kfpkit.backup import inventory
 from kfpkit.backup.create import release
 from kfpkit.backup.database import PIPELINES, Database
-from kfpkit.cluster import loading
 from kfpkit.cluster.sources import Source
 from kfpkit.install.target import OVERLAYS, choose
 from kfpkit.upgrade import phases, plan
 from kfpkit.versions import version
 from tests.backup.test_cluster import api
 from tests.kfp.pipelines.hello import hello
-from tests.manifests.installation import Wanted, installed, run, write_overlay
+from tests.manifests.installation import Wanted, installed, onto_nodes, run, write_overlay
 from tests.upgrade.conftest import NO_NEXT
 from tests.upgrade.history import MORE_ENV, lacking, seed
 
@@ -56,10 +55,7 @@ def images(cluster: str) -> None:
     for image in NEXT.values():
         if not process.query(["docker", "image", "inspect", image], check=False).ok:
             pytest.skip(f"{NO_NEXT}: the Docker engine has no {image}")
-    load = f"docker exec --interactive $0 {' '.join(loading.CTR)} import -"
-    pipe = f"docker save {' '.join(NEXT.values())} | {load}"
-    for node in loading._nodes():
-        process.query(["bash", "-o", "pipefail", "-c", pipe, node], timeout=900)
+    onto_nodes(NEXT.values())
 
 
 @pytest.fixture(scope="module")
