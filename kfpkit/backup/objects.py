@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -205,4 +206,9 @@ def _refusals(what: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, FileNotFoundError) as error:
-        raise KitError(f"the object store refuses {what}: {str(error).splitlines()[0]}") from error
+        first, *rest = str(error).splitlines()
+        # S3's own answer, an XML document, is in one of the further lines.
+        code = re.search(r"<Code>(\w+)</Code>", "".join(rest))
+        why = f"{code[1]}: {first}" if code else first
+        clocks = "make doctor looks at the clocks" if code and "Skewed" in code[1] else ""
+        raise KitError(f"the object store refuses {what}: {why}", clocks) from error

@@ -12,6 +12,7 @@ import requests
 from kfpkit import process, render
 from kfpkit.doctor import explain, reach
 from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
+from kfpkit.doctor.clocks import clocks
 from kfpkit.errors import join_names
 from kfpkit.install import forward, health, lifecycle
 
@@ -308,6 +309,7 @@ CANARY = "canary"
 
 CHECKS = (
     Check("cluster", "Kubernetes answers, its nodes are ready", cluster, (), "node-down"),
+    Check("clocks", "the clocks agree", clocks, ("cluster",), "clocks"),
     Check("storage", "volumes are bound and have room", storage, ("cluster",), "disk-full"),
     Check("pods", "every part is ready", pods, ("cluster",), "README"),
     Check(

@@ -1,0 +1,41 @@
+"""Clocks that are wrong are told from those that were looked at a moment ago."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kfpkit.doctor.clocks import judge
+
+NOW = 1_800_000_000.0
+
+
+def lease(node: str, seconds: float) -> dict[str, Any]:
+    """Return the Lease of a node that told its time so many seconds from now."""
+    told = datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"metadata": {"name": node}, "spec": {"renewTime": told}}
+
+
+@pytest.mark.parametrize("told", [0, -3, -10, -40, 20])
+def test_clocks_that_agree_are_counted(told: float) -> None:
+    (found,) = judge(2.0, [lease("a", told)], NOW)
+    assert (found.verdict, found.evidence) == ("ok", "2 clocks differ by less than 30 s")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told", "verdict", "said"),
+    [
+        (0.0, 45, "warning", "node a is 45 s ahead of the Kubernetes API"),
+        (0.0, -100, "warning", "node a is 80 s behind the Kubernetes API"),
+        (0.0, 1000, "fault", "node a is 1000 s ahead of the Kubernetes API: object stores refuse"),
+        (60.0, -60, "warning", "this machine is 60 s ahead of the Kubernetes API"),
+        (-1200.0, 1200, "fault", "this machine is 1200 s behind the Kubernetes API: object stores"),
+    ],
+)
+def test_a_wrong_clock_is_named(ahead: float, told: float, verdict: str, said: str) -> None:
+    (found,) = judge(ahead, [lease("a", told)], NOW)
+    assert found.verdict == verdict
+    assert found.evidence.startswith(said)
+    assert "timedatectl" in found.command
