@@ -18,7 +18,7 @@ from kfpkit.backup import objects, parts
 from kfpkit.backup.database import DELETED, METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
-from kfpkit.install import lifecycle
+from kfpkit.install import health, lifecycle
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
 
     def going() -> str | None:
         alive = {
-            item["metadata"].get("labels", {}).get("pipeline/runid")
+            item["metadata"].get("labels", {}).get(health.RUN)
             for item in target.items(["workflows.argoproj.io"])
         }
         runs = [run.name for run in database.unfinished() if run.id in alive]

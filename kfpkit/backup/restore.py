@@ -27,7 +27,7 @@ from kfpkit.backup.database import (
 )
 from kfpkit.backup.manifest import NAME, OBJECTS, digest, require_whole
 from kfpkit.errors import BadInputError, join_names
-from kfpkit.install import lifecycle
+from kfpkit.install import health, lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,9 +41,6 @@ STATE = "kfpkit-restore"
 
 #: Releases whose backup a newer release takes over at its start, seen working.
 MIGRATES = {("2.14.3", "2.17.0")}
-
-#: Label of the Workflows that are KFP's.
-RUNS = "pipeline/runid"
 
 SCHEDULED = "scheduledworkflows.kubeflow.org"
 
@@ -254,7 +251,7 @@ def _secrets(target: Target, folder: Path) -> None:
 
 def _replace_objects(target: Target, database: Database, folder: Path) -> None:
     """Remove the Workflows, whose runs are out of use, and have the backup's recurring runs."""
-    target.run("delete", "workflows.argoproj.io", "--selector", RUNS)
+    target.run("delete", "workflows.argoproj.io", "--selector", health.RUN)
     known = {name for name, _ in database.rows(JOBS)}
     wanted = {item["metadata"]["name"]: item for item in _read(folder / RECURRING)}
     for name in sorted(known ^ wanted.keys()):
@@ -297,7 +294,7 @@ def _show(target: Target, folder: Path, *, installed: bool) -> None:
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
     Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
-    target.run("delete", "workflows.argoproj.io", "--selector", RUNS)
+    target.run("delete", "workflows.argoproj.io", "--selector", health.RUN)
     target.run("create", "--filename", str(folder / RECURRING))
     for name in parts.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=1")

@@ -16,6 +16,7 @@ from kfpkit import console, process
 from kfpkit.doctor import explain
 from kfpkit.doctor.redact import Redactor
 from kfpkit.errors import BadInputError, CommandError, KitError
+from kfpkit.install import health
 from kfpkit.versions import versions
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     others: list[dict[str, Any]] = []
     for item in items:
         labels = item["metadata"].get("labels", {})
-        (of_runs if explain.RUN in labels or explain.WORKFLOW in labels else others).append(item)
+        (of_runs if health.RUN in labels or explain.WORKFLOW in labels else others).append(item)
     of_runs.sort(key=lambda item: item["metadata"]["creationTimestamp"], reverse=True)
     return others + of_runs[:RUNS]
 

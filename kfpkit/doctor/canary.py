@@ -12,7 +12,7 @@ from components.image import RUNTIME_IMAGE, VARIABLE
 from kfpkit.doctor import explain, reach
 from kfpkit.doctor.check import Finding, fault, ok, warning
 from kfpkit.errors import KitError, WaitTimeoutError
-from kfpkit.install import api, forward
+from kfpkit.install import api, forward, health
 from kfpkit.install.target import Target
 from kfpkit.waiting import wait_for
 
@@ -133,7 +133,7 @@ def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None
 
 def _cached(target: Target, run: str) -> tuple[str, int]:
     """Return a run's Workflow, and how many steps took their result from the cache."""
-    (workflow,) = target.items(["workflows"], "--selector", f"{explain.RUN}={run}")
+    (workflow,) = target.items(["workflows"], "--selector", f"{health.RUN}={run}")
     return workflow["metadata"]["name"], len(explain.cached_steps(workflow))
 
 

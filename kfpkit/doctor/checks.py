@@ -266,8 +266,8 @@ def server(target: Target) -> Iterator[Finding]:
     said = f"healthy; {listed.get('total_size', 0)} runs, the newest listed in {seconds:.1f} s"
     yield warning(said, log) if seconds > 5 else ok(said)
     there = {
-        w["metadata"]["labels"].get(explain.RUN)
-        for w in target.items(["workflows"], "--selector", explain.RUN)
+        w["metadata"]["labels"].get(health.RUN)
+        for w in target.items(["workflows"], "--selector", health.RUN)
     }
     for run in listed.get("runs", []):
         # A run that has just been made may not have its Workflow yet.
@@ -279,18 +279,18 @@ def server(target: Target) -> Iterator[Finding]:
 
 def runs(target: Target) -> Iterator[Finding]:
     """No run failed lately for a reason that is the installation's, and none is stuck."""
-    objects = target.items(["workflows", "pods"], "--selector", explain.RUN)
+    objects = target.items(["workflows", "pods"], "--selector", health.RUN)
     recent = [w for w in objects if w["kind"] == "Workflow" and _is_recent(w)]
     bad = [w for w in recent if w.get("status", {}).get("phase") != "Succeeded"]
     bad.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
     events = target.items(["events"]) if bad else []
     for workflow in bad[:EXPLAINED]:
-        run = workflow["metadata"]["labels"][explain.RUN]
+        run = workflow["metadata"]["labels"][health.RUN]
         found = explain.explain(explain.select(target, run, objects, events), target)
         if found.reason:
             yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
     if len(bad) > EXPLAINED:
-        look = explain.kubectl(target, "get", "workflows", f"--selector={explain.RUN}")
+        look = explain.kubectl(target, "get", "workflows", f"--selector={health.RUN}")
         yield warning(f"and {len(bad) - EXPLAINED} more that have not succeeded", look)
     yield ok(f"{len(recent) - len(bad)} of {len(recent)} runs of the last day succeeded")
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-#: Label of a Workflow and of its pods: whose run they are.
-RUN = "pipeline/runid"
-
 #: Label of a pod: whose Workflow it is of.
 WORKFLOW = "workflows.argoproj.io/workflow"
 
@@ -170,7 +167,7 @@ def gather(target: Target, run: str, *, archive: Callable[[str], str] | None = N
     Raises:
         CommandError: The cluster does not answer.
     """
-    found = target.items(["workflows", "pods"], "--selector", f"{RUN}={run}")
+    found = target.items(["workflows", "pods"], "--selector", f"{health.RUN}={run}")
     return select(target, run, found, target.items(["events"]), archive=archive)
 
 
@@ -183,7 +180,7 @@ def select(
     archive: Callable[[str], str] | None = None,
 ) -> Facts:
     """Return what Workflows, pods and events, of other runs too, tell of one run."""
-    mine = [item for item in objects if item["metadata"].get("labels", {}).get(RUN) == run]
+    mine = [item for item in objects if item["metadata"].get("labels", {}).get(health.RUN) == run]
     workflow = next((item for item in mine if item["kind"] == "Workflow"), None)
     pods = [item for item in mine if item["kind"] == "Pod"]
     names = {item["metadata"]["name"] for item in mine}
@@ -223,7 +220,7 @@ def _without_workflow(facts: Facts, target: Target) -> Explanation:
             "lost",
             f"the run will stay {state} for ever: its Workflow was removed before the persistence "
             "agent had seen its end",
-            (f"no Workflow has the label {RUN}={facts.run}",),
+            (f"no Workflow has the label {health.RUN}={facts.run}",),
             (
                 kubectl(target, "logs", "deployment/persistence-agent", "--tail=50"),
                 f".venv/bin/kfp --endpoint http://localhost:8888 run delete {facts.run}",

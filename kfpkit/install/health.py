@@ -14,6 +14,9 @@ PART = "app.kubernetes.io/name"
 #: Label of everything the manifests make.
 OWNED = "app.kubernetes.io/part-of=kubeflow-pipelines"
 
+#: Label of all that belongs to a run of KFP, its Workflow and its pods; its value is the run's ID.
+RUN = "pipeline/runid"
+
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
 _NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
 

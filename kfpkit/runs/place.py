@@ -10,14 +10,12 @@ from kfpkit import cluster, console, process, render
 from kfpkit.errors import BadInputError
 from kfpkit.install import forward
 from kfpkit.install import target as targets
+from kfpkit.install.health import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kfpkit.install.target import Target
-
-#: Label by which KFP marks all that belongs to a run.
-RUN_LABEL = "pipeline/runid"
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Place:
 
     def selector(self, run_id: str) -> str:
         """Return kubectl's option that selects what belongs to a run."""
-        return f"--selector={RUN_LABEL}={run_id}"
+        return f"--selector={RUN}={run_id}"
 
     def by_hand(self, run_id: str) -> dict[str, str]:
         """Return the commands with which a person looks at a run, follows it, and ends it."""

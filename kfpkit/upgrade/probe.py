@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kfpkit import console
 from kfpkit.doctor import explain, reach
 from kfpkit.errors import KitError
-from kfpkit.install import api, forward
+from kfpkit.install import api, forward, health
 
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
@@ -60,7 +60,7 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
             state = f"not at its end after {timeout:.0f} s"
     if state != "SUCCEEDED":
         raise KitError(f"the canary run {when} is {state}", f"make explain RUN={made.run_id}")
-    (workflow,) = target.items(["workflows"], "--selector", f"{explain.RUN}={made.run_id}")
+    (workflow,) = target.items(["workflows"], "--selector", f"{health.RUN}={made.run_id}")
     cached = len(explain.cached_steps(workflow))
     console.say(f"canary run {when}: succeeded, {cached} of {STEPS} steps from the cache")
     return cached

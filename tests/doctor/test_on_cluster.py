@@ -16,7 +16,7 @@ import pytest
 from kfpkit.doctor import bundle, canary, checks, explain, reach, runs
 from kfpkit.doctor.check import Check, Verdict, examine
 from kfpkit.errors import BadInputError
-from kfpkit.install import lifecycle
+from kfpkit.install import health, lifecycle
 from kfpkit.install.target import Target, choose
 from kfpkit.versions import ROOT
 from kfpkit.waiting import wait_for
@@ -190,7 +190,7 @@ def test_an_input_that_the_cache_points_at_and_that_is_gone(target: Target) -> N
 def test_a_run_whose_workflow_was_removed_is_lost(target: Target) -> None:
     with troubles.client(target) as client:
         run = troubles.start(client, troubles.hungry, {})
-        target.run("delete", "workflows", "--selector", f"{explain.RUN}={run}", "--wait")
+        target.run("delete", "workflows", "--selector", f"{health.RUN}={run}", "--wait")
         found = runs.look(target, run)
     assert found.reason == "lost"
     with pytest.raises(BadInputError, match="there is no run"):
