@@ -90,7 +90,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
                 drain(target, database, wait)
                 left_out, runs = database.unfinished(), database.runs()
                 database.dump(part / DUMP)
-                _write(part / RECURRING, target.items(["scheduledworkflows.kubeflow.org"]))
+                _write(part / RECURRING, target.items([health.SCHEDULED]))
                 _write(part / SECRETS, _secrets(target))
             uris = database.rows(URIS)
         text = yaml.safe_dump_all(target.documents, sort_keys=False)
@@ -136,7 +136,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
     def going() -> str | None:
         alive = {
             item["metadata"].get("labels", {}).get(health.RUN)
-            for item in target.items(["workflows.argoproj.io"])
+            for item in target.items([health.WORKFLOWS])
         }
         runs = [run.name for run in database.unfinished() if run.id in alive]
         return f"{len(runs)} under way: {join_names(runs)}" if runs else None
@@ -211,7 +211,7 @@ def _show(target: Target, to: Path) -> None:
     console.say(f"would make a backup of {target.namespace} on {target.context} in {to}:")
     target.run("scale", "deployment/scheduled-workflow", "--replicas=0")
     database.dump(Path(os.devnull))
-    target.run("get", "scheduledworkflows.kubeflow.org,secrets", "--output=json")
+    target.run("get", f"{health.SCHEDULED},secrets", "--output=json")
     target.run("scale", "deployment/scheduled-workflow", "--replicas=1")
     where = objects.settings(target)
     console.say(f"would copy new objects of the bucket {where['bucket']} from {where['host']}")

@@ -42,8 +42,6 @@ STATE = "kfpkit-restore"
 #: Releases whose backup a newer release takes over at its start, seen working.
 MIGRATES = {("2.14.3", "2.17.0")}
 
-SCHEDULED = "scheduledworkflows.kubeflow.org"
-
 #: Name and UUID of every recurring run of the database.
 JOBS = f"SELECT JSON_ARRAY(Name, UUID) FROM {PIPELINES}.jobs;"
 
@@ -251,16 +249,16 @@ def _secrets(target: Target, folder: Path) -> None:
 
 def _replace_objects(target: Target, database: Database, folder: Path) -> None:
     """Remove the Workflows, whose runs are out of use, and have the backup's recurring runs."""
-    target.run("delete", "workflows.argoproj.io", "--selector", health.RUN)
+    target.run("delete", health.WORKFLOWS, "--selector", health.RUN)
     known = {name for name, _ in database.rows(JOBS)}
     wanted = {item["metadata"]["name"]: item for item in _read(folder / RECURRING)}
     for name in sorted(known ^ wanted.keys()):
         console.warn(f"recurring run {name} is not both in the dump and in {RECURRING}")
-    there = {i["metadata"]["name"]: i["metadata"]["uid"] for i in target.items([SCHEDULED])}
+    there = {i["metadata"]["name"]: i["metadata"]["uid"] for i in target.items([health.SCHEDULED])}
     same = {n for n, uid in there.items() if n in wanted and wanted[n]["metadata"]["uid"] == uid}
     old = sorted(there.keys() - same)
     if old:
-        target.run("delete", SCHEDULED, *old)
+        target.run("delete", health.SCHEDULED, *old)
     for verb, names in (("replace", same), ("create", (wanted.keys() & known) - same)):
         if names:
             items = [portable(wanted[name]) for name in sorted(names)]
@@ -270,7 +268,7 @@ def _replace_objects(target: Target, database: Database, folder: Path) -> None:
 
 def _rename_recurring(target: Target, database: Database) -> None:
     """Let the database know each recurring run by the UID that it has now."""
-    now = {i["metadata"]["name"]: i["metadata"]["uid"] for i in target.items([SCHEDULED])}
+    now = {i["metadata"]["name"]: i["metadata"]["uid"] for i in target.items([health.SCHEDULED])}
     changes = [
         renamed(old, now[name])
         for name, old in database.rows(JOBS)
@@ -294,7 +292,7 @@ def _show(target: Target, folder: Path, *, installed: bool) -> None:
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
     Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
-    target.run("delete", "workflows.argoproj.io", "--selector", health.RUN)
+    target.run("delete", health.WORKFLOWS, "--selector", health.RUN)
     target.run("create", "--filename", str(folder / RECURRING))
     for name in parts.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=1")

@@ -133,6 +133,7 @@ def on_cluster(
     from google.protobuf import json_format
 
     from kfpkit import console, pipelines, process
+    from kfpkit.install.health import WORKFLOWS
     from kfpkit.runs import local, parameters, place, remote
 
     found = pipelines.find(pipeline)
@@ -152,7 +153,7 @@ def on_cluster(
         )
         if process.dry_run():
             console.say(f"    with {values}")
-            argv = where.target.argv("get", "workflows.argoproj.io", where.selector("RUN_ID"))
+            argv = where.target.argv("get", WORKFLOWS, where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
         folder = local.new_folder(runs, pipeline, now)

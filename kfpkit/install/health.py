@@ -17,6 +17,10 @@ OWNED = "app.kubernetes.io/part-of=kubeflow-pipelines"
 #: Label of all that belongs to a run of KFP, its Workflow and its pods; its value is the run's ID.
 RUN = "pipeline/runid"
 
+#: Kinds that the controllers act on, by their full names: recurring runs, and what Argo runs.
+SCHEDULED = "scheduledworkflows.kubeflow.org"
+WORKFLOWS = "workflows.argoproj.io"
+
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
 _NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
 

@@ -35,9 +35,6 @@ HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
 #: Kinds whose objects name the ConfigMaps that pods need.
 USERS = ("pods", "replicasets", "deployments", "statefulsets", "daemonsets")
 
-#: Kinds that the controllers act on: recurring runs first, since they make the others.
-RUNS = ("scheduledworkflows.kubeflow.org", "workflows.argoproj.io")
-
 #: Kinds of the base that hold what a user cannot make again.
 DATA = ("secrets", "persistentvolumeclaims")
 
@@ -92,8 +89,8 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
     base = [target.kubectl, "--context", target.context, "delete", "--ignore-not-found", "--wait"]
     if delete_data:
         # While their controllers are there: pods of a run have a finalizer that only Argo removes,
-        # and without it the namespace would never be gone.
-        for kind in RUNS:
+        # and without it the namespace would never be gone. Recurring runs make the others.
+        for kind in (health.SCHEDULED, health.WORKFLOWS):
             target.run("delete", kind, "--all", f"--timeout={PATIENCE:.0f}s", check=False)
         process.run([*base, "namespace", target.namespace])
         names = [d["metadata"]["name"] for d in target.documents if d["kind"] == kept[1]]

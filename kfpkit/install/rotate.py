@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit import console, process, render
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import lifecycle, secrets
+from kfpkit.install import health, lifecycle, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +123,7 @@ def _require_quiet(target: Target, *, despite_runs: bool) -> None:
         return
     going = [
         item["metadata"]["name"]
-        for item in target.items(["workflows.argoproj.io"])
+        for item in target.items([health.WORKFLOWS])
         if item.get("status", {}).get("phase") not in FINISHED
     ]
     if going:

@@ -20,6 +20,7 @@ from kfpkit import cluster, console, process
 from kfpkit.cluster import loading
 from kfpkit.errors import KitError
 from kfpkit.install import api
+from kfpkit.install.health import WORKFLOWS
 from kfpkit.install.lifecycle import RUNTIME
 from kfpkit.install.upload import documents, upload
 from kfpkit.pipelines import compile_to
@@ -251,7 +252,7 @@ class _Follower:
         with api.asking(self._where.host, f"the run {self._run.id}"):
             there = self._client.get_run(self._run.id)
         selector = self._where.selector(self._run.id)
-        found = self._where.target.items(["workflows.argoproj.io"], selector)
+        found = self._where.target.items([WORKFLOWS], selector)
         if found:
             self.seen = workflow.read(found[0], [task.name for task in self._run.tasks])
             self._update()

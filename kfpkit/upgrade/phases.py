@@ -14,9 +14,9 @@ from kfpkit import console, process, render
 from kfpkit.backup import create, inventory, objects, parts
 from kfpkit.backup.database import reached
 from kfpkit.backup.manifest import read
-from kfpkit.backup.restore import SCHEDULED, restore
+from kfpkit.backup.restore import restore
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import lifecycle
+from kfpkit.install import health, lifecycle
 from kfpkit.upgrade import journal as notes
 from kfpkit.upgrade import plan, probe
 from kfpkit.upgrade.applied import Recorded, applied, gone, record
@@ -248,7 +248,7 @@ def upgrade(
             return
         if not process.dry_run() and not confirm(f"Upgrade {new.namespace} on {new.context}?"):
             raise BadInputError("nothing was changed")
-        names = [item["metadata"]["name"] for item in new.items([SCHEDULED])]
+        names = [item["metadata"]["name"] for item in new.items([health.SCHEDULED])]
         source, token = create.release(old.documents), secrets.token_hex(4)
         known = Journal(source, release, _pods(new), token, recurring=names)
     elif known.phase is Phase.ROLLBACK:

@@ -15,7 +15,7 @@ from kfpkit.backup.manifest import earlier, read
 from kfpkit.doctor.check import Verdict
 from kfpkit.doctor.checks import storage
 from kfpkit.errors import BadInputError, CommandError, KitError, join_names
-from kfpkit.install import gke, lifecycle, secrets
+from kfpkit.install import gke, health, lifecycle, secrets
 from kfpkit.render import containers, with_pods
 from kfpkit.upgrade.applied import gone
 
@@ -164,7 +164,7 @@ def _runs(target: Target, database: Database, wait: float) -> None:
     """Print what an upgrade waits for, and what it pauses."""
     runs = [f"{run.name} ({run.state})" for run in database.unfinished()]
     console.say(f"  runs under way: {join_names(runs)}; waited for: {wait:.0f} s at most")
-    scheduled = target.items(["scheduledworkflows.kubeflow.org"])
+    scheduled = target.items([health.SCHEDULED])
     console.say(f"  recurring runs, paused until the end: {len(scheduled)}")
 
 
