@@ -19,6 +19,7 @@ from kfpkit.backup.database import DELETED, METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
 from kfpkit.install import health, lifecycle
+from kfpkit.install.releases import release
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -173,15 +174,6 @@ def lost(uris: Iterable[Any], bucket: str, keys: Iterable[str]) -> list[str]:
         if not (_has(there, key) or _has(there, f"{key.rstrip('/')}/", begins=True)):
             missing.add(uri)
     return sorted(missing)
-
-
-def release(documents: Iterable[render.Document]) -> str:
-    """Return the release of Kubeflow Pipelines that a render installs."""
-    (server,) = [
-        d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "ml-pipeline"
-    ]
-    image: str = render.pod_spec(server)["containers"][0]["image"]
-    return image.partition("@")[0].rpartition(":")[2]
 
 
 def portable(item: dict[str, Any]) -> dict[str, Any]:

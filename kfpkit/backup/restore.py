@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
-from kfpkit.backup.create import DUMP, RECURRING, SECRETS, portable, release
+from kfpkit.backup.create import DUMP, RECURRING, SECRETS, portable
 from kfpkit.backup.database import (
     BEFORE,
     DATABASES,
@@ -28,6 +28,7 @@ from kfpkit.backup.database import (
 from kfpkit.backup.manifest import NAME, OBJECTS, digest, require_whole
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.install import health, lifecycle
+from kfpkit.install.releases import PATHS, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 
 #: ConfigMap that says which backup is being put back, and whether its tables are in use already.
 STATE = "kfpkit-restore"
-
-#: Releases whose backup a newer release takes over at its start, seen working.
-MIGRATES = {("2.14.3", "2.17.0")}
 
 #: Name and UUID of every recurring run of the database.
 JOBS = f"SELECT JSON_ARRAY(Name, UUID) FROM {PIPELINES}.jobs;"
@@ -114,7 +112,7 @@ def require_fit(manifest: Manifest, target: Target) -> None:
         BadInputError: It is of another release, or its artifacts name another bucket.
     """
     wanted = release(target.documents)
-    if manifest.release != wanted and (manifest.release, wanted) not in MIGRATES:
+    if manifest.release != wanted and (manifest.release, wanted) not in PATHS:
         raise BadInputError(
             f"the backup is of release {manifest.release}, the overlay {target.overlay} of "
             f"{wanted}",

@@ -16,7 +16,7 @@ from kfpkit.backup.database import reached
 from kfpkit.backup.manifest import read
 from kfpkit.backup.restore import restore
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import health, lifecycle
+from kfpkit.install import health, lifecycle, releases
 from kfpkit.upgrade import journal as notes
 from kfpkit.upgrade import plan, probe
 from kfpkit.upgrade.applied import Recorded, applied, gone, record
@@ -233,7 +233,7 @@ def upgrade(
         BadInputError: The upgrade cannot be begun; nothing was changed.
         KitError: A phase failed; the text says what state that leaves and how to go on.
     """
-    release = create.release(new.documents)
+    release = releases.release(new.documents)
     if to not in ("", release):
         raise BadInputError(
             f"the overlay {new.overlay} installs {release}, not {to}",
@@ -249,7 +249,7 @@ def upgrade(
         if not process.dry_run() and not confirm(f"Upgrade {new.namespace} on {new.context}?"):
             raise BadInputError("nothing was changed")
         names = [item["metadata"]["name"] for item in new.items([health.SCHEDULED])]
-        source, token = create.release(old.documents), secrets.token_hex(4)
+        source, token = releases.release(old.documents), secrets.token_hex(4)
         known = Journal(source, release, _pods(new), token, recurring=names)
     elif known.phase is Phase.ROLLBACK:
         raise BadInputError("a rollback is under way", "make rollback goes on with it")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from kfpkit import console, process
 from kfpkit.backup import objects
-from kfpkit.backup.create import release
 from kfpkit.backup.database import DATABASES, PIPELINES, reached
 from kfpkit.backup.manifest import earlier, read
 from kfpkit.doctor.check import Verdict
 from kfpkit.doctor.checks import storage
 from kfpkit.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.install import gke, health, lifecycle, secrets
+from kfpkit.install.releases import PATHS, release
 from kfpkit.render import containers, with_pods
 from kfpkit.upgrade.applied import gone
 
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
     from kfpkit.backup.database import Database
     from kfpkit.install.target import Target
     from kfpkit.render import Document
-
-#: Paths that were seen working, and what each does beside changing objects.
-PATHS = {
-    ("2.14.3", "2.14.3"): (),
-    ("2.17.0", "2.17.0"): (),
-    ("2.14.3", "2.17.0"): (
-        "tables: 22 columns become shorter (names of pipelines and experiments: 128 characters, of "
-        "pipeline versions: 127), two tables for tags are new, run_details and jobs get columns "
-        "for plugins, foreign keys are made anew, the index name_namespace_index goes",
-        "cache: no step that ran before hits it afterwards, since 2.17.0 computes other "
-        "fingerprints; each step runs once more, then hits again",
-    ),
-}
 
 #: The most characters that 2.15 and later leave a column; a longer value stops their first start.
 #: Source: kubeflow/pipelines 2.17.0, backend/src/apiserver/validation/length.go.

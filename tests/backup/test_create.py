@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit import render
 from kfpkit.backup import create
 
 KEYS = ["v2/artifacts/a", "v2/artifacts/folder/part-1", "v2/artifacts/folder2"]
@@ -25,11 +24,6 @@ def test_an_artifact_without_object_is_lost(key: str) -> None:
 def test_metrics_and_other_buckets_need_no_object() -> None:
     uris = [("minio://b/x", "system.Metrics"), ("gs://other/x", "system.Model")]
     assert create.lost(uris, "b", []) == []
-
-
-@pytest.mark.parametrize(("overlay", "release"), [("kind", "2.17.0"), ("kind-packages", "2.14.3")])
-def test_the_release_is_that_of_the_api_server(overlay: str, release: str) -> None:
-    assert create.release(render.render(render.overlay(overlay))) == release
 
 
 def test_what_belongs_to_one_cluster_is_left_behind() -> None:

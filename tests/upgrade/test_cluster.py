@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from kfpkit.backup import inventory, parts
-from kfpkit.backup.create import release
 from kfpkit.backup.database import PIPELINES, Database
 from kfpkit.errors import KitError
+from kfpkit.install.releases import release
 from kfpkit.install.target import choose
 from kfpkit.upgrade import journal, phases, plan
 from kfpkit.upgrade.applied import applied

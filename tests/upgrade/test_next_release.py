@@ -11,9 +11,9 @@ import yaml
 
 from kfpkit import process, render
 from kfpkit.backup import inventory
-from kfpkit.backup.create import release
 from kfpkit.backup.database import PIPELINES, Database
 from kfpkit.cluster.sources import Source
+from kfpkit.install.releases import release
 from kfpkit.install.target import OVERLAYS, choose
 from kfpkit.upgrade import phases, plan
 from kfpkit.versions import version

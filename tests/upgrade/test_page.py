@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kfpkit.upgrade import plan
+from kfpkit.install.releases import PATHS
 from kfpkit.versions import ROOT
 from tests.docs.test_runbooks import blocks, commands, judge
 
@@ -21,4 +21,4 @@ def test_every_kubectl_command_parses() -> None:
 
 def test_the_ways_are_those_that_are_taken() -> None:
     rows = re.findall(r"^\| (\d[\d.]*) \| (\d[\d.]*) \|", PAGE, flags=re.MULTILINE)
-    assert set(rows) == set(plan.PATHS)
+    assert set(rows) == set(PATHS)
