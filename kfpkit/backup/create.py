@@ -17,7 +17,7 @@ from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
 from kfpkit.backup.database import DELETED, METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
-from kfpkit.errors import BadInputError, WaitTimeoutError, join_names
+from kfpkit.errors import WaitTimeoutError, join_names
 from kfpkit.install import health, lifecycle
 from kfpkit.install.releases import release
 from kfpkit.waiting import wait_for
@@ -76,10 +76,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     if process.dry_run():
         _show(target, to)
         return to
-    away = [part.name for part in lifecycle.parts(target) if not part.done]
-    away = [name for name in away if name not in parts.SCHEDULER]
-    if away:
-        raise BadInputError(f"not ready: {join_names(away)}", "make status says why")
+    lifecycle.require_ready(target, but=parts.SCHEDULER)
     made = datetime.now(UTC)
     folder = to / f"{made:%Y%m%dT%H%M%SZ}"
     part = folder.with_suffix(".part")

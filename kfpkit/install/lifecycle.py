@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import cluster, console, process
 from kfpkit.cluster import loading
-from kfpkit.errors import CommandError, KitError, join_names
+from kfpkit.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.install import health, secrets
 from kfpkit.install.target import Target, built_images
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from kfpkit.install.health import Part, Sickness
 
@@ -181,6 +181,34 @@ def parts(target: Target) -> list[Part]:
             "make install installs it",
         )
     return found
+
+
+def not_ready(target: Target) -> list[str]:
+    """Return the names of the parts that are not ready.
+
+    Raises:
+        KitError: Nothing is installed there.
+    """
+    return [part.name for part in parts(target) if not part.done]
+
+
+def require_ready(target: Target, *, but: Collection[str] = ()) -> None:
+    """Raise unless every part is ready.
+
+    Args:
+        target: Which installation.
+        but: Names of parts that need not be.
+
+    Raises:
+        BadInputError: A part is not ready.
+        KitError: Nothing is installed there.
+    """
+    away = [name for name in not_ready(target) if name not in but]
+    if away:
+        raise BadInputError(
+            f"not ready in {target.namespace}: {join_names(away)}; nothing was changed",
+            "make status says why",
+        )
 
 
 def wait_until_ready(target: Target, *, timeout: float) -> None:

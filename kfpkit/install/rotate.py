@@ -46,7 +46,7 @@ def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
         despite_runs: Go on while runs are under way; steps that write meanwhile fail.
 
     Raises:
-        BadInputError: No Secret is the kit's, or runs are under way.
+        BadInputError: No Secret is the kit's, a part is not ready, or runs are under way.
         KitError: Nothing is installed there, or a part does not come back.
     """
     names = [name for name, made in secrets.MADE.items() if made.store in _stores(target)]
@@ -113,12 +113,7 @@ def _require_quiet(target: Target, *, despite_runs: bool) -> None:
     """Raise unless every part is ready and no run is under way."""
     if process.dry_run():
         return
-    away = [part.name for part in lifecycle.parts(target) if not part.done]
-    if away:
-        raise KitError(
-            f"not ready in {target.namespace}: {join_names(away)}; nothing was changed",
-            "make status says why",
-        )
+    lifecycle.require_ready(target)
     if despite_runs:
         return
     going = [

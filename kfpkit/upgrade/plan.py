@@ -111,7 +111,7 @@ def show(old: Target, new: Target, backups: Path, wait: float) -> bool:
         for d in removed
         if d["kind"] == "StatefulSet"
     ]
-    away = [part.name for part in lifecycle.parts(old) if not part.done]
+    away = lifecycle.not_ready(old)
     troubles += [f"not ready: {join_names(away)}"] if away else []
     with reached(old) as database:
         if PATHS[source, to]:
