@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - typer reads them
+from kfpkit.cli.install import Context, Overlay, Timeout, Yes  # noqa: TC001 - typer reads them
 
 From = Annotated[
     str,
@@ -25,6 +25,9 @@ Work = Annotated[
 ]
 Snapshot = Annotated[
     str, typer.Option(envvar="SNAPSHOT", help="restic's snapshot, where FROM is a repository.")
+]
+Wait = Annotated[
+    float, typer.Option(min=0, envvar="WAIT", help="Seconds to wait for runs under way.")
 ]
 
 
@@ -45,9 +48,7 @@ def backup(
         str, typer.Option(envvar="TO", help="Folder of the backups, or restic:REPOSITORY.")
     ] = "backups",
     work: Work = Path("backups"),
-    wait: Annotated[
-        float, typer.Option(min=0, envvar="WAIT", help="Seconds to wait for runs under way.")
-    ] = 600,
+    wait: Wait = 600,
 ) -> None:
     """Back up databases, artifacts, Secrets and recurring runs; runs go on meanwhile."""
     from kfpkit import process
@@ -88,10 +89,8 @@ def restore(
     source: From = "backups",
     snapshot: Snapshot = "latest",
     work: Work = Path("backups"),
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts.")
-    ] = 1800,
+    yes: Yes = False,
+    timeout: Timeout = 1800,
 ) -> None:
     """Put a backup back: into an empty cluster, or in the place of what is installed."""
     from kfpkit.backup.restore import restore as put_back

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from kfpkit.cli.install import Yes  # noqa: TC001 - typer reads annotations at run time
+
 
 def register(app: typer.Typer) -> None:
     """Add `kfpkit cluster`."""
@@ -26,7 +28,7 @@ def up(
 
 
 def down(
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove the cluster and all it holds."""
     from kfpkit import console, process

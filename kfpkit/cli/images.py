@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kfpkit.cli.install import Yes  # noqa: TC001 - typer reads annotations at run time
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -121,7 +123,7 @@ def cache_clean(
     part: Annotated[
         str, typer.Option(envvar="PART", help="One of the parts that `cache info` lists.")
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove the cache, or a part of it; what is missing then is made again when it is needed."""
     from kfpkit import console, process

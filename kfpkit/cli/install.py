@@ -20,6 +20,10 @@ Context = Annotated[
         envvar="CONTEXT", help="A context of your kubeconfig; default that of the kind cluster."
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")]
+Timeout = Annotated[
+    float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +40,7 @@ def register(app: typer.Typer) -> None:
 def install(
     overlay: Overlay = "",
     context: Context = "",
-    timeout: Annotated[
-        float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts.")
-    ] = 1800,
+    timeout: Timeout = 1800,
 ) -> None:
     """Install Kubeflow Pipelines and wait until every part is ready."""
     from kfpkit import process
@@ -60,7 +62,7 @@ def uninstall(
             "--delete-data", envvar="DELETE_DATA", help="Also remove runs, artifacts, passwords."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove Kubeflow Pipelines; its volumes and Secrets stay for the next install."""
     from kfpkit import process

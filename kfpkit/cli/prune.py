@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - typer reads them
+from kfpkit.cli.install import Context, Overlay, Yes  # noqa: TC001 - typer reads them
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def prune(
     apply: Annotated[
         bool, typer.Option("--apply", envvar="APPLY", help="Remove; without it, only show.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    yes: Yes = False,
     overlay: Overlay = "",
     context: Context = "",
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.cli.install import Context  # noqa: TC001 - typer reads annotations at run time
+from kfpkit.cli.install import Context, Yes  # noqa: TC001 - typer reads annotations at run time
 from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
     Arguments,
     Cache,
@@ -112,7 +112,7 @@ def delete(
     target: Where = "kind",
     context: Context = "",
     host: Host = "",
-    yes: Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete a recurring run; its runs stay, and those under way are ended."""
     from kfpkit import console, process

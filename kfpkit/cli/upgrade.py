@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - typer reads them
+from kfpkit.cli.backup import Wait  # noqa: TC001 - typer reads them
+from kfpkit.cli.install import Context, Overlay, Timeout, Yes  # noqa: TC001 - typer reads them
 
 Backups = Annotated[
     Path, typer.Option("--backup", envvar="BACKUP", help="Folder of the backups.", file_okay=False)
-]
-Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do not ask.")]
-Timeout = Annotated[
-    float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts.")
 ]
 
 
@@ -31,9 +28,7 @@ def upgrade(
         str, typer.Option(envvar="TO", help="The release; default that of the overlay.")
     ] = "",
     backups: Backups = Path("backups"),
-    wait: Annotated[
-        float, typer.Option(min=0, envvar="WAIT", help="Seconds to wait for runs under way.")
-    ] = 600,
+    wait: Wait = 600,
     yes: Yes = False,
     timeout: Timeout = 2400,
 ) -> None:
