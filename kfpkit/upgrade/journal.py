@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -46,8 +46,6 @@ class Journal:
     phase: Phase = Phase.DRAIN
     #: Folder of the backup on the machine that made it.
     backup: str = ""
-    #: Recurring runs that are paused.
-    recurring: list[str] = field(default_factory=list)
 
 
 def read(target: Target) -> Journal | None:
@@ -57,7 +55,9 @@ def read(target: Target) -> Journal | None:
     if not said:
         return None
     data = json.loads(json.loads(said)["data"]["journal"])
-    return Journal(**{**data, "phase": Phase(data["phase"])})
+    # An earlier kit may have noted more.
+    known = {field.name: data[field.name] for field in fields(Journal)}
+    return Journal(**{**known, "phase": Phase(data["phase"])})
 
 
 def write(target: Target, journal: Journal) -> None:

@@ -16,7 +16,7 @@ from kfpkit.backup.database import reached
 from kfpkit.backup.manifest import read
 from kfpkit.backup.restore import restore
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import health, lifecycle, releases
+from kfpkit.install import lifecycle, releases
 from kfpkit.upgrade import journal as notes
 from kfpkit.upgrade import plan, probe
 from kfpkit.upgrade.applied import Recorded, applied, gone, record
@@ -248,9 +248,8 @@ def upgrade(
             return
         if not process.dry_run() and not confirm(f"Upgrade {new.namespace} on {new.context}?"):
             raise BadInputError("nothing was changed")
-        names = [item["metadata"]["name"] for item in new.items([health.SCHEDULED])]
         source, token = releases.release(old.documents), secrets.token_hex(4)
-        known = Journal(source, release, _pods(new), token, recurring=names)
+        known = Journal(source, release, _pods(new), token)
     elif known.phase is Phase.ROLLBACK:
         raise BadInputError("a rollback is under way", "make rollback goes on with it")
     elif known.to != release:
