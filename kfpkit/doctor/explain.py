@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import process
 from kfpkit.install import health
+from kfpkit.runs.workflow import archived_log, from_cache, pod_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,10 +190,7 @@ def select(
         if pod in names:
             said = target.query("logs", pod, "--container=main", "--tail=60", check=False)
             return said.stdout
-        artifacts = node.get("outputs", {}).get("artifacts", [])
-        key = next(
-            (a["s3"]["key"] for a in artifacts if a["name"] == "main-logs" and "s3" in a), ""
-        )
+        key = archived_log(node)
         return archive(key) if key and archive else ""
 
     told = [event for event in events if event["involvedObject"]["name"] in names]
@@ -201,12 +199,7 @@ def select(
 
 def cached_steps(workflow: Object) -> list[str]:
     """Return the steps of a Workflow that took their result from the cache."""
-    return sorted(
-        _step(node)
-        for node in _pods_of(workflow.get("status", {}))
-        for p in node.get("outputs", {}).get("parameters", [])
-        if p["name"] == "cached-decision" and p.get("value") == "true"
-    )
+    return sorted(_step(node) for node in _pods_of(workflow.get("status", {})) if from_cache(node))
 
 
 def _without_workflow(facts: Facts, target: Target) -> Explanation:
@@ -259,7 +252,7 @@ def _troubles(facts: Facts, nodes: Any) -> Iterator[_Trouble]:
 
 
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
-    name = pod["metadata"]["name"] if pod else _pod_name(facts, node)
+    name = pod["metadata"]["name"] if pod else pod_name(node)
     driver = "driver" in node.get("templateName", "")
     failed, message = node.get("phase") in _BAD, node.get("message", "")
     said = [message] if failed or _reason(message) else []
@@ -401,13 +394,6 @@ def _step(node: Object) -> str:
         parts.pop()
     last = parts[-1] if parts else node.get("displayName", "")
     return "the run itself" if last in ("root-driver", "root") else last.removesuffix("-driver")
-
-
-def _pod_name(facts: Facts, node: Object) -> str:
-    """Return the name that Argo gives a node's pod."""
-    assert facts.workflow is not None  # noqa: S101 - a node is one of a Workflow
-    name = facts.workflow["metadata"]["name"]
-    return f"{name}-{node.get('templateName', '')}-{node['id'].removeprefix(f'{name}-')}"
 
 
 def _missing(words: str) -> str:

@@ -128,14 +128,7 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
         if placed is None and node["type"] != "Pod":
             continue
         task, role = placed or ("", "driver")
-        outputs = node.get("outputs", {})
-        logs = [
-            a.get("s3", a.get("gcs", {})).get("key", "")
-            for a in outputs.get("artifacts", [])
-            if a["name"] == "main-logs"
-        ]
-        parameters = {p["name"]: p.get("value", "") for p in outputs.get("parameters", [])}
-        execution = parameters.get("execution-id", "")
+        execution = _outputs(node).get("execution-id", "")
         if execution.isdecimal():
             graphs.setdefault(_plain(path).removesuffix("-driver"), set()).add(int(execution))
         found.append(
@@ -146,15 +139,40 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
                 type=node["type"],
                 phase=node.get("phase", ""),
                 message=node.get("message", ""),
-                pod=_pod(name, node) if node["type"] == "Pod" else "",
+                pod=pod_name(node) if node["type"] == "Pod" else "",
                 started=_time(node.get("startedAt")),
                 finished=_time(node.get("finishedAt")),
-                cached=parameters.get("cached-decision") == "true",
-                log=logs[0] if logs else "",
+                cached=from_cache(node),
+                log=archived_log(node),
             )
         )
     far = datetime.max.replace(tzinfo=UTC)
     return Seen(status, sorted(found, key=lambda node: (node.started or far, node.pod)), graphs)
+
+
+def pod_name(node: Mapping[str, Any]) -> str:
+    """Return a node's pod, named as Argo names it: by Workflow, template and the node's number."""
+    workflow, _, number = str(node["id"]).rpartition("-")
+    return f"{workflow}-{node['templateName']}-{number}"
+
+
+def archived_log(node: Mapping[str, Any]) -> str:
+    """Return the key of a node's log in the artifact repository; empty where there is none."""
+    for artifact in node.get("outputs", {}).get("artifacts", []):
+        if artifact["name"] == "main-logs":
+            return str(artifact.get("s3", artifact.get("gcs", {})).get("key", ""))
+    return ""
+
+
+def from_cache(node: Mapping[str, Any]) -> bool:
+    """Return whether a node is a driver that found its task in the cache."""
+    return _outputs(node).get("cached-decision") == "true"
+
+
+def _outputs(node: Mapping[str, Any]) -> dict[str, str]:
+    """Return a node's output parameters."""
+    parameters = node.get("outputs", {}).get("parameters", [])
+    return {parameter["name"]: parameter.get("value", "") for parameter in parameters}
 
 
 def update(task: Task, mine: list[Node]) -> bool:
@@ -242,11 +260,6 @@ def _place(path: str, node: Mapping[str, Any], tasks: Collection[str]) -> tuple[
         return whole, "executor" if single else "graph"
     owner = whole.removesuffix("-driver")
     return (owner, "driver") if "-driver" in template and owner in tasks else None
-
-
-def _pod(workflow: str, node: Mapping[str, Any]) -> str:
-    """Return a node's pod, named as Argo names it: by Workflow, template and the node's number."""
-    return f"{workflow}-{node['templateName']}-{str(node['id']).rpartition('-')[2]}"
 
 
 def _time(text: str | None) -> datetime | None:
