@@ -42,7 +42,10 @@ SIGNS = {
     "deadline": r"(?i)longer than the specified deadline|DeadlineExceeded",
     "deleted-artifact": r"NoSuchKey|code=NotFound|specified key does not exist",
     "unreachable": r"code = Unavailable|connection refused|no such host|i/o timeout",
-    "pod-deleted": r"(?i)pod deleted",
+    # SIGTERM, which a pod gets that is deleted with notice.
+    "pod-deleted": r"(?i)pod deleted|exit code 143",
+    # SIGKILL: of a container, or of what a step's shell had started.
+    "killed": r"exit (code|status) 137",
 }
 
 #: The page about each reason.
@@ -59,6 +62,7 @@ RUNBOOK = {
     "deleted-artifact": "run-failed",
     "unreachable": "run-failed",
     "pod-deleted": "run-failed",
+    "killed": "run-failed",
     "driver": "run-failed",
     "launcher": "run-failed",
     "step": "run-failed",
@@ -271,15 +275,22 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     if not failed and not any(said):
         return None
     step = _step(node)
+    killed = ""
     for words in said:
-        if reason := _reason(words):
+        reason = _reason(words)
+        if reason == "killed":
+            killed = words  # What else was said may tell by whom.
+        elif reason:
             return _Trouble(reason, step, name, _line(words), driver)
     if not failed:
         return _Trouble("stuck", step, name, _line(said[-1]), driver)
     log = facts.log(node, name)
     # KFP's own errors alone: what a step prints may say all this of something else.
     error, own = _last_lines(log)
-    reason = _reason(error, among=("out-of-memory", "deleted-artifact", "unreachable"))
+    reason = _reason(error, among=("out-of-memory", "deleted-artifact", "unreachable", "killed"))
+    if killed or reason == "killed":
+        last = f"; its last words: {own}" if own else ""
+        return _Trouble("killed", step, name, _line(f"{killed or error}{last}"), driver)
     if not reason and not driver and (lacking := _lacking_input(facts.run, step, log)):
         return _Trouble("deleted-artifact", step, name, _line(lacking), driver)
     if not reason and not driver and error and "exit status" not in error:
@@ -309,6 +320,9 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     who = f"the {'driver of' if found.driver else 'step'} {found.step}"
     describe = kubectl(target, "describe", "pod", found.pod)
     log = kubectl(target, "logs", found.pod, "--container=main")
+    again = "`.set_retry(...)` tries it again, `.set_memory_limit(...)` gives it more memory"
+    if found.driver:  # Neither reaches one.
+        again = "retry the run"
     sentence, commands = {
         "quota": (
             f"{who} gets no pod: the namespace's quota is used up",
@@ -351,6 +365,11 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
         "pod-deleted": (
             f"{who} failed: its pod was deleted from outside, with its node perhaps",
             [f"{target.kubectl} --context {target.context} get nodes"],
+        ),
+        "killed": (
+            f"{who} was killed (SIGKILL): by somebody, with its node, or for want of memory; "
+            f"{again}",
+            [describe, log, f"{target.kubectl} --context {target.context} get nodes"],
         ),
         "unreachable": (
             f"{who} failed: it did not reach the API, the metadata server or the object store",

@@ -94,6 +94,62 @@ def test_a_step_that_used_too_much_memory() -> None:
     assert told(node(1, "train", "Failed", "OOMKilled (exit code 137)")).reason == "out-of-memory"
 
 
+@pytest.mark.parametrize("message", ["Error (exit code 137)", "main: Error (exit code 137)"])
+def test_a_step_that_was_killed_is_told_so_with_its_last_words(message: str) -> None:
+    killed = node(1, "train", "Failed", message)
+    ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    for pods in ([], [pod(1, phase="Failed", state=ended)]):
+        found = told(killed, log="epoch 1 of 3\n", pods=pods)
+        assert found.reason == "killed"
+        assert found.sentence.startswith("the step train was killed (SIGKILL)")
+        assert ".set_retry(" in found.sentence
+        assert ".set_memory_limit(" in found.sentence
+        assert found.evidence[1] == f"{message}; its last words: epoch 1 of 3"
+    assert told(killed).evidence[1] == message
+
+
+def test_a_program_of_a_step_that_was_killed_is_told_so() -> None:
+    log = (
+        "epoch 1 of 3\nKilled\n"
+        "F1124 12:00:00.1 19 main.go:60] failed to execute component: exit status 137\n"
+        "Error: exit status 1"
+    )
+    found = told(node(1, "train", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "killed"
+    assert "exit status 137; its last words: Killed" in found.evidence[1]
+    # What the step itself says of a program that it has called is its own affair.
+    said = "worker: exit status 137\nF1124 12:00:00.1 19 main.go:60] exit status 1"
+    found = told(node(1, "train", "Failed", "Error (exit code 1)"), log=said)
+    assert found.reason == "step"
+
+
+def test_a_container_that_was_killed_for_its_memory_used_too_much() -> None:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    failed = node(1, "train", "Failed", "Error (exit code 137)")
+    assert told(failed, pods=[pod(1, phase="Failed", state=ended)]).reason == "out-of-memory"
+
+
+def test_a_driver_that_was_killed_is_told_so_without_what_reaches_steps_alone() -> None:
+    found = told(node(1, "train-driver", "Failed", "Error (exit code 137)"))
+    assert found.reason == "killed"
+    assert found.sentence.startswith("the driver of train was killed")
+    assert "retry the run" in found.sentence
+    assert "set_retry" not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("step", "who"), [("train", "the step train"), ("train-driver", "the driver of train")]
+)
+@pytest.mark.parametrize(
+    ("phase", "message"), [("Error", "pod deleted"), ("Failed", "Error (exit code 143)")]
+)
+def test_a_pod_that_was_deleted(step: str, who: str, phase: str, message: str) -> None:
+    found = told(node(1, step, phase, message), log="epoch 1 of 3\n")
+    assert found.reason == "pod-deleted"
+    assert found.sentence.startswith(f"{who} failed: its pod was deleted")
+    assert message in found.evidence
+
+
 def test_a_quota_that_is_used_up() -> None:
     message = 'pods "x" is forbidden: exceeded quota: small, requested: limits.memory=1Gi'
     found = told(node(1, "train", "Pending", message))

@@ -47,7 +47,7 @@ PLACE = "workflows.argoproj.io/node-name"
 CHECKS = [c for c in checks.CHECKS if c.name in ("database", "object-store", "metadata", "api")]
 
 #: Reasons of `make explain` that a fault outside of a step may be told by.
-OUTSIDE = {"unreachable", "pod-deleted", "driver", "launcher", "out-of-memory", "step"}
+OUTSIDE = {"unreachable", "pod-deleted", "killed", "driver", "launcher", "out-of-memory", "step"}
 
 
 def recovery(target: Target, since: float, gone: Iterable[str] = ()) -> float:
