@@ -50,9 +50,6 @@ WITHOUT_OBJECT = (
     "system.SlicedClassificationMetrics",
 )
 
-#: Phases of a Workflow that has ended.
-ENDED = ("Succeeded", "Failed", "Error")
-
 
 def make(target: Target, to: Path, *, wait: float) -> Path:
     """Make a backup.

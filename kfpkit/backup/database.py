@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
+from kfpkit.backup.manifest import Run
 from kfpkit.errors import KitError
 from kfpkit.install.health import PART
 from kfpkit.install.target import BUILT
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kfpkit.backup.manifest import Run
     from kfpkit.install.target import Target
 
 PIPELINES, METADATA = "mlpipeline", "metadb"
@@ -156,14 +156,12 @@ class Database:
         self.execute("\n".join([*lines, "RENAME TABLE", ",\n".join(moves) + ";"]))
         self.execute("\n".join(f"DROP DATABASE `{d}{LOADING}`;" for d in DATABASES))
 
-    def unfinished(self, suffix: str = "") -> list[Run]:
+    def unfinished(self) -> list[Run]:
         """Return the runs that have not ended."""
-        from kfpkit.backup.manifest import Run
-
         states = ", ".join(f"'{state}'" for state in FINAL)
         sql = (
             "SELECT JSON_ARRAY(UUID, DisplayName, COALESCE(State, Conditions)) FROM "
-            f"{PIPELINES}{suffix}.run_details WHERE COALESCE(State, '') NOT IN ({states});"
+            f"{PIPELINES}.run_details WHERE COALESCE(State, '') NOT IN ({states});"
         )
         return [Run(*row) for row in self.rows(sql)]
 

@@ -109,7 +109,8 @@ def require_fit(manifest: Manifest, target: Target) -> None:
     """Raise unless a backup may be put into what an overlay installs.
 
     Raises:
-        BadInputError: It is of another release, or its artifacts name another bucket.
+        BadInputError: The overlay's release takes no data of its release over, or its artifacts
+            name another bucket.
     """
     wanted = release(target.documents)
     if manifest.release != wanted and (manifest.release, wanted) not in PATHS:

@@ -27,9 +27,7 @@ def up(
     lifecycle.up(nodes=nodes)
 
 
-def down(
-    yes: Yes = False,
-) -> None:
+def down(yes: Yes = False) -> None:
     """Remove the cluster and all it holds."""
     from kfpkit import console, process
     from kfpkit.cluster import NAME, lifecycle
