@@ -97,7 +97,7 @@ def _files(target: Target, redactor: Redactor) -> Iterator[tuple[str, str]]:
     pods = _newest(target.items(["pods"]))
     images = {
         pod["metadata"]["name"]: sorted(
-            {status["image"]: status["imageID"] for status in _statuses(pod)}.items()
+            {status["image"]: status["imageID"] for status in health.statuses(pod)}.items()
         )
         for pod in pods
     }
@@ -118,7 +118,7 @@ def _files(target: Target, redactor: Redactor) -> Iterator[tuple[str, str]]:
         if items:
             yield f"objects/{kind}.yaml", _yaml(_newest(items), redactor)
     for pod in pods:
-        for status in _statuses(pod):
+        for status in health.statuses(pod):
             yield from _logs(target, redactor, pod["metadata"]["name"], status)
 
 
@@ -148,11 +148,6 @@ def _logs(
         said = target.query(*argv, *more, check=False)
         text = redactor.text(said.stdout if said.ok else said.stderr)
         yield f"logs/{pod}/{name}.{ending}", text[-LOG_BYTES:]
-
-
-def _statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    status = pod.get("status", {})
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
 def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

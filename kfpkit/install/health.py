@@ -104,14 +104,15 @@ def _part(
         wanted=wanted,
         ready=ready,
         done=done,
-        restarts=sum(c["restartCount"] for pod in mine for c in _statuses(pod)),
+        restarts=sum(c["restartCount"] for pod in mine for c in statuses(pod)),
         images=tuple(c["image"] for c in spec["template"]["spec"]["containers"]),
         state="ready" if done else sickness.reason if sickness else _doing(mine),
         sickness=sickness,
     )
 
 
-def _statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:
+def statuses(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a pod says of its containers, the init containers first."""
     status = pod.get("status", {})
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
@@ -122,7 +123,7 @@ def sick_pod(pod: dict[str, Any]) -> Sickness | None:
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return Sickness(where, "unschedulable", condition.get("message", ""))
-    for container in _statuses(pod):
+    for container in statuses(pod):
         name = container["name"]
         waiting = container.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
