@@ -105,18 +105,13 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
 
 def diff(overlay: Overlay = "", context: Context = "") -> None:
     """Show what an install would change; exit code 1 if there is anything."""
-    from kfpkit import console, process
-    from kfpkit.errors import CommandError
+    from kfpkit import console
+    from kfpkit.install import lifecycle
     from kfpkit.install.target import choose
 
-    target = choose(overlay, context)
-    argv = ["diff" if word == "apply" else word for word in target.apply]
-    found = process.query(argv, check=False)
-    # kubectl diff ends with 0 (same), 1 (different) or more (failed).
-    if found.returncode > 1 or (found.returncode and not found.stdout):
-        raise CommandError(process.line(argv), found.returncode, found.stderr)
-    console.out.print(found.stdout or "no difference", markup=False, end="")
-    if found.stdout:
+    found = lifecycle.diff(choose(overlay, context))
+    console.out.print(found or "no difference", markup=False, end="")
+    if found:
         raise typer.Exit(1)
     console.out.print()
 

@@ -73,6 +73,24 @@ def install(target: Target, *, timeout: float) -> None:
     console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
 
 
+def diff(target: Target, *, do: str = "") -> str:
+    """Return what an install would change, as `kubectl diff` prints it.
+
+    Args:
+        target: What goes where.
+        do: What the user should do if the cluster does not say.
+
+    Raises:
+        CommandError: It does not, as where somebody else owns a field.
+    """
+    argv = ["diff" if word == "apply" else word for word in target.apply]
+    said = process.query(argv, check=False)
+    # It ends with 0 (same), 1 (different) or more (failed).
+    if said.returncode > 1 or (said.returncode and not said.stdout):
+        raise CommandError(process.line(argv), said.returncode, said.stderr, do)
+    return said.stdout
+
+
 def uninstall(target: Target, *, delete_data: bool) -> None:
     """Remove what the overlay made; runs, artifacts and passwords stay unless told otherwise.
 

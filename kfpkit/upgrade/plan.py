@@ -13,7 +13,7 @@ from kfpkit.backup.database import DATABASES, PIPELINES, reached
 from kfpkit.backup.manifest import earlier, read
 from kfpkit.doctor.check import Verdict
 from kfpkit.doctor.checks import storage
-from kfpkit.errors import BadInputError, CommandError, KitError, join_names
+from kfpkit.errors import BadInputError, KitError, join_names
 from kfpkit.install import gke, health, lifecycle, secrets
 from kfpkit.install.releases import PATHS, release
 from kfpkit.render import containers, with_pods
@@ -92,7 +92,8 @@ def show(old: Target, new: Target, backups: Path, wait: float) -> bool:
     if gke.concerns(new) and not process.dry_run():
         gke.require(new)
     console.say(f"plan: {source} to {to}, overlay {new.overlay} in {new.namespace}, {new.context}")
-    changes, removed = _diff(new), gone(old.documents, new.documents)
+    changes = changes_of(lifecycle.diff(new, do="make diff shows it"))
+    removed = gone(old.documents, new.documents)
     for text in _images(old.documents, new.documents):
         console.say(f"  image    {text}")
     for (kind, name), (what, lines) in changes.items():
@@ -180,18 +181,8 @@ def _room(target: Target, database: Database, backups: Path) -> Iterator[str]:
         yield said
 
 
-def _diff(target: Target) -> dict[tuple[str, str], tuple[str, list[str]]]:
-    """Return what an apply would add or change, by kind and name, as the cluster says."""
-    argv = ["diff" if word == "apply" else word for word in target.apply]
-    said = process.query(argv, check=False)
-    # It ends with 0 (same), 1 (different) or more (failed, as where somebody else owns a field).
-    if said.returncode > 1 or (said.returncode and not said.stdout):
-        raise CommandError(process.line(argv), said.returncode, said.stderr, "make diff shows it")
-    return changes_of(said.stdout)
-
-
 def changes_of(text: str) -> dict[tuple[str, str], tuple[str, list[str]]]:
-    """Return the objects of a `kubectl diff`: added or changed, and the lines that do."""
+    """Return the objects of a `kubectl diff` by kind and name: added or changed, and the lines."""
     found: dict[tuple[str, str], tuple[str, list[str]]] = {}
     key = ("", "")
     for line in text.splitlines():
