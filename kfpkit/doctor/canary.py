@@ -19,6 +19,9 @@ from kfpkit.waiting import wait_for
 #: Name of the pipeline and of the experiment its runs are in.
 NAME = "kfpkit-canary"
 
+#: Steps of the pipeline.
+STEPS = 2
+
 #: Seconds for each of the two runs.
 TIMEOUT = 300.0
 
@@ -66,34 +69,41 @@ def ask(target: Target) -> Iterator[Finding]:
         for name, from_cache in (("executed", False), ("from the cache", True)):
             began = time.monotonic()
             with api.asking(address, NAME):
-                run = _start(client, token, name)
+                run = start(client, token, f"{NAME}, {name}")
             trouble = _wait(target, client, address, run)
             if trouble:
                 yield trouble
                 return
-            workflow, cached = _cached(target, run)
-            if cached != (2 if from_cache else 0):
+            workflow, steps = cached(target, run)
+            if steps != (STEPS if from_cache else 0):
                 yield fault(
-                    f"run {run}: {cached} of 2 steps came from the cache",
+                    f"run {run}: {steps} of {STEPS} steps came from the cache",
                     explain.kubectl(target, "get", "workflow", workflow, "--output=yaml"),
                 )
                 return
             runs.append((run, workflow))
-            yield ok(f"2 steps, {name}: {time.monotonic() - began:.0f} s")
+            yield ok(f"{STEPS} steps, {name}: {time.monotonic() - began:.0f} s")
         with api.asking(address, NAME):
             for run, _ in runs:
                 client.delete_run(run)
     _remove_objects(target, runs)
 
 
-def _start(client: Any, token: str, name: str) -> str:
+def start(client: Any, token: str, name: str) -> str:
+    """Start a run, and return its ID.
+
+    Args:
+        client: kfp's.
+        token: What it is told: a second run that is told the same comes from the cache.
+        name: Of the run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "canary.yaml"
         compiler.Compiler().compile(canary, str(file))
         made = client.create_run_from_pipeline_package(
             str(file),
             arguments={"token": token},
-            run_name=f"{NAME}, {name}",
+            run_name=name,
             experiment_name=NAME,
             enable_caching=True,
         )
@@ -131,7 +141,7 @@ def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None
     return None
 
 
-def _cached(target: Target, run: str) -> tuple[str, int]:
+def cached(target: Target, run: str) -> tuple[str, int]:
     """Return a run's Workflow, and how many steps took their result from the cache."""
     (workflow,) = target.items(["workflows"], "--selector", f"{health.RUN}={run}")
     return workflow["metadata"]["name"], len(explain.cached_steps(workflow))

@@ -134,7 +134,7 @@ class Upgrade:
         self._read_artifacts(folder)
         cached = self._probe(self.new, "after the upgrade")
         same = self.journal.source == self.journal.to
-        if same and cached < probe.STEPS:
+        if same and cached < canary.STEPS:
             raise KitError("the canary run of before is not in the cache any more")
         if not same:
             console.warn("as planned, steps that ran before the upgrade run once more")
