@@ -27,7 +27,7 @@ from kfpkit.backup import objects
 from kfpkit.backup.database import DELETED, METADATA, PIPELINES, Database, quoted, reached
 from kfpkit.backup.restore import STATE
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import forward, lifecycle
+from kfpkit.install import forward, health, lifecycle
 from kfpkit.prune.plan import Artifact, Facts, Folder, Plan, Rule, Run, choose, plan
 from kfpkit.waiting import wait_for
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from kfpkit.install.target import Target
-
-#: Label of all that belongs to a run of KFP.
-RUN = "pipeline/runid"
 
 #: Seconds until a driver that is at work has ended.
 DRIVING = 600.0
@@ -175,9 +172,7 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
 
 def _require_whole(target: Target) -> None:
     """Raise unless all parts are ready, and no restore waits to go on."""
-    away = [part.name for part in lifecycle.parts(target) if not part.done]
-    if away:
-        raise BadInputError(f"not ready: {join_names(away)}", "make status says why")
+    lifecycle.require_ready(target)
     found = target.query("get", "configmap", STATE, "--ignore-not-found", "--output=name")
     if found.stdout.strip():
         raise BadInputError("a restore is not at its end", "Start that one again first")
@@ -218,7 +213,9 @@ def _wait_for_drivers(target: Target) -> None:
     """Wait for the drivers that are at work now; those to come find no cache entry."""
 
     def working() -> dict[str, str]:
-        pods = target.items(["pods"], "--selector", RUN, "--field-selector=status.phase=Running")
+        pods = target.items(
+            ["pods"], "--selector", health.RUN, "--field-selector=status.phase=Running"
+        )
         names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in pods}
         return {uid: name for uid, name in names.items() if "-driver-" in name}
 
@@ -256,8 +253,8 @@ def _show(target: Target, seen: Plan) -> None:
     ids = {run.id for run in seen.runs}
     workflows = [
         item
-        for item in target.items(["workflows.argoproj.io"], "--selector", RUN)
-        if item["metadata"]["labels"][RUN] in ids
+        for item in target.items([health.WORKFLOWS], "--selector", health.RUN)
+        if item["metadata"]["labels"][health.RUN] in ids
     ]
     for what, value in {
         "runs": len(seen.runs),

@@ -10,8 +10,9 @@ import pytest
 from kfpkit.backup import inventory
 from kfpkit.backup.create import lost
 from kfpkit.backup.database import METADATA, PIPELINES, Database
+from kfpkit.install import health
 from kfpkit.prune.plan import DAY, Rule
-from kfpkit.prune.run import RUN, prune
+from kfpkit.prune.run import prune
 from tests.backup.test_cluster import CACHED, api, killed
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
@@ -140,7 +141,7 @@ def test_what_is_old_goes_and_no_task_ever_gets_a_deleted_artifact(target: Targe
     # What was to go is gone: runs, Workflows, logs, artifacts.
     after = inventory.take(target)
     assert after["run"].keys() == {young}
-    assert {w["metadata"]["labels"][RUN] for w in target.items(["workflows"])} == {young}
+    assert {w["metadata"]["labels"][health.RUN] for w in target.items(["workflows"])} == {young}
     assert not of(alone, after["artifact"])
     assert not of(twice, after["artifact"])
     assert of(shared, after["artifact"]).keys() == seen.shared.keys()
