@@ -41,3 +41,4 @@ def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
     note("node restarted", f"{recovery:.0f} s", told[0], told[1], "", told[2])
     assert ends[once.id].state in ("Failed", "Error")
     assert ends[after.id].state == "Succeeded"
+    evidence.require_recovered(recovery)
