@@ -18,7 +18,7 @@ from kfpkit.backup import objects, parts
 from kfpkit.backup.database import DELETED, METADATA, Database, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import WaitTimeoutError, join_names
-from kfpkit.install import health, lifecycle
+from kfpkit.install import health, lifecycle, object_store
 from kfpkit.install.releases import release
 from kfpkit.waiting import wait_for
 
@@ -92,9 +92,9 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
         (part / CONFIGURATION).write_text(text, encoding="utf-8")
         before = earlier(to)
         known = read(before[-1]).artifacts if before else {}
-        with objects.opened(target) as store:
+        with object_store.opened(target) as store:
             artifacts, copied = objects.fetch(store, to / OBJECTS, known)
-        bucket = objects.settings(target)["bucket"]
+        bucket = object_store.place(target).bucket
         manifest = Manifest(
             made=f"{made:%Y-%m-%dT%H:%M:%SZ}",
             release=release(target.documents),
@@ -199,8 +199,8 @@ def _show(target: Target, to: Path) -> None:
     database.dump(Path(os.devnull))
     target.run("get", f"{health.SCHEDULED},secrets", "--output=json")
     target.run("scale", "deployment/scheduled-workflow", "--replicas=1")
-    where = objects.settings(target)
-    console.say(f"would copy new objects of the bucket {where['bucket']} from {where['host']}")
+    where = object_store.place(target)
+    console.say(f"would copy new objects of the bucket {where.bucket} from {where.host}")
 
 
 def _report(manifest: Manifest, folder: Path, copied: int, seconds: float) -> None:

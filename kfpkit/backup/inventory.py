@@ -9,7 +9,7 @@ import requests
 
 from kfpkit.backup import objects
 from kfpkit.backup.database import METADATA, PIPELINES, reached
-from kfpkit.install import forward
+from kfpkit.install import forward, object_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ def take(target: Target, *, artifacts: bool = True) -> Inventory:
         }
         found["metadata"] = dict(_metadata(database))
     if artifacts:
-        with objects.opened(target) as store:
+        with object_store.opened(target) as store:
             found["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
         found["run as the API tells it"] = {

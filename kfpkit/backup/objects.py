@@ -1,29 +1,24 @@
-"""The object store of an installation, read and written through its S3 interface."""
+"""The objects of an installation: listed, copied out and back, removed."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import ObjectStore, S3Store
 
 from kfpkit.backup.manifest import CHUNK, Artifact, blob, digest
 from kfpkit.errors import KitError
-from kfpkit.install import forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from obstore.store import ObjectStore
 
 #: Objects copied at the same time.
 WORKERS = 8
@@ -38,54 +33,6 @@ NOTED = "kfpkit-sha256"
 PART = ".part-"
 
 Value = TypeVar("Value")
-
-SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - the name of a Secret
-
-
-def settings(target: Target) -> dict[str, str]:
-    """Return where the overlay's object store is: host, port, secure, region and bucket.
-
-    Raises:
-        KitError: The overlay does not say.
-    """
-    for document in target.documents:
-        data: dict[str, str] = document.get("data", {})
-        if document["kind"] == "ConfigMap" and "bucket" in data and "region" in data:
-            return data
-    raise KitError(f"the overlay {target.overlay} has no ConfigMap that names its bucket")
-
-
-@contextlib.contextmanager
-def opened(target: Target, bucket: str = "") -> Iterator[S3Store]:
-    """Reach the object store for the length of a `with` block.
-
-    Args:
-        target: Whose store; one inside the cluster is reached through a port of this machine.
-        bucket: Default that of the overlay.
-
-    Raises:
-        KitError: It cannot be reached.
-    """
-    where = settings(target)
-    got = target.query("get", f"secret/{SECRET}", "--output=json").stdout
-    keys = {k: base64.b64decode(v).decode() for k, v in json.loads(got)["data"].items()}
-    services = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
-    with contextlib.ExitStack() as exits:
-        address = f"{where['host']}:{where['port']}"
-        if where["host"] in services:
-            service = forward.Service(where["host"], int(where["port"]), "the object store")
-            address = exits.enter_context(forward.opened(target, service))
-        scheme = "https" if where["secure"] == "true" else "http"
-        yield S3Store(
-            bucket or where["bucket"],
-            region=where["region"],
-            endpoint=f"{scheme}://{address}",
-            access_key_id=keys["accesskey"],
-            secret_access_key=keys["secretkey"],
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True, "timeout": timedelta(minutes=30)},
-            retry_config={"max_retries": 5, "retry_timeout": timedelta(minutes=2)},
-        )
 
 
 def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:

@@ -27,7 +27,7 @@ from kfpkit.backup.database import (
 )
 from kfpkit.backup.manifest import NAME, OBJECTS, digest, require_whole
 from kfpkit.errors import BadInputError, join_names
-from kfpkit.install import health, lifecycle
+from kfpkit.install import health, lifecycle, object_store
 from kfpkit.install.releases import PATHS, release
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def require_fit(manifest: Manifest, target: Target) -> None:
             f"{wanted}",
             f"Restore into {manifest.release} with OVERLAY=, then upgrade",
         )
-    bucket = objects.settings(target)["bucket"]
+    bucket = object_store.place(target).bucket
     if manifest.bucket != bucket:
         raise BadInputError(
             f"the backup's artifacts are named after the bucket {manifest.bucket}, and the overlay "
@@ -187,7 +187,7 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
     swapping = False
     try:
         parts.stop(target, parts.WRITERS)
-        with objects.opened(target) as store:
+        with object_store.opened(target) as store:
             put = objects.put(store, folder.parent / OBJECTS, manifest.artifacts)
             console.say(f"{put} artifacts put back, the others were there")
         database.load(folder / DUMP)

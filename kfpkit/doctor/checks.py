@@ -15,6 +15,7 @@ from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
 from kfpkit.doctor.clocks import clocks
 from kfpkit.errors import join_names
 from kfpkit.install import forward, health, lifecycle
+from kfpkit.install.object_store import SECRET, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,13 +211,13 @@ def object_store(target: Target) -> Iterator[Finding]:
     """An object can be put, read and deleted with the credentials of the installation."""
     from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-    where = reach.place(target)
+    where = place(target)
     if process.dry_run():
         yield skipped(f"would put, read and delete an object in {where.bucket}")
         return
     key, content = f"kfpkit-doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
     log = explain.kubectl(target, "logs", "statefulset/object-store", "--tail=50")
-    look = log if where.own else explain.kubectl(target, "get", "secret", reach.SECRET)
+    look = log if where.service else explain.kubectl(target, "get", "secret", SECRET)
     with reach.store(target) as store:
         step = "put"
         try:
@@ -228,7 +229,7 @@ def object_store(target: Target) -> Iterator[Finding]:
         except BaseError as error:
             said = f"{step} in bucket {where.bucket} at {where.address}: {_first_line(error)}"
             refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-            if where.own or refused:
+            if where.service or refused:
                 yield fault(said, look)
             else:
                 yield warning(f"from this machine: {said}; the canary does it from a pod", look)

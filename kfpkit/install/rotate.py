@@ -6,7 +6,6 @@ which was broken off at any point is taken up by starting it again.
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING
 
@@ -95,18 +94,10 @@ def _taken_up(target: Target) -> dict[str, dict[str, str]]:
     if process.dry_run():
         return {}
     found: dict[str, dict[str, str]] = {}
-    for flat, value in _read(target, PENDING).items():
+    for flat, value in secrets.read(target, PENDING).items():
         name, _, key = flat.rpartition(".")
         found.setdefault(name, {})[key] = value
     return found
-
-
-def _read(target: Target, name: str) -> dict[str, str]:
-    """Return the values of a Secret, none if it is not there."""
-    argv = ("get", "secret", name, "--ignore-not-found", "--output=json")
-    said = target.query(*argv).stdout.strip()
-    data = json.loads(said)["data"] if said else {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def _require_quiet(target: Target, *, despite_runs: bool) -> None:
@@ -135,7 +126,7 @@ def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
     root = new["root-password"]
     if not process.dry_run():
         # The old one; or the new one, where a rotation was broken off after this step.
-        tried = (_read(target, DATABASE)["root-password"], root)
+        tried = (secrets.read(target, DATABASE)["root-password"], root)
         admitted = [
             candidate
             for candidate in dict.fromkeys(tried)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from dataclasses import dataclass
@@ -64,6 +65,13 @@ def missing(target: Target) -> dict[str, dict[str, str]]:
         for name, keys in needed(target.documents).items()
         if not _is_there(name, keys, there, target.namespace)
     }
+
+
+def read(target: Target, name: str) -> dict[str, str]:
+    """Return the values of a Secret, none if it is not there."""
+    said = target.query("get", "secret", name, "--ignore-not-found", "--output=json").stdout.strip()
+    data: dict[str, str] = (json.loads(said).get("data") or {}) if said else {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
 def new(name: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from kfpkit.backup import objects
 from kfpkit.backup.database import DELETED, METADATA, PIPELINES, Database, quoted, reached
 from kfpkit.backup.restore import STATE
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import forward, health, lifecycle
+from kfpkit.install import forward, health, lifecycle, object_store
 from kfpkit.prune.plan import Artifact, Facts, Folder, Plan, Rule, Run, choose, plan
 from kfpkit.waiting import wait_for
 
@@ -98,8 +98,8 @@ def prune(target: Target, rule: Rule, *, apply: bool, confirm: Callable[[str], b
     """
     began = time.monotonic()
     _require_whole(target)
-    bucket = objects.settings(target)["bucket"]
-    with reached(target) as database, objects.opened(target) as store:
+    bucket = object_store.place(target).bucket
+    with reached(target) as database, object_store.opened(target) as store:
         now = time.time()
         facts = look(database, store, bucket)
         seen = plan(facts, choose(facts.runs.values(), rule, now), rule, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import GCSStore, S3Store
 
 from kfpkit.errors import KitError
-from kfpkit.install import forward
+from kfpkit.install import forward, secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +127,7 @@ class Objects:
         options: dict[str, Any] = {"region": access.get("region") or "us-east-1"}
         secret = access.get("secretName", "")
         if secret:
-            values = self._secret(secret)
+            values = secrets.read(self._target, secret)
             options["access_key_id"] = values.get(access.get("accessKeyKey", ""), "")
             options["secret_access_key"] = values.get(access.get("secretKeyKey", ""), "")
         endpoint = access.get("endpoint", "")
@@ -142,11 +141,6 @@ class Objects:
             client_options={"allow_http": True, "timeout": timedelta(minutes=10)},
             retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=60)},
         )
-
-    def _secret(self, name: str) -> dict[str, str]:
-        got = self._target.query("get", f"secret/{name}", "--output=json")
-        data: dict[str, str] = json.loads(got.stdout).get("data", {})
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def _reach(self, endpoint: str) -> str:
         """Return where an endpoint answers from here: a Service, on a port that leads to it."""

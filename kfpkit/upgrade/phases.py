@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit import console, process, render
-from kfpkit.backup import create, inventory, objects, parts
+from kfpkit.backup import create, inventory, parts
 from kfpkit.backup.database import reached
 from kfpkit.backup.manifest import read
 from kfpkit.backup.restore import restore
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import lifecycle, releases
+from kfpkit.install import lifecycle, object_store, releases
 from kfpkit.upgrade import journal as notes
 from kfpkit.upgrade import plan, probe
 from kfpkit.upgrade.applied import Recorded, applied, gone, record
@@ -195,7 +195,7 @@ class Upgrade:
         """Read artifacts of old runs and compare them with the backup."""
         known = read(folder).artifacts
         chosen = sorted(known, key=lambda key: known[key].size)[:ARTIFACTS]
-        with objects.opened(self.new) as store:
+        with object_store.opened(self.new) as store:
             for key in chosen:
                 content = bytes(store.get(key).bytes())
                 if hashlib.sha256(content).hexdigest() != known[key].sha256:

@@ -14,7 +14,7 @@ from kfpkit.backup.manifest import earlier, read
 from kfpkit.doctor.check import Verdict
 from kfpkit.doctor.checks import storage
 from kfpkit.errors import BadInputError, KitError, join_names
-from kfpkit.install import gke, health, lifecycle, secrets
+from kfpkit.install import gke, health, lifecycle, object_store, secrets
 from kfpkit.install.releases import PATHS, release
 from kfpkit.render import containers, with_pods
 from kfpkit.upgrade.applied import gone
@@ -169,7 +169,7 @@ def _room(target: Target, database: Database, backups: Path) -> Iterator[str]:
     )
     before = earlier(backups)
     known = read(before[-1]).artifacts if before else {}
-    with objects.opened(target) as store:
+    with object_store.opened(target) as store:
         needed = float(size) + sum(
             size for key, (_, size) in objects.listed(store).items() if key not in known
         )

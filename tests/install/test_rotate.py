@@ -114,7 +114,7 @@ def test_new_values_are_new_and_safe_in_sql() -> None:
 
 
 def values(target: Target) -> dict[str, dict[str, str]]:
-    return {name: rotate._read(target, name) for name in secrets.MADE}
+    return {name: secrets.read(target, name) for name in secrets.MADE}
 
 
 def admitted(target: Target, password: str) -> bool:
@@ -162,12 +162,12 @@ def test_a_rotation_broken_off_half_way_is_taken_up_and_loses_nothing(
             patched.setattr(rotate, "_restart", Broken())
             with pytest.raises(KeyboardInterrupt):
                 rotate.rotate(target, timeout=300, despite_runs=False)
-        pending = rotate._read(target, rotate.PENDING)
+        pending = secrets.read(target, rotate.PENDING)
         rotate.rotate(target, timeout=300, despite_runs=False)
 
         new = values(target)
         assert {f"{s}.{k}": v for s, keys in new.items() for k, v in keys.items()} == pending
-        assert rotate._read(target, rotate.PENDING) == {}
+        assert secrets.read(target, rotate.PENDING) == {}
         shown = "".join(capsys.readouterr())
         for name, keys in old.items():
             for key, value in keys.items():

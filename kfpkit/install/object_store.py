@@ -1,0 +1,104 @@
+"""The object store of an installation, through its S3 interface and with its own credentials."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from obstore.store import S3Store
+
+from kfpkit.errors import KitError
+from kfpkit.install import forward, secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kfpkit.install.target import Target
+
+#: Name that KFP's own code knows the credentials by.
+SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - a name
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an installation keeps its objects."""
+
+    host: str
+    port: int
+    secure: bool
+    region: str
+    bucket: str
+    #: The Service that leads there; none where the store is not part of the installation.
+    service: forward.Service | None
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
+
+
+def place(target: Target) -> Place:
+    """Return where the overlay says that the objects are.
+
+    Raises:
+        KitError: It does not say.
+    """
+    for document in target.documents:
+        said: dict[str, str] = document.get("data", {})
+        if document["kind"] == "ConfigMap" and {"bucket", "region"} <= said.keys():
+            break
+    else:
+        raise KitError(f"the overlay {target.overlay} has no ConfigMap that names its bucket")
+    host, port = said["host"], int(said["port"])
+    services = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
+    service = forward.Service(host, port, "the object store") if host in services else None
+    return Place(host, port, said["secure"] == "true", said["region"], said["bucket"], service)
+
+
+@contextmanager
+def opened(
+    target: Target, bucket: str = "", *, seconds: int = 1800, retries: int = 5
+) -> Iterator[S3Store]:
+    """Reach the object store for the length of a `with` block.
+
+    Args:
+        target: Whose store; one inside the cluster is reached through a port of this machine.
+        bucket: Default that of the overlay.
+        seconds: That a request may take.
+        retries: How often one is sent again.
+
+    Raises:
+        KitError: There are no credentials, or the store cannot be reached.
+    """
+    where = place(target)
+    values = secrets.read(target, SECRET)
+    if not {"accesskey", "secretkey"} <= values.keys():
+        raise KitError(
+            f"there is no Secret {SECRET} with the object store's accesskey and secretkey",
+            f"kubectl --context {target.context} --namespace {target.namespace} get secrets",
+        )
+    with _reached(target, where) as address:
+        yield S3Store(
+            bucket or where.bucket,
+            region=where.region,
+            endpoint=f"{'https' if where.secure else 'http'}://{address}",
+            access_key_id=values["accesskey"],
+            secret_access_key=values["secretkey"],
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True, "timeout": timedelta(seconds=seconds)},
+            retry_config={
+                "max_retries": retries,
+                "retry_timeout": timedelta(seconds=min(seconds, 120)),
+            },
+        )
+
+
+@contextmanager
+def _reached(target: Target, where: Place) -> Iterator[str]:
+    if where.service is None:
+        yield where.address
+        return
+    with forward.opened(target, where.service) as address:
+        yield address
