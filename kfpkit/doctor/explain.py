@@ -63,6 +63,7 @@ RUNBOOK = {
     "unreachable": "run-failed",
     "pod-deleted": "run-failed",
     "killed": "run-failed",
+    "terminated": "run-failed",
     "driver": "run-failed",
     "launcher": "run-failed",
     "step": "run-failed",
@@ -148,6 +149,12 @@ def explain(facts: Facts, target: Target) -> Explanation:
         )
     if state == "Succeeded":
         return Explanation(facts.run, state, "", "the run succeeded", (), (look,))
+    # What the API writes into a Workflow whose run is terminated.
+    if workflow["spec"].get("activeDeadlineSeconds") == 0:
+        said = "somebody terminated the run"
+        if state not in _BAD:
+            said += ", and its steps have not ended yet"
+        return Explanation(facts.run, state, "terminated", said, (), (look,))
     if _reason(message) == "too-large":
         return _tell(facts, target, state, _Trouble("too-large", "", "", message, driver=False))
     troubles = list(_troubles(facts, status.get("nodes", {}).values()))

@@ -318,3 +318,13 @@ def test_a_run_whose_workflow_is_gone_before_its_end_is_lost() -> None:
     assert found.reason == "lost"
     ended = explain(Facts(RUN, record={"state": "FAILED", "error": {"message": "why"}}), TARGET)
     assert (ended.reason, ended.evidence) == ("", ("why",))
+
+
+@pytest.mark.parametrize(("phase", "more"), [("Failed", ""), ("Running", "have not ended yet")])
+def test_a_run_that_somebody_terminated_is_told_so(phase: str, more: str) -> None:
+    ended = workflow(node(1, "train", "Failed", "exit code 143"), phase=phase)
+    ended["spec"]["activeDeadlineSeconds"] = 0
+    found = explain(Facts("run", ended), TARGET)
+    assert (found.reason, found.state) == ("terminated", phase)
+    assert found.sentence.startswith("somebody terminated the run")
+    assert more in found.sentence

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from kfpkit.doctor.runs import look
+
 if TYPE_CHECKING:
     from tests.kfp.runs import Run
 
@@ -51,3 +53,4 @@ def test_a_run_can_be_terminated(runs: dict[str, Run]) -> None:
     # 2.14.3 and 2.17.0 have no other word for it (docs/use/limits.md).
     run.finish("FAILED", timeout=120)
     assert [pod["phase"] for pod in run.pods("sleep")] == ["Failed"]
+    assert look(run.target, run.id).reason == "terminated"
