@@ -202,7 +202,7 @@ lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre
 	@$(BIN)/pre-commit run --all-files --color=auto
 
 .PHONY: golden
-golden: $(VENV)/.synced ## Rewrite the compiled pipelines and the runtime image's requirements
+golden: $(VENV)/.synced ## Rewrite the compiled pipelines, and the requirements of images from uv.lock
 	@$(KFPKIT) golden
 
 .PHONY: golden-check
