@@ -12,6 +12,8 @@ import yaml
 from kfpkit import process, render
 from kfpkit.backup import inventory
 from kfpkit.backup.database import PIPELINES, Database
+from kfpkit.backup.manifest import NAME
+from kfpkit.backup.restore import restore
 from kfpkit.cluster.sources import Source
 from kfpkit.install.releases import release
 from kfpkit.install.target import OVERLAYS, choose
@@ -121,11 +123,20 @@ def test_everything_outlives_the_next_release_and_the_way_back(
     run(old, hello, {"name": "after all"})
 
 
-def test_the_next_release_takes_another_configuration(
+def test_the_next_release_takes_a_backup_of_this_one_and_another_configuration(
     old: Target, new: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It also comes after a rollback, where the test above ran before."""
+    before = inventory.take(old)
     phases.upgrade(new, TO, tmp_path, confirm=lambda _: True, wait=60, timeout=1800)
+    later = run(new, hello, {"name": "to be lost"})
+    (made,) = (file.parent for file in tmp_path.glob(f"*/{NAME}"))
+    restore(new, made, confirm=lambda _: True, timeout=1800)
+    assert lacking(new, before) == []
+    with api(new) as client:
+        assert later not in {found.run_id for found in client.list_runs(page_size=100).runs}
+    run(new, hello, {"name": "after the backup"})
+
     before = inventory.take(new)
     capsys.readouterr()
     (folder := tmp_path / "changed").mkdir()
