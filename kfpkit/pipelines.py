@@ -30,7 +30,7 @@ REQUIREMENTS = ROOT / "components" / "requirements.txt"
 #: The same of the kit's own image.
 KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
 
-#: Packages of the kit that nothing in its image imports.
+#: Packages of the kit that its image does without: `prune` imports none of them.
 NOT_IN_CLUSTER = ("docker", "jinja2", "kfp", "kubernetes")
 
 _EXPORT = ("export", "--quiet", "--frozen", "--no-annotate", "--no-header")

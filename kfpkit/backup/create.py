@@ -120,7 +120,9 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
 
 
 def drain(target: Target, database: Database, wait: float) -> None:
-    """Wait for the runs under way; a run that has no Workflow any more cannot end.
+    """Wait for a job that removes old runs, and for the runs under way.
+
+    A run that has no Workflow any more cannot end.
 
     Args:
         target: Where the Workflows are.
@@ -136,6 +138,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
         runs = [run.name for run in database.unfinished() if run.id in alive]
         return f"{len(runs)} under way: {join_names(runs)}" if runs else None
 
+    parts.wait_for_prune(target)
     try:
         wait_for("the runs", going, timeout=wait, interval=3)
     except WaitTimeoutError as error:

@@ -1,7 +1,7 @@
 """The two databases: asked, dumped and loaded by the programs in the database's own pod.
 
 Where the database is outside the cluster, a pod with the same programs is made for the time being.
-A pod of the kit has them itself.
+A pod of the kit asks with a client of its own, and can neither dump nor load.
 
 A dump is loaded beside the databases that are in use, and takes their place in one statement; those
 that were in use stay under another name.
@@ -198,11 +198,11 @@ def reached(target: Target) -> Iterator[Database]:
         KitError: The pod does not start.
     """
     database = Database(target)
-    if database.embedded:
-        target.query("rollout", "status", "statefulset/database", f"--timeout={STARTING}s")
+    if target.inside:
         yield database
         return
-    if target.inside:
+    if database.embedded:
+        target.query("rollout", "status", "statefulset/database", f"--timeout={STARTING}s")
         yield database
         return
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": client(target)})

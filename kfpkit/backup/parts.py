@@ -33,6 +33,9 @@ HELD = "kfpkit/held-replicas"
 #: Seconds until the pods of a stopped part are gone.
 STOPPING = 180.0
 
+#: The pods of the option prune, and seconds that one may take to its end.
+PRUNE, PRUNING = f"{PART}=prune", 900.0
+
 
 @contextlib.contextmanager
 def stopped(target: Target, names: Sequence[str]) -> Iterator[None]:
@@ -61,6 +64,29 @@ def stop(target: Target, names: Sequence[str]) -> None:
         return join_names([p["metadata"]["name"] for p in pods]) if pods else None
 
     wait_for(f"the end of {join_names(names)}", going, timeout=STOPPING)
+
+
+def held(target: Target) -> list[str]:
+    """Return the names of the Deployments that are held."""
+    return [
+        item["metadata"]["name"]
+        for item in target.items(["deployments"])
+        if HELD in item["metadata"].get("annotations", {})
+    ]
+
+
+def wait_for_prune(target: Target) -> None:
+    """Wait for a job of the option prune that is at work; none does anything while a part is held.
+
+    Raises:
+        WaitTimeoutError: It does not end.
+    """
+
+    def going() -> str | None:
+        pods = target.items(["pods"], "--selector", PRUNE, "--field-selector=status.phase=Running")
+        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
+
+    wait_for("the job that removes old runs", going, timeout=PRUNING)
 
 
 def start(target: Target) -> list[str]:

@@ -82,6 +82,7 @@ def restore(
         going_on, there = _swapped(target, database, folder), database.runs()
         if installed and not going_on:
             _ask(confirm, f"{question} Its {there} runs go out of use; those under way are lost.")
+            parts.wait_for_prune(target)
             _secrets(target, folder)
         if not going_on:
             _prepare(target, database, folder, manifest)

@@ -37,12 +37,12 @@ def prune(
 ) -> None:
     """Show which runs are old, with all that belongs to them alone; remove them if told."""
     from kfpkit import process
-    from kfpkit.install.target import choose
+    from kfpkit.install.target import around, choose
     from kfpkit.prune import plan, run
 
     rule = plan.Rule(plan.age(older_than), keep, experiment)
     run.prune(
-        choose(overlay, context),
+        around() or choose(overlay, context),
         rule,
         apply=apply and not process.dry_run(),
         confirm=lambda text: yes or typer.confirm(text),

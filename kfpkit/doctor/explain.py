@@ -374,8 +374,8 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
             [f"{target.kubectl} --context {target.context} get nodes"],
         ),
         "killed": (
-            f"{who} was killed (SIGKILL): by somebody, with its node, or for want of memory; "
-            f"{again}",
+            f"{who} was killed (SIGKILL): by somebody, with its node, or because its node had too "
+            f"little memory; {again}",
             [describe, log, f"{target.kubectl} --context {target.context} get nodes"],
         ),
         "unreachable": (

@@ -316,5 +316,5 @@ def _built(source: Source) -> dict[str, str]:
         for one in recipe.load_all().values()
         for reference in one.references
         # Others have the names of the upstream images that they stand in for.
-        if source is Source.PACKAGES or reference.startswith(("kfpkit/", "docker.io/kfpkit/"))
+        if source is Source.PACKAGES or reference.startswith(recipe.OWN)
     }

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "images"
 
+#: What the names of images begin with that the kit builds itself under every source. The second is
+#: a registry that nobody can have (RFC 2606), so that none of another owner is pulled by mistake.
+OWN = ("kfpkit/", "kfpkit.invalid/")
+
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)(:bare)?\}")
 
 

@@ -88,7 +88,7 @@ def opened(target: Target, service: Service) -> Iterator[str]:
         service: What to reach.
 
     Yields:
-        Host and port that lead there, as `localhost:41234`; a free port of this machine.
+        Host and port that lead there, as `localhost:41234`.
 
     Raises:
         KitError: The Service is not there, or kubectl does not connect.

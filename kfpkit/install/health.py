@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 #: Label by which a part's pods are known.
 PART = "app.kubernetes.io/name"
 
-#: Label of everything the manifests make.
+#: Label of everything that the base makes.
 OWNED = "app.kubernetes.io/part-of=kubeflow-pipelines"
 
 #: Label of all that belongs to a run of KFP, its Workflow and its pods; its value is the run's ID.

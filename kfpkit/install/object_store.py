@@ -58,14 +58,11 @@ def place(target: Target) -> Place:
 
 
 @contextmanager
-def opened(
-    target: Target, bucket: str = "", *, seconds: int = 1800, retries: int = 5
-) -> Iterator[S3Store]:
+def opened(target: Target, *, seconds: int = 1800, retries: int = 5) -> Iterator[S3Store]:
     """Reach the object store for the length of a `with` block.
 
     Args:
-        target: Whose store; one inside the cluster is reached through a port of this machine.
-        bucket: Default that of the overlay.
+        target: Whose store; from outside the cluster one inside it is reached through a port.
         seconds: That a request may take.
         retries: How often one is sent again.
 
@@ -73,19 +70,14 @@ def opened(
         KitError: There are no credentials, or the store cannot be reached.
     """
     where = place(target)
-    values = secrets.read(target, SECRET)
-    if not {"accesskey", "secretkey"} <= values.keys():
-        raise KitError(
-            f"there is no Secret {SECRET} with the object store's accesskey and secretkey",
-            f"kubectl --context {target.context} --namespace {target.namespace} get secrets",
-        )
+    access, secret = secrets.opening(target, SECRET, "accesskey", "secretkey")
     with _reached(target, where) as address:
         yield S3Store(
-            bucket or where.bucket,
+            where.bucket,
             region=where.region,
             endpoint=f"{'https' if where.secure else 'http'}://{address}",
-            access_key_id=values["accesskey"],
-            secret_access_key=values["secretkey"],
+            access_key_id=access,
+            secret_access_key=secret,
             virtual_hosted_style_request=False,
             client_options={"allow_http": True, "timeout": timedelta(seconds=seconds)},
             retry_config={

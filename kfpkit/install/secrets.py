@@ -8,7 +8,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.errors import BadInputError
+from kfpkit import process
+from kfpkit.errors import BadInputError, KitError, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,6 +73,22 @@ def read(target: Target, name: str) -> dict[str, str]:
     said = target.query("get", "secret", name, "--ignore-not-found", "--output=json").stdout.strip()
     data: dict[str, str] = (json.loads(said).get("data") or {}) if said else {}
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def opening(target: Target, name: str, *keys: str) -> list[str]:
+    """Return the values of a Secret that something cannot be opened without.
+
+    Raises:
+        KitError: It is not there, or lacks a key.
+    """
+    values = read(target, name)
+    lacking = [key for key in keys if key not in values]
+    if lacking:
+        raise KitError(
+            f"there is no Secret {name} in {target.namespace}, or it has no {join_names(lacking)}",
+            process.line(target.argv("get", "secrets")),
+        )
+    return [values[key] for key in keys]
 
 
 def new(name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from kfpkit import cluster, console, process, render
 from kfpkit.cluster import lifecycle, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import BadInputError, CommandError
+from kfpkit.images.recipe import OWN
 from kfpkit.install import health
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ BUILT = "kfpkit/"
 KINDS = ("configmaps", "services", "deployments", "statefulsets")
 
 #: Set in the kit's own pods, to the namespace that they are in.
-NAMESPACE = "KFPKIT_NAMESPACE"
+IN_POD_OF = "KFPKIT_IN_POD_OF"
 
 
 @dataclass(frozen=True)
@@ -111,26 +112,36 @@ class Inside(Target):
 
     @property
     def inside(self) -> bool:
-        """As of every target."""
+        """It is so."""
         return True
 
     @cached_property
     def documents(self) -> list[render.Document]:
-        """The objects that are there and that a render would have, but for Secrets and rights."""
-        return self.items(KINDS, "--selector", health.OWNED)
+        """The parts that are there, their Services, and the ConfigMaps that they name."""
+        found = self.items(KINDS, "--selector", health.OWNED)
+        named = json.dumps([d["spec"] for d in found if d["kind"] in render.WORKLOADS])
+        # One whose content has changed stays for a while, under the name that it had.
+        return [d for d in found if d["kind"] != "ConfigMap" or d["metadata"]["name"] in named]
 
     @property
     def namespace(self) -> str:
         """Where Kubeflow Pipelines is."""
-        return os.environ[NAMESPACE]
+        return os.environ[IN_POD_OF]
 
     def argv(self, *arguments: str) -> list[str]:
         """Return a kubectl command on the namespace, as the pod's ServiceAccount."""
         return [self.kubectl, "--namespace", self.namespace, *arguments]
 
 
+def around() -> Target | None:
+    """Return the installation around this program, where it runs in a pod of the kit."""
+    if not {IN_POD_OF, "KUBERNETES_SERVICE_HOST"} <= os.environ.keys():
+        return None
+    return Inside("installed", "this cluster", "kubectl")
+
+
 def choose(overlay: str = "", context: str = "") -> Target:
-    """Return the target for what the user named; in a pod of the kit, the installation around it.
+    """Return the target for what the user named.
 
     Args:
         overlay: A folder of manifests/overlays; default the one for the kit's own kind cluster and
@@ -141,8 +152,6 @@ def choose(overlay: str = "", context: str = "") -> Target:
     Raises:
         BadInputError: No such overlay, or a context is needed.
     """
-    if NAMESPACE in os.environ and not overlay and not context:
-        return Inside("", "this cluster", "kubectl")
     if overlay:
         render.overlay(overlay)
     if not context:
@@ -174,6 +183,5 @@ def _of_kind_cluster() -> str:
 
 def built_images(documents: list[render.Document]) -> list[str]:
     """Return the folders of images/ whose image a render names."""
-    images = {image.removeprefix("docker.io/") for image in render.images(documents)}
-    named = {image for image in images if image.startswith(BUILT)}
-    return sorted(image.removeprefix(BUILT).partition(":")[0] for image in named)
+    named = {image for image in render.images(documents) if image.startswith(OWN)}
+    return sorted(image.partition("/")[2].partition(":")[0] for image in named)

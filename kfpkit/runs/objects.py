@@ -127,9 +127,9 @@ class Objects:
         options: dict[str, Any] = {"region": access.get("region") or "us-east-1"}
         secret = access.get("secretName", "")
         if secret:
-            values = secrets.read(self._target, secret)
-            options["access_key_id"] = values.get(access.get("accessKeyKey", ""), "")
-            options["secret_access_key"] = values.get(access.get("secretKeyKey", ""), "")
+            keys = (access.get("accessKeyKey", ""), access.get("secretKeyKey", ""))
+            values = secrets.opening(self._target, secret, *keys)
+            options["access_key_id"], options["secret_access_key"] = values
         endpoint = access.get("endpoint", "")
         if endpoint:
             plain = access.get("disableSSL", "").lower() == "true"

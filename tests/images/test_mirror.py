@@ -104,7 +104,7 @@ def test_the_two_sources_share_no_name_in_a_mirror_but_have_one_content() -> Non
     # Upstream's metrics-server stands in for the built one, and two images are always built.
     assert {name.split("/", 1)[1].split(":")[0] for name in upstream & packages} == {
         "metrics-server/metrics-server",
-        "kfpkit/kfpkit",
+        "kfpkit",
         "kfpkit/python-runtime",
     }
 

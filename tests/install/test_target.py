@@ -11,7 +11,7 @@ from kfpkit.cluster.lifecycle import Seen
 from kfpkit.errors import BadInputError
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
-from kfpkit.install.target import NAMESPACE, Target, built_images, choose
+from kfpkit.install.target import IN_POD_OF, Target, around, built_images, choose
 from kfpkit.versions import ROOT
 
 
@@ -49,8 +49,12 @@ def test_every_command_names_the_context(overlay: str) -> None:
 def test_a_pod_of_the_kit_works_on_the_installation_around_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(NAMESPACE, "somewhere")
-    target = choose()
+    assert around() is None
+    monkeypatch.setenv(IN_POD_OF, "somewhere")
+    assert around() is None
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    target = around()
+    assert target
     assert target.inside
     assert target.argv("get", "pods") == ["kubectl", "--namespace", "somewhere", "get", "pods"]
     assert Database(target).argv("db mariadb")[:2] == ["bash", "-c"]
