@@ -92,6 +92,18 @@ def test_what_no_policy_allows_is_denied_and_no_list_is_empty(name: str) -> None
         assert spec["policyTypes"] == both or policy == "dns"
 
 
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_policy_of_an_option_of_its_own_lets_names_be_asked_for(name: str) -> None:
+    """It is there without the option network-policies too, whose policy `dns` would do it."""
+    for policy in rendered(name):
+        labels = policy["metadata"].get("labels", {})
+        if policy["kind"] != "NetworkPolicy" or "app.kubernetes.io/component" in labels:
+            continue
+        if "Egress" in policy["spec"]["policyTypes"]:
+            ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+            assert ports.count(53) == 2, policy["metadata"]["name"]
+
+
 def test_every_overlay_of_ours_has_them() -> None:
     overlays = {name for name in SUBJECTS if name.startswith("overlays/")}
     assert overlays
