@@ -12,6 +12,7 @@ from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
 from kfpkit.errors import CommandError, KitError
 from kfpkit.install.target import Target
+from kfpkit.versions import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,3 +157,23 @@ def test_a_dry_run_writes_no_bundle(tmp_path: object) -> None:
     )
     assert shown.exit_code == 0
     assert "would collect" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("maker", "status", "said"),
+    [
+        ("prune", "True", ["the job prune-1 failed: Job has reached its limit"]),
+        ("prune", "False", []),
+        ("of-mine", "True", []),
+    ],
+)
+def test_a_job_of_the_overlay_that_failed_is_told(maker: str, status: str, said: list[str]) -> None:
+    overlay = ROOT / "tests/manifests/combinations/packages-prune"
+    target = Target(str(overlay), "no-such-context", "kubectl")
+    condition = {"type": "Failed", "status": status, "message": "Job has reached its limit"}
+    job = {
+        "metadata": {"name": "prune-1", "ownerReferences": [{"name": maker}]},
+        "status": {"conditions": [condition]},
+    }
+    found = list(checks._failed(target, job))
+    assert [(f.verdict, f.evidence) for f in found] == [("warning", text) for text in said]
