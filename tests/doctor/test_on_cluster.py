@@ -79,6 +79,7 @@ def test_a_broken_installation_is_a_fault_in_each_store_and_what_needs_them_is_s
     reports = {report.name: report for report in examine(stopped, checks.CHECKS)}
     assert {name: str(report.verdict) for name, report in reports.items()} == {
         "cluster": "ok",
+        "clocks": "ok",
         "storage": "skipped",
         "pods": "fault",
         "database": "fault",
@@ -139,7 +140,7 @@ def test_a_trouble_is_told_in_a_sentence(
     target: Target, sick: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # KFP's own label would make its agent report, and then remove, a Workflow without a run.
-    monkeypatch.setattr(explain, "RUN", troubles.LABEL)
+    monkeypatch.setattr(health, "RUN", troubles.LABEL)
     reason, words = troubles.WORKFLOWS[name][1:]
     found: list[explain.Explanation] = []
 
