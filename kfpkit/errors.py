@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
 
 class KitError(Exception):
@@ -51,6 +51,6 @@ class WaitTimeoutError(KitError):
         super().__init__(f"{what}: not after {seconds:.0f} s; last state: {last_state}", do)
 
 
-def join_names(names: Sequence[str]) -> str:
+def join_names(names: Collection[str]) -> str:
     """Return names as a readable list for a message, or `none`."""
     return ", ".join(sorted(names)) if names else "none"

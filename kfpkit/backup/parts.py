@@ -56,23 +56,18 @@ def stop(target: Target, names: Sequence[str]) -> None:
         target.run("annotate", f"deployment/{name}", f"{HELD}={pods}")
     for name in names:
         target.run("scale", f"deployment/{name}", "--replicas=0")
-    if process.dry_run():
-        return
-
-    def going() -> str | None:
-        pods = target.items(["pods"], "--selector", f"{PART} in ({','.join(names)})")
-        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
-
-    wait_for(f"the end of {join_names(names)}", going, timeout=STOPPING)
+    if not process.dry_run():
+        what, selector = f"the end of {join_names(names)}", f"{PART} in ({','.join(names)})"
+        _wait_until_gone(target, what, STOPPING, "--selector", selector)
 
 
-def held(target: Target) -> list[str]:
-    """Return the names of the Deployments that are held."""
-    return [
-        item["metadata"]["name"]
+def held(target: Target) -> dict[str, str]:
+    """Return how many pods each Deployment that is held had, by its name."""
+    return {
+        item["metadata"]["name"]: item["metadata"]["annotations"][HELD]
         for item in target.items(["deployments"])
         if HELD in item["metadata"].get("annotations", {})
-    ]
+    }
 
 
 def wait_for_prune(target: Target) -> None:
@@ -81,23 +76,24 @@ def wait_for_prune(target: Target) -> None:
     Raises:
         WaitTimeoutError: It does not end.
     """
-
-    def going() -> str | None:
-        pods = target.items(["pods"], "--selector", PRUNE, "--field-selector=status.phase=Running")
-        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
-
-    wait_for("the job that removes old runs", going, timeout=PRUNING)
+    running = ("--selector", PRUNE, "--field-selector=status.phase=Running")
+    _wait_until_gone(target, "the job that removes old runs", PRUNING, *running)
 
 
 def start(target: Target) -> list[str]:
     """Start every Deployment that is held, and return their names."""
-    done = []
-    for item in target.items(["deployments"]):
-        name, notes = item["metadata"]["name"], item["metadata"].get("annotations", {})
-        if HELD in notes:
-            target.run("scale", f"deployment/{name}", f"--replicas={notes[HELD]}")
-            target.run("annotate", f"deployment/{name}", f"{HELD}-")
-            done.append(name)
-    if done:
-        console.say(f"started again: {join_names(done)}")
-    return done
+    pods = held(target)
+    for name, count in pods.items():
+        target.run("scale", f"deployment/{name}", f"--replicas={count}")
+        target.run("annotate", f"deployment/{name}", f"{HELD}-")
+    if pods:
+        console.say(f"started again: {join_names(pods)}")
+    return list(pods)
+
+
+def _wait_until_gone(target: Target, what: str, timeout: float, *selector: str) -> None:
+    def going() -> str | None:
+        pods = target.items(["pods"], *selector)
+        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
+
+    wait_for(what, going, timeout=timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -71,7 +71,8 @@ def opened(target: Target, *, seconds: int = 1800, retries: int = 5) -> Iterator
     """
     where = place(target)
     access, secret = secrets.opening(target, SECRET, "accesskey", "secretkey")
-    with _reached(target, where) as address:
+    within = forward.opened(target, where.service) if where.service else None
+    with within or nullcontext(where.address) as address:
         yield S3Store(
             where.bucket,
             region=where.region,
@@ -85,12 +86,3 @@ def opened(target: Target, *, seconds: int = 1800, retries: int = 5) -> Iterator
                 "retry_timeout": timedelta(seconds=min(seconds, 120)),
             },
         )
-
-
-@contextmanager
-def _reached(target: Target, where: Place) -> Iterator[str]:
-    if where.service is None:
-        yield where.address
-        return
-    with forward.opened(target, where.service) as address:
-        yield address
