@@ -74,12 +74,13 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
         names = ", ".join(redactor.too_short)
         short = f"\nToo short to be looked for outside their Secrets: {names}."
     files = {
-        "README.txt": _README.format(runs=RUNS, short=short),
+        "README.txt": redactor.text(_README.format(runs=RUNS, short=short)),
         "doctor.json": _json([report.as_json() for report in reports], redactor),
     }
     for name, text in _files(target, redactor):
-        console.say(f"  {name}")
-        files[name] = text
+        # A Secret may hold a word that is the name of something.
+        console.say(f"  {redactor.text(name)}")
+        files[redactor.text(name)] = text
     leaking = [name for name, text in files.items() if redactor.leaks(f"{name}\n{text}")]
     if leaking:
         raise KitError(

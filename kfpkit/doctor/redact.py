@@ -25,15 +25,25 @@ MARK = "REDACTED"
 #: every other word.
 SHORTEST = 6
 
-#: The same for a single line of a value, and for a value at another place inside a base64 text.
-SHORTEST_PART = 12
+#: The same for a single line of a value.
+SHORTEST_LINE = 12
 
 _NAME = (
     r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|api[_-]?key"
-    r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|private[_-]?key|(?-i:[A-Z0-9]_KEY))"
+    r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|private[_-]?key|(?-i:[A-Z0-9]_KEY)"
+    r"|(?<![a-z])pass)"
 )
 
 _KEY = re.compile(rf"(?i){_NAME}$")
+_FLAG = re.compile(rf"(?i)--?[\w-]*{_NAME}")
+#: `name: value` and `name=value`, of which a value may consist.
+_LINE = re.compile(r"""["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[^"']+)["']?,?""")
+
+#: How KFP wraps a constant that a task is given.
+_WRAPPED = ("runtimeValue", "constant", "constantValue", "stringValue")
+
+#: Of a service account's token, what is no secret.
+_PUBLIC = {"kubernetes.io/service-account-token": ("namespace", "ca.crt")}
 
 #: Values that are no secret although their name sounds so.
 _PLAIN = re.compile(r"(?i)(true|false|null|none|\d{1,5}|\$[({]?\w+[)}]?)?")
@@ -56,6 +66,10 @@ _PATTERNS = [
     re.compile(
         r"(?i)(?P<keep>[?&]X-(?:Amz|Goog)-(?:Signature|Security-Token|Credential)=)[^&\s\"']+"
     ),
+    re.compile(
+        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']\s*:\s*"""
+        rf"""(?:\{{\s*\\*["'](?:{"|".join(_WRAPPED)})\\*["']\s*:\s*)+\\*["'])[^"'\\]+"""
+    ),
     # Keys of Amazon and Google by their form.
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bGOOG1?[0-9A-Z]{20,60}\b|\bAIza[\w-]{35}\b"),
 ]
@@ -76,16 +90,25 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[dict[str, Any]]) -> None:
         forms: set[str] = set()
-        #: `SECRET/KEY` of each value too short to be looked for outside its Secret.
+        #: `SECRET/KEY` of each value too short, or with a field too short, to be looked for
+        #: outside its Secret.
         self.too_short: list[str] = []
         for secret in secrets:
+            public = _PUBLIC.get(secret.get("type", ""), ())
             for key, encoded in (secret.get("data") or {}).items():
+                if key in public:
+                    continue
                 raw = base64.b64decode(encoded)
                 text = raw.decode(errors="replace").strip()
-                if len(text) < SHORTEST:
+                parts = [text, *_parts(text)]
+                if any(len(part) < SHORTEST for part in parts):
                     self.too_short.append(f"{secret['metadata']['name']}/{key}")
+                if len(text) < SHORTEST:
                     continue
-                forms |= {text, encoded, *_parts(text), *_fragments(text)}
+                forms.add(encoded)
+                for part in parts:
+                    if len(part) >= SHORTEST:
+                        forms |= {part, *_encoded(part), *_fragments(part)}
                 # With the line's end that a file has, too.
                 for value in {text, raw.decode(errors="replace")}:
                     for once in _encoded(value):
@@ -108,7 +131,10 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.object(item) for item in value]
+            return [
+                _hide(item) if _follows(flag, item) else self.object(item)
+                for flag, item in zip([None, *value], value, strict=False)
+            ]
         if not isinstance(value, dict):
             return value
         if value.get("kind") == "Secret":
@@ -123,7 +149,7 @@ class Redactor:
         for key, part in value.items():
             if key == "managedFields" or key == "kubectl.kubernetes.io/last-applied-configuration":
                 continue
-            hide = isinstance(part, str) and _secret(key)
+            hide = _secret(key) and _is_value(part)
             found[self.text(key)] = _hide(part) if hide else self.object(part)
         return found
 
@@ -136,8 +162,21 @@ def _secret(name: Any) -> bool:
     return bool(_KEY.search(str(name)))
 
 
-def _hide(value: str) -> str:
-    return value if _PLAIN.fullmatch(value.strip()) else MARK
+def _follows(flag: Any, item: Any) -> bool:
+    """Whether an argument is the value of the flag before it, which names a secret."""
+    if not isinstance(flag, str) or not isinstance(item, str):
+        return False
+    return bool(_FLAG.fullmatch(flag)) and not item.startswith("-")
+
+
+def _is_value(part: Any) -> bool:
+    return isinstance(part, str) or (isinstance(part, dict) and part.keys() <= set(_WRAPPED))
+
+
+def _hide(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _hide(part) for key, part in value.items()}
+    return value if _PLAIN.fullmatch(str(value).strip()) else MARK
 
 
 def _named(match: re.Match[str]) -> str:
@@ -147,20 +186,21 @@ def _named(match: re.Match[str]) -> str:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield a value's lines, and the values inside it where it is JSON."""
-    found = text.splitlines() if "\n" in text else []
+    """Yield what a value consists of: fields of JSON, lines, what a line gives to a secret name."""
     with suppress(ValueError):
-        found += _leaves(json.loads(text))
-    for line in found:
-        if len(part := line.strip()) >= SHORTEST_PART:
+        yield from filter(None, _leaves(json.loads(text)))
+    for line in text.splitlines() if "\n" in text else []:
+        if len(part := line.strip()) >= SHORTEST_LINE:
             yield part
-            yield from _encoded(part)
+        named = _LINE.fullmatch(part)
+        if named and _secret(named["name"]) and not _PLAIN.fullmatch(named["value"]):
+            yield named["value"]
 
 
 def _leaves(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield value
-        yield from value.splitlines()
+        yield value.strip()
+        yield from (line for line in value.splitlines() if len(line) >= SHORTEST_LINE)
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _leaves(item)
@@ -186,8 +226,6 @@ def _encoded(value: str) -> Iterator[str]:
 def _fragments(value: str) -> Iterator[str]:
     """Yield what is left of a value's base64 inside a longer one, or broken into lines."""
     raw = value.encode()
-    if len(raw) < SHORTEST_PART:
-        return
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
             # As in `user:password`. The signs at both ends also hold bits of the neighbours.
@@ -196,4 +234,4 @@ def _fragments(value: str) -> Iterator[str]:
         whole = encode(raw).decode()
         for width in (64, 76):
             lines = [whole[at : at + width] for at in range(0, len(whole), width)]
-            yield from (line for line in lines if len(line) >= SHORTEST_PART)
+            yield from (line for line in lines if len(line) >= SHORTEST_LINE)

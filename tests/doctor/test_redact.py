@@ -83,6 +83,28 @@ def test_no_form_of_a_value_is_left(redactor: Redactor, name: str, way: str) -> 
             assert WAYS[way](part).strip() not in shown
 
 
+def test_short_fields_and_lines_are_found_as_whole_values_are() -> None:
+    login = {"auths": {"r.example": {"username": "root", "password": "Hunter22xyz"}}}
+    settings = "# of the server\nDB_PASSWORD=tr0ub4\napi_token: 'abc123def'\nport: 12345678\n"
+    redactor = Redactor([secret({"login": json.dumps(login), "settings": settings})])
+    for value in ("Hunter22xyz", "tr0ub4", "abc123def"):
+        for text in (value, b64(value), *(b64(f"{before}{value}") for before in ("a", "root:"))):
+            shown = redactor.text(f"step said {text}")
+            assert MARK in shown
+            assert value not in shown
+            assert not redactor.leaks(shown)
+    assert redactor.text("12345678 r.example") == "12345678 r.example"
+    # `root` would be found in every other word, so it is named.
+    assert redactor.too_short == ["planted/login"]
+
+
+def test_what_is_no_secret_of_a_token_is_not_looked_for() -> None:
+    values = {"namespace": "kubeflow", "ca.crt": "a certificate", "token": "abcdefgh.ijkl"}
+    token = {**secret(values), "type": "kubernetes.io/service-account-token"}
+    shown = Redactor([token]).text("kubeflow has a certificate and abcdefgh.ijkl")
+    assert shown == f"kubeflow has a certificate and {MARK}"
+
+
 @pytest.mark.parametrize("name", ["hex", "sharp", "key"])
 @pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
 def test_a_value_inside_a_longer_base64_text_is_found(
@@ -119,6 +141,9 @@ def test_the_value_of_a_long_key_is_gone_also_where_each_line_has_a_time(
         ("secret_key: hunter2", "hunter2"),
         ("--mysql_config_password=hunter2", "hunter2"),
         ("--password hunter2", "hunter2"),
+        ("DB_PASS=hunter2", "hunter2"),
+        ('{"api_token":{"runtimeValue":{"constant":"hunter2"}}}', "hunter2"),
+        (r"{\"api_token\": {\"stringValue\": \"hunter2\"}}", "hunter2"),
         ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0abc.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
         ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----", "MHcCAQEE"),
         (r"-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n-----END PRIVATE KEY-----", "MHcCAQEE"),
@@ -145,6 +170,8 @@ def test_what_looks_like_a_secret_goes_without_being_known(text: str, gone: str)
         "http://minio-service:9000/mlpipeline/v2/artifacts",
         '{"secret": {"secretName": "x"}}',
         "expirationSeconds: 3600",
+        "bypass: tests, compass: north",
+        '{"epochs":{"runtimeValue":{"constant":"three"}}}',
     ],
 )
 def test_what_helps_and_is_no_secret_stays(text: str) -> None:
@@ -166,6 +193,11 @@ def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> 
             "containers": [
                 {
                     "args": ["--url", f"https://u:{quote(VALUES['sharp'], safe='')}@h"],
+                    "command": ["run", "--api-token", "literal", "--use-token", "--name", "it"],
+                    "inputs": {
+                        "api_token": {"runtimeValue": {"constant": "literal"}},
+                        "secret": {"secretName": "kept"},
+                    },
                     "env": [
                         {"name": "API_TOKEN", "value": "literal"},
                         {"name": "REFERENCE_PASSWORD", "value": "$(OTHER)"},
@@ -180,6 +212,11 @@ def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> 
     assert shown["metadata"] == {"name": "p", "annotations": {"note": f"see {MARK}"}}
     (container,) = shown["spec"]["containers"]
     assert [v.get("value") for v in container["env"]] == [MARK, "$(OTHER)", MARK, None]
+    assert container["command"] == ["run", "--api-token", MARK, "--use-token", "--name", "it"]
+    assert container["inputs"] == {
+        "api_token": {"runtimeValue": {"constant": MARK}},
+        "secret": {"secretName": "kept"},
+    }
     assert container["env"][3]["valueFrom"]["secretKeyRef"] == {"name": "s", "key": "k"}
     assert not redactor.leaks(json.dumps(shown))
 
