@@ -56,11 +56,16 @@ def require(place: str) -> str:
 
 
 def push(place: str, backup: Path) -> None:
-    """Copy a backup, and the artifacts that are not there yet, into a repository."""
-    folder = backup.parent
+    """Copy a backup, and the artifacts that are not there yet, into a repository.
+
+    restic runs where the user is, as for `require`: what its variables name may be relative.
+    """
+    if process.dry_run():
+        backup /= "TIME"  # None was made: this is the folder of backups.
+    folder = backup.absolute()
+    what = [str(folder.parent / OBJECTS), str(folder)]
     process.run(
-        _argv(require(place), "backup", "--tag", "kfpkit", OBJECTS, backup.name),
-        cwd=folder,
+        _argv(_repository(place), "backup", "--tag", "kfpkit", *what),
         do="The backup itself is whole: try again, or copy it by hand",
     )
 
@@ -79,7 +84,7 @@ def fetch(place: str, snapshot: str, into: Path) -> Path:
     Raises:
         BadInputError: The snapshot has no backup.
     """
-    repository = place.removeprefix(SCHEME) if process.dry_run() else require(place)
+    repository = _repository(place)
     process.run(_argv(repository, "restore", snapshot, "--target", str(into)))
     if process.dry_run():
         return into
@@ -87,6 +92,11 @@ def fetch(place: str, snapshot: str, into: Path) -> Path:
     if not found:
         raise BadInputError(f"{snapshot} of {place} has no backup", "restic snapshots lists them")
     return found[-1].parent
+
+
+def _repository(place: str) -> str:
+    """Return the repository of a place; a dry run only names it."""
+    return place.removeprefix(SCHEME) if process.dry_run() else require(place)
 
 
 def _argv(repository: str, *arguments: str) -> list[str]:

@@ -36,6 +36,17 @@ def test_a_dry_run_of_a_restore_prints_the_commands(backup: Path) -> None:
     assert "_loading" in done.stderr
 
 
+def test_a_dry_run_needs_no_repository(tmp_path: Path) -> None:
+    work = tmp_path / "backups"
+    done = kit("backup", "--to", "restic:away", "--work", str(work), **NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert f"restic --repo away backup --tag kfpkit {work}/objects {work}/TIME" in done.stderr
+    done = kit("restore", "--from", "restic:away", "--work", str(work), **NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert f"restic --repo away restore latest --target {work}/fetched-latest" in done.stderr
+    assert not work.exists()
+
+
 def test_a_damaged_backup_is_refused_in_one_line(backup: Path) -> None:
     (backup / "secrets.json").write_text("{}")
     for command in ("restore", "backup-verify"):

@@ -60,6 +60,17 @@ def test_without_password_nothing_is_done(repository: str, monkeypatch: pytest.M
         remote.require(repository)
 
 
+@pytest.mark.usefixtures("repository")
+def test_what_is_named_from_where_the_user_is_is_found_from_there(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESTIC_PASSWORD_FILE", "password")
+    remote.push("restic:repository", backup.relative_to(tmp_path))
+    fetched = remote.fetch("restic:repository", "latest", tmp_path / "work")
+    assert manifest.require_whole(fetched) == manifest.read(backup)
+
+
 def test_a_folder_is_no_repository() -> None:
     assert not remote.is_remote("backups")
     assert not remote.is_remote("/restic:here")
