@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from typing import TYPE_CHECKING
 
-from kfpkit import process
+from kfpkit import console, process
 from kfpkit.backup.manifest import NAME, OBJECTS
 from kfpkit.errors import BadInputError
 from kfpkit.versions import version
@@ -20,6 +21,12 @@ SCHEME = "restic:"
 
 #: Any of these tells restic its password.
 PASSWORDS = ("RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_PASSWORD")
+
+#: Given to each snapshot of a backup.
+TAG = "kfpkit"
+
+#: How the path of a backup ends.
+_BACKUP = re.compile(r"/\d{8}T\d{6}Z$")
 
 
 def is_remote(place: str) -> bool:
@@ -65,33 +72,57 @@ def push(place: str, backup: Path) -> None:
     folder = backup.absolute()
     what = [str(folder.parent / OBJECTS), str(folder)]
     process.run(
-        _argv(_repository(place), "backup", "--tag", "kfpkit", *what),
+        _argv(_repository(place), "backup", "--tag", TAG, *what),
         do="The backup itself is whole: try again, or copy it by hand",
     )
 
 
-def fetch(place: str, snapshot: str, into: Path) -> Path:
-    """Copy a backup out of a repository.
+def fetch(place: str, snapshot: str, work: Path) -> Path:
+    """Copy the backup of a snapshot, with its artifacts, out of a repository.
+
+    Each snapshot has a folder of its own, where a copy that was interrupted can be made again.
 
     Args:
         place: The repository.
-        snapshot: restic's name of it, or `latest`.
-        into: An empty folder, or one that is not there.
+        snapshot: restic's name of it, or `latest`: that of the kit's.
+        work: Where the snapshots' folders are.
 
     Returns:
         The backup's folder.
 
     Raises:
-        BadInputError: The snapshot has no backup.
+        BadInputError: There is no such snapshot, or it is not that of one backup.
     """
     repository = _repository(place)
-    process.run(_argv(repository, "restore", snapshot, "--target", str(into)))
     if process.dry_run():
+        into = work / f"fetched-{snapshot}"
+        process.run(_argv(repository, "restore", snapshot, "--target", str(into)))
         return into
-    found = sorted(into.rglob(f"*Z/{NAME}"))
-    if not found:
-        raise BadInputError(f"{snapshot} of {place} has no backup", "restic snapshots lists them")
-    return found[-1].parent
+    name, path = _backup_of(repository, snapshot)
+    into = work / f"fetched-{name[:8]}"
+    into.mkdir(parents=True, exist_ok=True)
+    into.chmod(0o700)  # Secrets are in it in the clear.
+    process.run(_argv(repository, "restore", name, "--target", str(into)))
+    # A snapshot of an earlier kit has the folder at its top.
+    for folder in (into / path.lstrip("/"), into / path.rpartition("/")[2]):
+        if (folder / NAME).is_file():
+            return folder
+    raise BadInputError(f"{snapshot} of {place} has no {path}/{NAME}", "Use another snapshot")
+
+
+def _backup_of(repository: str, snapshot: str) -> tuple[str, str]:
+    """Return the ID of a snapshot, and the path that the backup in it had."""
+    found = process.query(_argv(repository, "snapshots", "--json", "--tag", TAG, snapshot))
+    do = f"`restic --repo {repository} snapshots --tag {TAG}` lists those of backups"
+    try:
+        (seen,) = json.loads(found.stdout) or []
+    except ValueError:
+        raise BadInputError(f"{repository} has no snapshot {snapshot!r}", do) from None
+    backups = [path for path in seen["paths"] if _BACKUP.search(path)]
+    if len(backups) != 1:
+        raise BadInputError(f"the snapshot {snapshot!r} is not that of one backup", do)
+    console.say(f"snapshot {seen['id'][:8]}: {backups[0]} of {seen.get('hostname', 'a machine')}")
+    return seen["id"], backups[0]
 
 
 def _repository(place: str) -> str:

@@ -145,7 +145,7 @@ def _backup(source: str, snapshot: str, work: Path) -> Path:
     from kfpkit.backup import manifest, remote
 
     if remote.is_remote(source):
-        fetched = remote.fetch(source, snapshot, work / f"fetched-{snapshot}")
+        fetched = remote.fetch(source, snapshot, work)
         if process.dry_run():
             raise typer.Exit  # What would follow depends on the backup.
         return fetched
