@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,12 @@ import pytest
 from kfpkit import process
 from kfpkit.backup import manifest, remote
 from kfpkit.errors import BadInputError
+from kfpkit.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PAGE = (ROOT / "docs/operate/backup.md").read_text()
 
 
 @pytest.fixture
@@ -124,6 +129,15 @@ def test_what_is_named_from_where_the_user_is_is_found_from_there(
     remote.push("restic:repository", backup.relative_to(tmp_path))
     fetched = remote.fetch("restic:repository", "latest", tmp_path / "work")
     assert manifest.require_whole(fetched) == manifest.read(backup)
+
+
+def test_the_page_tells_how_old_snapshots_go(repository: str, backup: Path) -> None:
+    told = re.search(r"`restic --repo … (forget [^`]*)`", PAGE)
+    assert told
+    for folder in (backup, another(backup, "20270101T000000Z")):
+        remote.push(repository, folder)
+    restic(repository, *shlex.split(told[1]))
+    assert restic(repository, "list", "snapshots").count(os.linesep) == 1
 
 
 @pytest.mark.usefixtures("repository")
