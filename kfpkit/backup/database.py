@@ -80,6 +80,11 @@ class Database:
         kinds = {d["kind"] for d in self._target.documents if d["metadata"]["name"] == "database"}
         return "StatefulSet" in kinds
 
+    @property
+    def answers(self) -> bool:
+        """Whether it can be asked: a dry run makes no pod that reaches one outside the cluster."""
+        return not process.dry_run() or self._target.inside or self.embedded
+
     def argv(self, script: str, *arguments: str) -> list[str]:
         """Return the command that runs a shell script in the pod; `db PROGRAM` connects."""
         text = _CLIENT.replace("$ARGS", " ".join(arguments)) + script
@@ -193,6 +198,8 @@ class Database:
 @contextlib.contextmanager
 def reached(target: Target) -> Iterator[Database]:
     """Yield the database of an installation, with the pod that reaches it where one is needed.
+
+    A dry run only prints that pod: look at `Database.answers` before a question.
 
     Raises:
         KitError: The pod does not start.

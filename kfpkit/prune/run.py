@@ -100,6 +100,12 @@ def prune(target: Target, rule: Rule, *, apply: bool, confirm: Callable[[str], b
     began = time.monotonic()
     _require_whole(target)
     bucket = object_store.place(target).bucket
+    if not Database(target).answers:
+        console.say(
+            "not shown, since a dry run makes no pod that asks a database outside the cluster: "
+            "what would go; without DRY_RUN=1 and APPLY=1 it is shown, and nothing is removed"
+        )
+        return plan(Facts(bucket), [], rule, time.time())
     with reached(target) as database, object_store.opened(target) as store:
         now = time.time()
         facts = look(database, store, bucket)

@@ -115,7 +115,12 @@ def show(old: Target, new: Target, backups: Path, wait: float) -> bool:
     away = lifecycle.not_ready(old)
     troubles += [f"not ready: {join_names(away)}"] if away else []
     with reached(old) as database:
-        if PATHS[source, to]:
+        if not database.answers:
+            console.say(
+                "  not shown, since a dry run makes no pod that asks a database outside the "
+                "cluster: runs under way, its size, and what in it would stop the upgrade"
+            )
+        elif PATHS[source, to]:
             troubles += preflight(database)
         _runs(old, database, wait)
         troubles += _room(old, database, backups)
@@ -150,8 +155,9 @@ def preflight(database: Database) -> Iterator[str]:
 
 def _runs(target: Target, database: Database, wait: float) -> None:
     """Print what an upgrade waits for, and what it pauses."""
-    runs = [f"{run.name} ({run.state})" for run in database.unfinished()]
-    console.say(f"  runs under way: {join_names(runs)}; waited for: {wait:.0f} s at most")
+    if database.answers:
+        runs = [f"{run.name} ({run.state})" for run in database.unfinished()]
+        console.say(f"  runs under way: {join_names(runs)}; waited for: {wait:.0f} s at most")
     scheduled = target.items([health.SCHEDULED])
     console.say(f"  recurring runs, paused until the end: {len(scheduled)}")
 
@@ -162,23 +168,31 @@ def _room(target: Target, database: Database, backups: Path) -> Iterator[str]:
         console.say(f"  room: {finding.evidence}")
         if finding.verdict is Verdict.FAULT:
             yield finding.evidence
+    size, what = 0.0, "without the databases the backup takes"
+    if database.answers:
+        size, what = _size(database), "the backup takes"
+    before = earlier(backups)
+    known = read(before[-1]).artifacts if before else {}
+    with object_store.opened(target) as store:
+        needed = size + sum(
+            size for key, (_, size) in objects.listed(store).items() if key not in known
+        )
+    parent = next(p for p in (backups, *backups.absolute().parents) if p.exists())
+    free = shutil.disk_usage(parent).free
+    said = f"{backups}: {what} at most {needed / 1e6:.0f} MB, {free / 1e6:.0f} are free"
+    console.say(f"  room: {said}")
+    if free < needed:
+        yield said
+
+
+def _size(database: Database) -> float:
+    """Return how many bytes the databases have."""
     names = ", ".join(f"'{name}'" for name in DATABASES)
     ((size,),) = database.rows(
         "SELECT JSON_ARRAY(COALESCE(SUM(DATA_LENGTH), 0)) FROM information_schema.TABLES "
         f"WHERE TABLE_SCHEMA IN ({names});"
     )
-    before = earlier(backups)
-    known = read(before[-1]).artifacts if before else {}
-    with object_store.opened(target) as store:
-        needed = float(size) + sum(
-            size for key, (_, size) in objects.listed(store).items() if key not in known
-        )
-    parent = next(p for p in (backups, *backups.absolute().parents) if p.exists())
-    free = shutil.disk_usage(parent).free
-    said = f"{backups}: the backup takes at most {needed / 1e6:.0f} MB, {free / 1e6:.0f} are free"
-    console.say(f"  room: {said}")
-    if free < needed:
-        yield said
+    return float(size)
 
 
 def changes_of(text: str) -> dict[tuple[str, str], tuple[str, list[str]]]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kfpkit.prune.plan import Artifact, Folder, Run
+from kfpkit.install import lifecycle
+from kfpkit.prune import run
+from kfpkit.prune.plan import DAY, Artifact, Folder, Rule, Run
 from kfpkit.prune.run import facts_of
+from tests.backup.outside import target
+
+if TYPE_CHECKING:
+    import pytest
 
 ROWS: list[list[Any]] = [
     ["run", "1", "first", "penguins-x", "FAILED", 0, "lab", "", 1_700_000_000],
@@ -36,3 +42,13 @@ def test_the_answers_become_facts() -> None:
 
 def test_an_empty_installation_has_no_facts() -> None:
     assert not facts_of([], "mlpipeline", {}).runs
+
+
+def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
+    assert run.prune(target(), Rule(DAY), apply=False, confirm=lambda _: True).empty
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a dry run makes no pod that asks a database outside the cluster: what would go" in said

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
+import pytest
+from obstore.store import MemoryStore
+
+from kfpkit.backup.database import Database
 from kfpkit.errors import BadInputError
+from kfpkit.install import lifecycle, object_store, secrets
 from kfpkit.install.releases import PATHS
 from kfpkit.upgrade import plan
 from kfpkit.upgrade.journal import TOUCHED, Phase
 from kfpkit.upgrade.phases import WORDS, Upgrade
+from tests.backup.outside import target
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIFF = """\
 diff -u -N /tmp/LIVE-1/apps.v1.Deployment.kubeflow.ml-pipeline /tmp/MERGED-2/apps.v1.Deployment.kubeflow.ml-pipeline
@@ -58,6 +68,30 @@ def test_a_diff_is_told_by_object() -> None:
 
 def test_no_difference_is_no_change() -> None:
     assert plan.changes_of("") == {}
+
+
+def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_what_it_does_not_show(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def rows(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr(Database, "rows", rows)
+    releases = iter(["2.14.3", "2.17.0"])
+    monkeypatch.setattr(plan, "release", lambda _: next(releases))
+    monkeypatch.setattr(secrets, "missing", lambda _: {})
+    monkeypatch.setattr(lifecycle, "diff", lambda *_, **__: DIFF)
+    monkeypatch.setattr(lifecycle, "not_ready", lambda _: [])
+    monkeypatch.setattr(plan, "storage", lambda _: [])
+    monkeypatch.setattr(object_store, "opened", lambda _: nullcontext(MemoryStore()))
+    assert plan.show(target(), target(), tmp_path / "backups", 600)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not shown, since a dry run makes no pod that asks a database outside" in said
+    assert "changed Deployment/ml-pipeline" in said
+    assert "runs under way:" not in said
+    assert "recurring runs, paused until the end: 0" in said
+    assert "without the databases the backup takes at most 0 MB" in said
 
 
 @pytest.mark.parametrize(("source", "to"), PATHS)
