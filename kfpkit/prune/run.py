@@ -116,6 +116,7 @@ def prune(target: Target, rule: Rule, *, apply: bool, confirm: Callable[[str], b
             return seen
         if not confirm(f"Remove this from {target.namespace} on {target.context} for good?"):
             raise BadInputError("not confirmed: nothing has been removed")
+        _require_whole(target)  # The answer may have taken long.
         try:
             if seen.runs:
                 _remove_runs(target, database, store, seen)

@@ -26,12 +26,17 @@ data: {host: s3.example.com, port: "443", secure: "true", region: us-east-1, buc
 
 
 class Outside(Target):
-    """A target in whose namespace is what a test puts into `there`, by kind."""
+    """A target in whose namespace is what a test puts into `there`, by kind; `ran` changed it."""
 
     there: dict[str, list[dict[str, Any]]]
+    ran: list[tuple[str, ...]]
 
     def items(self, kinds: Any, *_: str) -> list[dict[str, Any]]:
         return [item for kind in kinds for item in self.there.get(kind, [])]
+
+    def run(self, *arguments: str, **_: Any) -> process.Result:
+        self.ran.append(arguments)
+        return process.Result(0, "", "")
 
     def query(self, *_: str, **__: Any) -> process.Result:
         return process.Result(0, "", "")
@@ -40,5 +45,6 @@ class Outside(Target):
 def target() -> Outside:
     made = Outside("mine", "nowhere", "kubectl")
     object.__setattr__(made, "there", {})
+    object.__setattr__(made, "ran", [])
     made.__dict__["documents"] = parse(DOCUMENTS)
     return made

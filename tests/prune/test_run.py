@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import Any
 
-from kfpkit.install import lifecycle
+import pytest
+from obstore.store import MemoryStore
+
+from kfpkit.backup.database import Database
+from kfpkit.backup.parts import HELD
+from kfpkit.errors import BadInputError
+from kfpkit.install import lifecycle, object_store
 from kfpkit.prune import run
 from kfpkit.prune.plan import DAY, Artifact, Folder, Rule, Run
 from kfpkit.prune.run import facts_of
 from tests.backup.outside import target
-
-if TYPE_CHECKING:
-    import pytest
 
 ROWS: list[list[Any]] = [
     ["run", "1", "first", "penguins-x", "FAILED", 0, "lab", "", 1_700_000_000],
@@ -52,3 +56,22 @@ def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_so(
     assert run.prune(target(), Rule(DAY), apply=False, confirm=lambda _: True).empty
     said = " ".join(capsys.readouterr().err.split())
     assert "a dry run makes no pod that asks a database outside the cluster: what would go" in said
+
+
+def test_what_began_while_the_question_was_open_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
+    monkeypatch.setattr(object_store, "opened", lambda _: nullcontext(MemoryStore()))
+    monkeypatch.setattr(Database, "rows", lambda *_: ROWS)
+    there = target()
+
+    def confirm(_: str) -> bool:
+        held = {"name": "scheduled-workflow", "annotations": {HELD: "1"}}
+        there.there["deployments"] = [{"metadata": held}]
+        return True
+
+    with pytest.raises(BadInputError, match="held by a backup or an upgrade: scheduled-workflow"):
+        run.prune(there, Rule(DAY), apply=True, confirm=confirm)
+    # The pod that reaches the database, and nothing else.
+    assert {arguments[0] for arguments in there.ran} == {"apply", "wait", "delete"}
