@@ -78,7 +78,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     folder = to / f"{made:%Y%m%dT%H%M%SZ}"
     part = folder.with_suffix(".part")
     to.mkdir(parents=True, mode=0o700, exist_ok=True)
-    part.mkdir()
+    part.mkdir(mode=0o700)  # The folder may be there already, and be open to others.
     try:
         with reached(target) as database:
             with parts.stopped(target, parts.SCHEDULER):
@@ -189,7 +189,17 @@ def _secrets(target: Target) -> list[dict[str, Any]]:
     return [portable(s) for s in target.items(["secrets"]) if s.get("type") in KINDS]
 
 
-def _write(file: Path, data: Any) -> None:
+def objects_of(written: Any) -> list[dict[str, Any]]:
+    """Return the objects of a file of a backup; earlier ones are an array, not a List."""
+    found: list[dict[str, Any]] = written if isinstance(written, list) else written["items"]
+    return found
+
+
+def _write(file: Path, items: list[dict[str, Any]]) -> None:
+    """Write objects as `kubectl create` takes them; each keeps its UID, by which KFP knows it."""
+    for item in items:
+        item["metadata"].pop("resourceVersion", None)
+    data = {"apiVersion": "v1", "kind": "List", "items": items}
     file.touch(mode=0o600)
     file.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

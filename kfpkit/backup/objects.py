@@ -81,7 +81,7 @@ def fetch(
         media = str(got.attributes.get("Content-Type", ""))
         return Artifact(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
 
-    objects.mkdir(parents=True, exist_ok=True)
+    objects.mkdir(parents=True, mode=0o700, exist_ok=True)
     for left in objects.glob(f"{PART}*"):  # By a backup that was killed.
         left.unlink()
     there = listed(store)
@@ -131,15 +131,16 @@ def remove(store: ObjectStore, keys: Iterable[str]) -> None:
 
 def hashes(store: ObjectStore) -> dict[str, str]:
     """Return the SHA-256 of every object, having read all of them."""
+    return _each(listed(store), lambda key: sha256(store, key))
 
-    def one(key: str) -> str:
-        found = hashlib.sha256()
-        with _refusals(key):
-            for chunk in obstore.get(store, key).stream(min_chunk_size=CHUNK):
-                found.update(bytes(chunk))
-        return found.hexdigest()
 
-    return _each(listed(store), one)
+def sha256(store: ObjectStore, key: str) -> str:
+    """Return the SHA-256 of an object, having read it."""
+    found = hashlib.sha256()
+    with _refusals(key):
+        for chunk in obstore.get(store, key).stream(min_chunk_size=CHUNK):
+            found.update(bytes(chunk))
+    return found.hexdigest()
 
 
 def _each(keys: Iterable[str], do: Callable[[str], Value]) -> dict[str, Value]:

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from kfpkit import console, process
-from kfpkit.errors import join_names
+from kfpkit.errors import BadInputError, join_names
 from kfpkit.install.health import PART
 from kfpkit.waiting import wait_for
 
@@ -68,6 +68,19 @@ def held(target: Target) -> dict[str, str]:
         for item in target.items(["deployments"])
         if HELD in item["metadata"].get("annotations", {})
     }
+
+
+def require_none_held(target: Target) -> None:
+    """Raise where a command that is under way, or was killed, holds a part.
+
+    Raises:
+        BadInputError: One does.
+    """
+    if names := held(target):
+        raise BadInputError(
+            f"held by a backup or a restore: {join_names(names)}",
+            "Wait for its end; make backup-resume, if it was killed",
+        )
 
 
 def wait_for_prune(target: Target) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
-from kfpkit.backup.create import DUMP, RECURRING, SECRETS, portable
+from kfpkit.backup.create import DUMP, RECURRING, SECRETS, objects_of, portable
 from kfpkit.backup.database import (
     BEFORE,
     DATABASES,
@@ -80,9 +80,8 @@ def restore(
         lifecycle.install(target, timeout=timeout)
     with reached(target) as database:
         going_on, there = _swapped(target, database, folder), database.runs()
-        if installed and not going_on:
+        if (installed or there) and not going_on:
             _ask(confirm, f"{question} Its {there} runs go out of use; those under way are lost.")
-            parts.wait_for_prune(target)
             _secrets(target, folder)
         if not going_on:
             _prepare(target, database, folder, manifest)
@@ -93,12 +92,52 @@ def restore(
         except BaseException:
             console.warn("the backup's databases are in use: the same command goes on from here")
             raise
-    parts.start(target)
+    # In this order: with the note still there, the same command would begin once more.
     target.run("delete", "configmap", STATE)
+    parts.start(target)
     lifecycle.wait_until_ready(target, timeout=timeout)
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
     console.say(f"what was there before is kept until you run: {drop}")
+
+
+def resume(target: Target) -> list[str]:
+    """Start the parts that a backup or restore which was killed holds, and return their names.
+
+    Raises:
+        BadInputError: A restore has put its databases into use, and must go on to its end.
+    """
+    if state := under_way(target):
+        with reached(target) as database:
+            database.settle()
+            if not database.loaded():
+                raise BadInputError(
+                    f"a restore has put the databases of {state['folder']} into use already",
+                    f"make restore FROM={state['folder']} goes on with it",
+                )
+        target.run("delete", "configmap", STATE)
+    return parts.start(target)
+
+
+def under_way(target: Target) -> dict[str, str] | None:
+    """Return what is noted of a restore that is not at its end: `backup`, a hash, and `folder`."""
+    argv = ("get", "configmap", STATE, "--ignore-not-found", "--output=json")
+    said = target.query(*argv).stdout.strip()
+    return dict(json.loads(said)["data"]) if said else None
+
+
+def require_none_of_another(target: Target, folder: Path | None = None) -> None:
+    """Raise where a restore is not at its end, but of this backup.
+
+    Raises:
+        BadInputError: One is not.
+    """
+    state = under_way(target)
+    if state and not (folder and state["backup"] == digest(folder / NAME).sha256):
+        raise BadInputError(
+            f"the restore of {state['folder']} is not at its end",
+            f"make restore FROM={state['folder']} goes on with it",
+        )
 
 
 def _ask(confirm: Callable[[str], bool], question: str) -> None:
@@ -188,6 +227,7 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
     swapping = False
     try:
         parts.stop(target, parts.WRITERS)
+        parts.wait_for_prune(target)
         with object_store.opened(target) as store:
             put = objects.put(store, folder.parent / OBJECTS, manifest.artifacts)
             console.say(f"{put} artifacts put back, the others were there")
@@ -198,9 +238,13 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
         swapping = True
         database.swap()
     except BaseException:
-        if swapping and not database.loaded():
-            console.warn("the backup's databases are in use: the same command goes on from here")
-            raise
+        if swapping:
+            # The server may be at it still, although its client was stopped.
+            database.settle()
+            if not database.loaded():
+                console.warn("the backup's databases are in use: the same command goes on")
+                raise
+            target.run("delete", "configmap", STATE)
         console.warn("nothing has changed but that objects were added: starting all parts again")
         parts.start(target)
         raise
@@ -212,18 +256,12 @@ def _swapped(target: Target, database: Database, folder: Path) -> bool:
     Raises:
         BadInputError: One of another backup did.
     """
-    argv = ("get", "configmap", STATE, "--ignore-not-found", "--output=json")
-    said = target.query(*argv).stdout.strip()
-    if not said:
+    if not under_way(target):
         return False
     database.settle()
     if database.loaded():
         return False
-    state = json.loads(said)["data"]
-    if state["backup"] != digest(folder / NAME).sha256:
-        raise BadInputError(
-            f"the restore of {state['folder']} is not at its end", "Start that one again first"
-        )
+    require_none_of_another(target, folder)
     console.say("going on with the restore that was broken off")
     return True
 
@@ -279,8 +317,7 @@ def _rename_recurring(target: Target, database: Database) -> None:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    return objects_of(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _show(target: Target, folder: Path, *, installed: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
-from kfpkit.backup.create import DUMP, RECURRING, lost
+from kfpkit.backup.create import DUMP, RECURRING, lost, objects_of
 from kfpkit.backup.database import DELETED, FINAL, METADATA, PIPELINES, require_complete
 from kfpkit.backup.manifest import SHOWN, require_whole
 from kfpkit.errors import KitError
@@ -73,7 +73,7 @@ def verify(folder: Path) -> Manifest:
         return manifest
     with (folder / DUMP).open("rb") as dump:
         said = process.query([*argv, QUESTIONS], stdin_from=dump, timeout=PATIENCE).stdout
-    recurring = json.loads((folder / RECURRING).read_text(encoding="utf-8"))
+    recurring = objects_of(json.loads((folder / RECURRING).read_text(encoding="utf-8")))
     rows = [json.loads(row) for row in said.splitlines()]
     found = troubles(manifest, rows)
     if found:

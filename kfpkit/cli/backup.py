@@ -76,10 +76,10 @@ def verify(
 def resume(overlay: Overlay = "", context: Context = "") -> None:
     """Start the parts again that a backup or restore was holding when it was killed."""
     from kfpkit import console
-    from kfpkit.backup import parts
+    from kfpkit.backup import restore
     from kfpkit.install.target import choose
 
-    if not parts.start(choose(overlay, context)):
+    if not restore.resume(choose(overlay, context)):
         console.say("no part is held")
 
 

@@ -14,6 +14,7 @@ from kfpkit.doctor.check import Finding, fault, ok, warning
 from kfpkit.errors import KitError, WaitTimeoutError
 from kfpkit.install import api, forward, health
 from kfpkit.install.target import Target
+from kfpkit.runs.workflow import LOGS
 from kfpkit.waiting import wait_for
 
 #: Name of the pipeline and of the experiment its runs are in.
@@ -152,7 +153,7 @@ def _remove_objects(target: Target, runs: list[tuple[str, str]]) -> None:
     from obstore.exceptions import BaseError
 
     prefixes = [f"v2/artifacts/{NAME}/{run}" for run, _ in runs]
-    prefixes += [f"artifacts/{workflow}" for _, workflow in runs]
+    prefixes += [LOGS + workflow for _, workflow in runs]
     try:
         with reach.store(target) as store:
             for prefix in prefixes:

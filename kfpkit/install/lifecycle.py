@@ -276,7 +276,7 @@ def _explain(target: Target, part: str, sickness: Sickness) -> tuple[str, str]:
         said = target.query(*log, f"--tail={LOG_LINES}", check=False).stdout
         what += "\n" + "\n".join(f"    {row}" for row in said.splitlines())
         look = target.argv(*log)
-    return what, f"Look at `{process.line(look)}`; `make install` again goes on from here"
+    return what, f"Look at `{process.line(look)}`; the same command again goes on from here"
 
 
 def _load_images(target: Target) -> None:

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 
 from kfpkit.backup.database import FINAL
 from kfpkit.errors import BadInputError
+from kfpkit.runs.workflow import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-#: Where the workflow-controller's artifactRepository puts the logs of each Workflow.
-LOGS = "artifacts/"
 
 #: Seconds of a day.
 DAY = 86400

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from kfpkit.runs.run import Task
 
+#: Where the workflow-controller's artifactRepository puts the logs of each Workflow.
+LOGS = "artifacts/"
+
 #: Parts of a node's name that stand for the rounds of a loop, not for a task.
 _ROUNDS = ("iteration-iterations", "iteration-item")
 _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")

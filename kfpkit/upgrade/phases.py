@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import time
@@ -11,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit import console, process, render
-from kfpkit.backup import create, inventory, parts
+from kfpkit.backup import create, inventory, objects, parts
 from kfpkit.backup.database import reached
-from kfpkit.backup.manifest import read
-from kfpkit.backup.restore import restore
+from kfpkit.backup.manifest import read, require_whole
+from kfpkit.backup.restore import require_none_of_another, restore
 from kfpkit.errors import BadInputError, KitError, join_names
 from kfpkit.install import lifecycle, object_store, releases
+from kfpkit.runs.workflow import LOGS
 from kfpkit.upgrade import journal as notes
 from kfpkit.upgrade import plan, probe
 from kfpkit.upgrade.applied import Recorded, applied, gone, record
@@ -103,10 +103,13 @@ class Upgrade:
         """Write down what there is, stop the API server, and back everything up."""
         old = installed(self.new, self.journal.pods)
         file = self.backups / f"inventory-{self.journal.token}.json"
-        if not process.dry_run() and not file.exists():
+        # Once the API server was stopped, what an earlier attempt wrote down is still so.
+        if not process.dry_run() and (not file.exists() or _pods(old)[SERVER]):
             _scale(old, {SERVER: 1}, self.timeout)  # Stopped by an attempt on another machine.
             self.backups.mkdir(parents=True, mode=0o700, exist_ok=True)
-            file.write_text(json.dumps(inventory.take(old, artifacts=False)), encoding="utf-8")
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(inventory.take(old, artifacts=False)), encoding="utf-8")
+            part.rename(file)
         _hold(old, [SERVER])
         folder = create.make(old, self.backups, wait=0)
         if not process.dry_run():
@@ -193,12 +196,12 @@ class Upgrade:
 
     def _read_artifacts(self, folder: Path) -> None:
         """Read artifacts of old runs and compare them with the backup."""
-        known = read(folder).artifacts
+        # Logs may be removed at any time: by a rule of the bucket, or the option retention.
+        known = {k: v for k, v in read(folder).artifacts.items() if not k.startswith(LOGS)}
         chosen = sorted(known, key=lambda key: known[key].size)[:ARTIFACTS]
         with object_store.opened(self.new) as store:
             for key in chosen:
-                content = bytes(store.get(key).bytes())
-                if hashlib.sha256(content).hexdigest() != known[key].sha256:
+                if objects.sha256(store, key) != known[key].sha256:
                     raise KitError(f"the artifact {key} is not as it was")
         console.say(f"{len(chosen)} of {len(known)} artifacts read, as before")
 
@@ -242,6 +245,8 @@ def upgrade(
     lifecycle.parts(new)  # Raises where nothing is installed.
     known = notes.read(new)
     if known is None or known.phase is Phase.DONE:
+        parts.require_none_held(new)
+        require_none_of_another(new)
         old = installed(new, {})
         if not plan.show(old, new, backups, wait):
             console.say(f"{release} is installed as the overlay says: nothing to do")
@@ -250,6 +255,7 @@ def upgrade(
             raise BadInputError("nothing was changed")
         source, token = releases.release(old.documents), secrets.token_hex(4)
         known = Journal(source, release, _pods(new), token)
+        parts.require_none_held(new)  # A backup may have begun while the question stood.
     elif known.phase is Phase.ROLLBACK:
         raise BadInputError("a rollback is under way", "make rollback goes on with it")
     elif known.to != release:
@@ -286,7 +292,8 @@ def rollback(
     question = f"Take back {journal.source} to {journal.to}, which stands at {journal.phase}?"
     if journal.phase in notes.TOUCHED:
         folder = Upgrade(target, journal, backups, 0, timeout).folder()
-        manifest = read(folder)
+        manifest = require_whole(folder)
+        require_none_of_another(target, folder)
         question += f" The {manifest.runs} runs of {manifest.made} come back, later ones are lost."
     if not process.dry_run() and not confirm(question):
         raise BadInputError("nothing was changed")

@@ -70,8 +70,8 @@ def backup(tmp_path: Path, store: MemoryStore) -> Path:
     folder = tmp_path / "backups" / "20261124T120300Z"
     folder.mkdir(parents=True)
     (folder / create.DUMP).write_bytes(gzip.compress(DUMP.encode()))
-    (folder / create.RECURRING).write_text(json.dumps([SWF]))
-    (folder / create.SECRETS).write_text("[]")
+    for name, items in ((create.RECURRING, [SWF]), (create.SECRETS, [])):
+        (folder / name).write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     (folder / create.CONFIGURATION).write_text("---\n")
     artifacts, _ = objects.fetch(store, folder.parent / OBJECTS, {})
     manifest = Manifest(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+import stat
+from typing import TYPE_CHECKING
 
-from kfpkit.backup import create
+import pytest
+from obstore.store import MemoryStore
+
+from kfpkit.backup import create, objects
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEYS = ["v2/artifacts/a", "v2/artifacts/folder/part-1", "v2/artifacts/folder2"]
 
@@ -29,3 +37,22 @@ def test_metrics_and_other_buckets_need_no_object() -> None:
 def test_what_belongs_to_one_cluster_is_left_behind() -> None:
     item = {"kind": "Secret", "metadata": {"name": "a", "uid": "1", "resourceVersion": "2"}}
     assert create.portable(item) == {"kind": "Secret", "metadata": {"name": "a"}}
+
+
+def test_objects_are_written_as_kubectl_takes_them_and_for_the_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "objects.json"
+    create._write(file, [{"metadata": {"name": "a", "uid": "1", "resourceVersion": "2"}}])
+    written = json.loads(file.read_text())
+    assert (written["apiVersion"], written["kind"]) == ("v1", "List")
+    assert create.objects_of(written) == [{"metadata": {"name": "a", "uid": "1"}}]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_objects_of_an_earlier_backup_are_read() -> None:
+    assert create.objects_of([{"kind": "Secret"}]) == [{"kind": "Secret"}]
+
+
+def test_the_artifacts_are_for_the_owner_alone_in_a_folder_that_is_open(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    objects.fetch(MemoryStore(), tmp_path / "objects", {})
+    assert stat.S_IMODE((tmp_path / "objects").stat().st_mode) == 0o700
