@@ -220,24 +220,30 @@ def test_a_rollback_that_was_killed_goes_on_and_nothing_else_does(
     require_quiet(there)
 
 
+# A StatefulSet's pod that is not ready must give way to the next one as a Deployment's does.
+@pytest.mark.parametrize(
+    ("image", "part"), [("kfp-api-server", "ml-pipeline"), ("mariadb", "database")]
+)
 def test_an_upgrade_to_an_image_that_cannot_be_had_says_where_it_stands_and_is_mended(
     ways: tuple[Target, Target],
     backups: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    image: str,
+    part: str,
 ) -> None:
     there, to = ways
     like = choose(context=to.context).overlay
     write_overlay(tmp_path, WANTED if has_change(there) else CHANGED, like)
     kustomization = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
-    kustomization["images"] = [{"name": "kfpkit/kfp-api-server", "newName": "kfpkit/missing"}]
+    kustomization["images"] = [{"name": f"kfpkit/{image}", "newName": "kfpkit/missing"}]
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     before = inventory.take(there)
     with monkeypatch.context() as patched:
         patched.setattr("kfpkit.install.lifecycle.PATIENCE", 30.0)
         patched.setattr("kfpkit.install.lifecycle.built_images", lambda _: [])
-        with pytest.raises(KitError, match=r"ml-pipeline does not start: .*image"):
+        with pytest.raises(KitError, match=rf"{part} does not start: .*image"):
             upgrade(replace(to, overlay=str(tmp_path)), "", backups)
     assert "stands at migrate" in capsys.readouterr().err
     upgrade(to, "", backups)
