@@ -25,7 +25,7 @@ import requests
 from kfpkit import console
 from kfpkit.backup import objects, parts
 from kfpkit.backup.database import DELETED, METADATA, PIPELINES, Database, quoted, reached
-from kfpkit.backup.restore import STATE
+from kfpkit.backup.restore import require_none_of_another
 from kfpkit.errors import BadInputError, KitError, join_names
 from kfpkit.install import forward, health, lifecycle, object_store
 from kfpkit.prune.plan import Artifact, Facts, Folder, Plan, Rule, Run, choose, plan
@@ -181,16 +181,11 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
 def _require_whole(target: Target) -> None:
     """Raise unless all parts are ready, and no backup, upgrade or restore is under way."""
     lifecycle.require_ready(target)
-    if names := parts.held(target):
-        raise BadInputError(
-            f"held by a backup or an upgrade: {join_names(names)}", "Wait for its end"
-        )
+    parts.require_none_held(target)
     upgrade = journal.read(target)
     if upgrade and upgrade.phase is not journal.Phase.DONE:
         raise BadInputError("an upgrade is not at its end", "Start that one again first")
-    found = target.query("get", "configmap", STATE, "--ignore-not-found", "--output=name")
-    if found.stdout.strip():
-        raise BadInputError("a restore is not at its end", "Start that one again first")
+    require_none_of_another(target)
 
 
 def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan) -> None:

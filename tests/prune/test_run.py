@@ -71,7 +71,7 @@ def test_what_began_while_the_question_was_open_is_waited_for(
         there.there["deployments"] = [{"metadata": held}]
         return True
 
-    with pytest.raises(BadInputError, match="held by a backup or an upgrade: scheduled-workflow"):
+    with pytest.raises(BadInputError, match="held by a backup or a restore: scheduled-workflow"):
         run.prune(there, Rule(DAY), apply=True, confirm=confirm)
     # The pod that reaches the database, and nothing else.
     assert {arguments[0] for arguments in there.ran} == {"apply", "wait", "delete"}
