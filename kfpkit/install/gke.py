@@ -260,7 +260,7 @@ def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
                 "--global",
                 where,
             ],
-            "8",
+            "2",
         ),
     ]
     for what, argv, section in there:

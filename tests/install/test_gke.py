@@ -78,6 +78,23 @@ def test_the_page_enables_the_apis_that_are_looked_for() -> None:
     assert not {api for api in gke.APIS if api not in page}
 
 
+def test_what_is_not_there_is_created_in_the_step_that_is_named_before_the_install(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gke, "_ask", lambda _: None)
+    parameters = {**gke.parameters_of(target), "cloudSqlInstance": "project:region:kfp"}
+    failed = {c.what: c.do for c in gke._project(parameters, "n") if c.do.startswith(gke.PAGE)}
+    page = (ROOT / gke.PAGE).read_text(encoding="utf-8").partition("## 7. Install")[0]
+    for what, command in {
+        "bucket": "gcloud storage buckets create ",
+        "database": "gcloud sql instances create ",
+        "address": "gcloud compute addresses create kfp ",
+    }.items():
+        step = failed[what].rpartition(", ")[2]
+        section = page.partition(f"## {step}. ")[2].partition("\n## ")[0]
+        assert command in section, what
+
+
 def test_an_account_acts_as_another_only_by_the_right_role() -> None:
     def judged(role: str, member: str) -> Check:
         policy = json.dumps({"bindings": [{"role": role, "members": [member]}]})
