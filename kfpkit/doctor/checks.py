@@ -57,24 +57,36 @@ _CLIENT = (
 
 
 def cluster(target: Target) -> Iterator[Finding]:
-    """The Kubernetes API answers, and every node can take pods."""
+    """The Kubernetes API answers, and every node can take pods; a fault only where none can."""
     base = [target.kubectl, "--context", target.context, "--request-timeout=15s"]
     version = json.loads(process.query([*base, "version", "--output=json"]).stdout)
     nodes = json.loads(process.query([*base, "get", "nodes", "--output=json"]).stdout)["items"]
     yield ok(f"Kubernetes {version['serverVersion']['gitVersion']}, nodes: {len(nodes)}")
+    troubles = {node["metadata"]["name"]: list(_troubles(node)) for node in nodes}
+    # With one that is ready the rest can be asked, and `pods` shows what suffers.
+    lost = all(any(said.startswith("Ready ") for said in found) for found in troubles.values())
     for node in nodes:
         name = node["metadata"]["name"]
         describe = process.line([*base, "describe", "node", name])
-        for condition in node["status"]["conditions"]:
-            healthy = "True" if condition["type"] == "Ready" else "False"
-            if condition["status"] != healthy:
-                said = f"{condition['type']} is {condition['status']}: {condition.get('message')}"
-                yield fault(f"node {name}: {said}", describe)
+        for said in troubles[name]:
+            yield (fault if lost else warning)(f"node {name}: {said}", describe)
         if node["spec"].get("unschedulable"):
             uncordon = process.line([*base, "uncordon", name])
             yield warning(f"node {name} takes no new pods (cordoned)", uncordon)
     if not target.has_namespace():
         yield fault(f"there is no namespace {target.namespace}", "make install")
+
+
+def _troubles(node: dict[str, Any]) -> Iterator[str]:
+    """Yield what a node says of itself that is not as it should be.
+
+    Clouds add conditions of their own, which may be well when they are true.
+    """
+    for condition in node["status"].get("conditions", []):
+        kind, status = condition["type"], condition["status"]
+        known = kind in ("Ready", "NetworkUnavailable") or kind.endswith("Pressure")
+        if known and status != ("True" if kind == "Ready" else "False"):
+            yield f"{kind} is {status}: {condition.get('message')}"
 
 
 def storage(target: Target) -> Iterator[Finding]:

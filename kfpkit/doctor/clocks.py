@@ -51,8 +51,21 @@ def clocks(target: Target) -> Iterator[Finding]:
         yield skipped(
             "the nodes' clocks: their Leases may not be read", process.line([*base, *LEASES])
         )
+    now = time.time()
     leases = json.loads(asked.stdout)["items"] if asked.ok else []
-    yield from judge(ahead, leases, time.time())
+    nodes = process.query([*base, "get", "nodes", "--output=json"]) if leases else None
+    lost = silent(json.loads(nodes.stdout)["items"]) if nodes else set()
+    yield from judge(ahead, [one for one in leases if one["metadata"]["name"] not in lost], now)
+
+
+def silent(nodes: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the nodes that are not ready: what they told of their time is of then."""
+    return {
+        node["metadata"]["name"]
+        for node in nodes
+        for condition in node["status"].get("conditions", [])
+        if condition["type"] == "Ready" and condition["status"] != "True"
+    }
 
 
 def judge(ahead: float, leases: Iterable[dict[str, Any]], now: float) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
-from kfpkit import cli
+from kfpkit import cli, process
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
 from kfpkit.errors import CommandError, KitError
@@ -121,6 +122,32 @@ def test_a_full_volume_is_seen_with_and_without_figures_of_its_own() -> None:
     inodes = {"fs": {**node["fs"], "inodes": 100, "inodesFree": 10}}
     found = list(checks._space({"node": inodes}, "c", "n", "node-1", "look"))
     assert [f.verdict for f in found] == [Verdict.OK, Verdict.WARNING]
+
+
+def node(name: str, **conditions: str) -> dict[str, Any]:
+    listed = [{"type": kind, "status": status} for kind, status in conditions.items()]
+    return {"metadata": {"name": name}, "spec": {}, "status": {"conditions": listed}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "verdicts"),
+    [
+        ([node("a", Ready="True", KernelReady="True", MemoryPressure="False")], []),
+        ([node("a", Ready="True", DiskPressure="True")], ["warning"]),
+        ([node("a", Ready="Unknown"), node("b", Ready="True")], ["warning"]),
+        ([node("a", Ready="False"), node("b", Ready="Unknown")], ["fault", "fault"]),
+    ],
+)
+def test_a_node_is_a_fault_only_where_none_is_ready(
+    nodes: list[dict[str, Any]], verdicts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([{"serverVersion": {"gitVersion": "v1.34.0"}}, {"items": nodes}])
+    monkeypatch.setattr(
+        process, "query", lambda _: process.Result(0, json.dumps(next(answers)), "")
+    )
+    monkeypatch.setattr(Target, "has_namespace", lambda _: True)
+    _, *found = checks.cluster(TARGET)
+    assert [str(finding.verdict) for finding in found] == verdicts
 
 
 @pytest.fixture

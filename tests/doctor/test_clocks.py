@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from kfpkit import process
+from kfpkit.doctor import clocks
 from kfpkit.doctor.clocks import judge
+from kfpkit.install.target import Target
 
 NOW = 1_800_000_000.0
 
@@ -16,6 +21,28 @@ def lease(node: str, seconds: float) -> dict[str, Any]:
     """Return the Lease of a node that told its time so many seconds from now."""
     told = datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {"metadata": {"name": node}, "spec": {"renewTime": told}}
+
+
+def test_a_node_that_is_not_ready_has_told_no_time_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    def node(name: str, ready: str) -> dict[str, Any]:
+        conditions = [{"type": "Ready", "status": ready}]
+        return {"metadata": {"name": name}, "status": {"conditions": conditions}}
+
+    answers = {
+        "configmap": {"metadata": {"creationTimestamp": lease("", 0)["spec"]["renewTime"]}},
+        "leases": {"items": [lease("a", 0), lease("b", -3600)]},
+        "nodes": {"items": [node("a", "True"), node("b", "Unknown")]},
+    }
+
+    def query(argv: list[str], **_: Any) -> process.Result:
+        return process.Result(0, json.dumps(next(answers[w] for w in argv if w in answers)), "")
+
+    target = Target("kind", "no-such-context", "kubectl")
+    assert target.namespace  # Rendered before nothing answers but the above.
+    monkeypatch.setattr(process, "query", query)
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    (found,) = clocks.clocks(target)
+    assert (found.verdict, found.evidence) == ("ok", "of 2 clocks none is seen more than 30 s off")
 
 
 @pytest.mark.parametrize("told", [0, -3, -10, -40, 20])
