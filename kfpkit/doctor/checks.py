@@ -174,20 +174,27 @@ def pods(target: Target) -> Iterator[Finding]:
             yield fault(said, explain.kubectl(target, "describe", f"{what}/{part.name}"))
     for pod in target.items(["pods"], "--selector", health.OWNED):
         yield from _restarts(target, pod)
-    for job in target.items(["jobs"]):
-        yield from _failed(target, job)
+    yield from _failed(target, target.items(["jobs"]))
     yield ok(f"{sum(part.done for part in parts)} of {len(parts)} parts ready")
 
 
-def _failed(target: Target, job: dict[str, Any]) -> Iterator[Finding]:
-    """Say that a job of one of the overlay's CronJobs has failed."""
+def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Say which jobs of the overlay's CronJobs have failed, with no later one that completed."""
     ours = {d["metadata"]["name"] for d in target.documents if d["kind"] == "CronJob"}
-    makers = {owner["name"] for owner in job["metadata"].get("ownerReferences", [])}
-    for condition in job["status"].get("conditions", []):
-        if makers & ours and (condition["type"], condition["status"]) == ("Failed", "True"):
-            name = job["metadata"]["name"]
-            said = f"the job {name} failed: {condition.get('message', '')}"
-            yield warning(said, explain.kubectl(target, "logs", f"job/{name}"))
+    ended: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for job in jobs:
+        made = job["metadata"]["creationTimestamp"]
+        for maker in job["metadata"].get("ownerReferences", []):
+            for condition in job["status"].get("conditions", []):
+                if maker["name"] in ours and condition["status"] == "True":
+                    end = (made, job["metadata"]["name"], condition)
+                    ended.setdefault(maker["name"], []).append(end)
+    for ends in ended.values():
+        well = max((made for made, _, c in ends if c["type"] == "Complete"), default="")
+        for made, name, condition in ends:
+            if condition["type"] == "Failed" and made > well:
+                said = f"the job {name} failed: {condition.get('message', '')}"
+                yield warning(said, explain.kubectl(target, "logs", f"job/{name}"))
 
 
 def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:

@@ -186,6 +186,17 @@ def test_a_dry_run_writes_no_bundle(tmp_path: object) -> None:
     assert "would collect" in shown.stderr
 
 
+def job(number: int, maker: str, condition: dict[str, str]) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": f"prune-{number}",
+            "creationTimestamp": f"2026-11-2{number}T03:47:00Z",
+            "ownerReferences": [{"name": maker}],
+        },
+        "status": {"conditions": [condition]},
+    }
+
+
 @pytest.mark.parametrize(
     ("maker", "status", "said"),
     [
@@ -198,9 +209,14 @@ def test_a_job_of_the_overlay_that_failed_is_told(maker: str, status: str, said:
     overlay = ROOT / "tests/manifests/combinations/packages-prune"
     target = Target(str(overlay), "no-such-context", "kubectl")
     condition = {"type": "Failed", "status": status, "message": "Job has reached its limit"}
-    job = {
-        "metadata": {"name": "prune-1", "ownerReferences": [{"name": maker}]},
-        "status": {"conditions": [condition]},
-    }
-    found = list(checks._failed(target, job))
+    found = list(checks._failed(target, [job(1, maker, condition)]))
     assert [(f.verdict, f.evidence) for f in found] == [("warning", text) for text in said]
+
+
+@pytest.mark.parametrize(("later", "told"), [("Complete", 0), ("Failed", 2), ("Suspended", 1)])
+def test_a_job_that_failed_is_told_until_a_later_one_completed(later: str, told: int) -> None:
+    overlay = ROOT / "tests/manifests/combinations/packages-prune"
+    target = Target(str(overlay), "no-such-context", "kubectl")
+    conditions = {0: "Complete", 1: "Failed", 2: later}
+    jobs = [job(n, "prune", {"type": k, "status": "True"}) for n, k in conditions.items()]
+    assert len(list(checks._failed(target, jobs))) == told
