@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -35,7 +36,7 @@ RECENT_RESTART = timedelta(hours=1)
 #: How long a new run may be without a Workflow.
 SETTLED = timedelta(minutes=2)
 
-#: The most runs that are explained.
+#: The most runs that are explained of those that failed, and of those that are stuck.
 EXPLAINED = 5
 
 #: Seconds for an answer of the API.
@@ -314,18 +315,27 @@ def runs(target: Target) -> Iterator[Finding]:
     """No run failed lately for a reason that is the installation's, and none is stuck."""
     objects = target.items(["workflows", "pods"], "--selector", health.RUN)
     recent = [w for w in objects if w["kind"] == "Workflow" and _is_recent(w)]
-    bad = [w for w in recent if w.get("status", {}).get("phase") != "Succeeded"]
-    bad.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
-    events = target.items(["events"]) if bad else []
-    for workflow in bad[:EXPLAINED]:
-        run = workflow["metadata"]["labels"][health.RUN]
-        found = explain.explain(explain.select(target, run, objects, events), target)
-        if found.reason:
-            yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
-    if len(bad) > EXPLAINED:
+    recent.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
+    failed = [w for w in recent if _phase(w) in explain.BAD]
+    going = [w for w in recent if _phase(w) not in explain.FINAL]
+    events = target.items(["events"]) if failed or going else []
+
+    def troubles(workflows: list[dict[str, Any]]) -> Iterator[Finding]:
+        for workflow in workflows:
+            run = workflow["metadata"]["labels"][health.RUN]
+            found = explain.explain(explain.select(target, run, objects, events), target)
+            if found.reason:
+                yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
+
+    yield from troubles(failed[:EXPLAINED])
+    if len(failed) > EXPLAINED:
         look = explain.kubectl(target, "get", "workflows", f"--selector={health.RUN}")
-        yield warning(f"and {len(bad) - EXPLAINED} more that have not succeeded", look)
-    yield ok(f"{len(recent) - len(bad)} of {len(recent)} runs of the last day succeeded")
+        yield warning(f"and {len(failed) - EXPLAINED} more that failed", look)
+    # One that goes on as it should is no trouble.
+    yield from islice(troubles(going), EXPLAINED)
+    ended = len(recent) - len(going)
+    said = f"{ended - len(failed)} of {ended} runs that ended in the last day succeeded"
+    yield ok(f"{said}, {len(going)} go on")
 
 
 def canary_run(target: Target) -> Iterator[Finding]:
@@ -391,6 +401,10 @@ def _age(timestamp: str) -> timedelta:
 def _is_recent(workflow: dict[str, Any]) -> bool:
     finished = workflow.get("status", {}).get("finishedAt")
     return not finished or _age(finished) < RECENT
+
+
+def _phase(workflow: dict[str, Any]) -> str:
+    return str(workflow.get("status", {}).get("phase", ""))
 
 
 def _first_line(error: Exception) -> str:

@@ -72,8 +72,9 @@ RUNBOOK = {
     "lost": "run-pending",
 }
 
-_BAD = ("Failed", "Error")
-_FINAL = ("Succeeded", *_BAD)
+#: Phases of a Workflow, and of a node of it, that has failed; and that has ended.
+BAD = ("Failed", "Error")
+FINAL = ("Succeeded", *BAD)
 
 #: Lines of a log that the launcher and Argo's executor write, not the step.
 _MACHINERY = re.compile(r"^[IWEF]\d{4} |argo=true|^time=|^\s*$|^(Error: )?exit status \d+$")
@@ -152,7 +153,7 @@ def explain(facts: Facts, target: Target) -> Explanation:
     # What the API writes into a Workflow whose run is terminated.
     if workflow["spec"].get("activeDeadlineSeconds") == 0:
         said = "somebody terminated the run"
-        if state not in _BAD:
+        if state not in BAD:
             said += ", and its steps have not ended yet"
         return Explanation(facts.run, state, "terminated", said, (), (look,))
     if _reason(message) == "too-large":
@@ -160,7 +161,7 @@ def explain(facts: Facts, target: Target) -> Explanation:
     troubles = list(_troubles(facts, status.get("nodes", {}).values()))
     if troubles:
         return _tell(facts, target, state, troubles[0])
-    if state in _BAD:
+    if state in BAD:
         said = message or "Argo gives no reason"
         return Explanation(facts.run, state, "step", f"the run failed: {said}", (), (look,))
     busy = sorted({_step(n) for n in _pods_of(status) if n.get("phase") in ("Running", "Pending")})
@@ -244,16 +245,16 @@ def _troubles(facts: Facts, nodes: Any) -> Iterator[_Trouble]:
     forgiven = {
         child
         for node in by_id.values()
-        if node.get("type") == "Retry" and node.get("phase") not in _BAD
+        if node.get("type") == "Retry" and node.get("phase") not in BAD
         for child in node.get("children", [])
-        if by_id.get(child, {}).get("phase") in _BAD
+        if by_id.get(child, {}).get("phase") in BAD
     }
     pods = {p["metadata"].get("annotations", {}).get(NODE): p for p in facts.pods}
     steps = [n for n in by_id.values() if n.get("type") == "Pod" and n["id"] not in forgiven]
     order = [
-        *sorted((n for n in steps if n.get("phase") in _BAD), key=lambda n: n["finishedAt"] or ""),
+        *sorted((n for n in steps if n.get("phase") in BAD), key=lambda n: n["finishedAt"] or ""),
         *sorted(
-            (n for n in steps if n.get("phase") not in _FINAL), key=lambda n: n.get("startedAt", "")
+            (n for n in steps if n.get("phase") not in FINAL), key=lambda n: n.get("startedAt", "")
         ),
     ]
     for node in order:
@@ -265,7 +266,7 @@ def _troubles(facts: Facts, nodes: Any) -> Iterator[_Trouble]:
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     name = pod["metadata"]["name"] if pod else pod_name(node)
     driver = "driver" in node.get("templateName", "")
-    failed, message = node.get("phase") in _BAD, node.get("message", "")
+    failed, message = node.get("phase") in BAD, node.get("message", "")
     said = [message] if failed or _reason(message) else []
     if pod:
         said += _pod_says(pod, failed=failed)

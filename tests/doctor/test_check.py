@@ -12,11 +12,12 @@ from kfpkit import cli, process
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
 from kfpkit.errors import CommandError, KitError
+from kfpkit.install import health
 from kfpkit.install.target import Target
 from kfpkit.versions import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 TARGET = Target("kind", "no-such-context", "kubectl")
 
@@ -184,6 +185,59 @@ def test_a_dry_run_writes_no_bundle(tmp_path: object) -> None:
     )
     assert shown.exit_code == 0
     assert "would collect" in shown.stderr
+
+
+class Answering(Target):
+    """A target whose namespace holds what a test says."""
+
+    there: list[dict[str, Any]]
+    configmaps: dict[str, dict[str, str]]
+
+    def items(self, kinds: Sequence[str], *_: str) -> list[dict[str, Any]]:
+        return [item for item in self.there if f"{item['kind'].lower()}s" in kinds]
+
+    def query(self, *arguments: str, **_: Any) -> process.Result:
+        found = next((self.configmaps[a] for a in arguments if a in self.configmaps), None)
+        return process.Result(0, json.dumps({"data": found}) if found else "", "")
+
+
+def answering(*there: dict[str, Any], **configmaps: dict[str, str]) -> Answering:
+    made = Answering("kind", "nowhere", "kubectl")
+    object.__setattr__(made, "there", list(there))
+    names = {name.replace("_", "-"): data for name, data in configmaps.items()}
+    object.__setattr__(made, "configmaps", names)
+    return made
+
+
+def workflow(number: int, phase: str, *nodes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "Workflow",
+        "metadata": {
+            "name": f"wf-{number}",
+            "labels": {health.RUN: f"run-{number}"},
+            "creationTimestamp": f"2026-11-24T12:00:{number:02}Z",
+        },
+        "spec": {},
+        "status": {"phase": phase, "nodes": {n["id"]: n for n in nodes}},
+    }
+
+
+def test_runs_that_go_on_crowd_no_failed_one_out_and_are_no_warning() -> None:
+    quota = {"id": "n", "name": "wf.root.train.executor", "type": "Pod", "phase": "Pending"}
+    quota |= {"templateName": "t", "message": "exceeded quota: small"}
+    going = [workflow(n, "Running") for n in range(20, 40)]
+    failed = [workflow(n, "Failed") for n in range(6)]
+    stuck = [workflow(n, "Running", quota) for n in range(10, 17)]
+    found = list(checks.runs(answering(*going, *failed, *stuck, workflow(50, "Succeeded"))))
+    told = [f.evidence.partition(":")[0] for f in found]
+    assert told == [
+        *(f"run run-{n}" for n in (5, 4, 3, 2, 1)),
+        "and 1 more that failed",
+        *(f"run run-{n}" for n in (16, 15, 14, 13, 12)),
+        "1 of 7 runs that ended in the last day succeeded, 27 go on",
+    ]
+    (fine,) = checks.runs(answering(*going))
+    assert fine.verdict is Verdict.OK
 
 
 def job(number: int, maker: str, condition: dict[str, str]) -> dict[str, Any]:
