@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from kfpkit import process, render
+from kfpkit.backup.parts import WRITERS, held
+from kfpkit.backup.restore import STATE
 from kfpkit.doctor import explain, reach
 from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
 from kfpkit.doctor.clocks import clocks
 from kfpkit.errors import join_names
 from kfpkit.install import forward, health, lifecycle
 from kfpkit.install.object_store import SECRET, place
+from kfpkit.upgrade import journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +165,11 @@ def pods(target: Target) -> Iterator[Finding]:
     wanted = {d["metadata"]["name"] for d in render.workloads(target.documents)}
     if lacking := wanted - {part.name for part in parts}:
         yield fault(f"not installed: {join_names(sorted(lacking))}", "make install")
+    idle = {p.name for p in parts if p.kind == "Deployment" and not p.wanted and not p.sickness}
+    holding = _holding(target) if idle else None
+    kept = idle & holding.names if holding else set()
+    if holding and kept:
+        yield fault(f"{join_names(sorted(kept))}: 0 of 0 ready: {holding.said}", holding.command)
     for part in parts:
         sickness = part.sickness
         if sickness:
@@ -169,14 +179,47 @@ def pods(target: Target) -> Iterator[Finding]:
                 look += ["--previous"] if sickness.previous else []
             said = f"{part.name}: {sickness.object}: {sickness.reason}: {sickness.detail}"
             yield fault(said, explain.kubectl(target, *look))
-        elif not part.done or not part.wanted:
-            said = f"{part.name}: {part.ready} of {part.wanted} ready: {part.state}"
+        elif part.name not in kept and not (part.done and part.wanted):
+            state = part.state if part.wanted else "somebody scaled it to no pods"
+            said = f"{part.name}: {part.ready} of {part.wanted} ready: {state}"
             what = "deployment" if part.kind == "Deployment" else "statefulset"
             yield fault(said, explain.kubectl(target, "describe", f"{what}/{part.name}"))
     for pod in target.items(["pods"], "--selector", health.OWNED):
         yield from _restarts(target, pod)
     yield from _failed(target, target.items(["jobs"]))
-    yield ok(f"{sum(part.done for part in parts)} of {len(parts)} parts ready")
+    ready = sum(part.done and part.wanted > 0 for part in parts)
+    yield ok(f"{ready} of {len(parts)} parts ready")
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """What keeps Deployments without pods, and is not at its end."""
+
+    names: set[str]
+    said: str
+    #: What goes on with it.
+    command: str
+
+
+def _holding(target: Target) -> _Hold:
+    """Return what holds parts: an upgrade, a restore, or a backup, at work or killed."""
+    upgrade = journal.read(target)
+    wait = "unless that is at work now"
+    if upgrade and upgrade.phase is journal.Phase.ROLLBACK:
+        said = f"a rollback is under way; {wait}, make rollback goes on with it"
+        return _Hold(set(WRITERS), said, "make rollback")
+    if upgrade and upgrade.phase is not journal.Phase.DONE:
+        said = f"an upgrade from {upgrade.source} to {upgrade.to} stands at {upgrade.phase}; {wait}"
+        said += ", make upgrade goes on from there, make rollback takes it back"
+        return _Hold(set(WRITERS), said, "make upgrade")
+    names = set(held(target))
+    noted = target.query("get", "configmap", STATE, "--ignore-not-found", "--output=json").stdout
+    if noted.strip():
+        folder = json.loads(noted)["data"]["folder"]
+        said = f"the restore of {folder} is not at its end; {wait}, the same one again goes on"
+        return _Hold(names, said, f"make restore FROM={shlex.quote(folder)}")
+    said = f"held by a backup or a restore; {wait}, make backup-resume starts them again"
+    return _Hold(names, said, "make backup-resume")
 
 
 def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:

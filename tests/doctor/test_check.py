@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kfpkit import cli, process
+from kfpkit.backup.parts import HELD
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
 from kfpkit.errors import CommandError, KitError
@@ -238,6 +239,54 @@ def test_runs_that_go_on_crowd_no_failed_one_out_and_are_no_warning() -> None:
     ]
     (fine,) = checks.runs(answering(*going))
     assert fine.verdict is Verdict.OK
+
+
+def deployment(name: str, *, pods: int, was: int | None = None) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "generation": 1}
+    if was is not None:
+        metadata["annotations"] = {HELD: str(was)}
+    template = {"spec": {"containers": [{"image": "i:1"}]}}
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), pods)
+    return {
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"replicas": pods, "selector": {"matchLabels": {"a": name}}, "template": template},
+        "status": {"observedGeneration": 1, **counts},
+    }
+
+
+def noted(phase: str) -> dict[str, str]:
+    known = {"source": "2.14.3", "to": "2.17.0", "pods": {}, "token": "", "backup": ""}
+    return {"journal": json.dumps({**known, "phase": phase})}
+
+
+@pytest.mark.parametrize(
+    ("configmaps", "was", "command", "said"),
+    [
+        ({}, 1, "make backup-resume", "held by a backup or a restore"),
+        ({"kfpkit_upgrade": noted("done")}, 1, "make backup-resume", "held by a backup"),
+        ({"kfpkit_upgrade": noted("backup")}, None, "make upgrade", "2.17.0 stands at backup"),
+        ({"kfpkit_upgrade": noted("rollback")}, None, "make rollback", "a rollback is under way"),
+        (
+            {"kfpkit_restore": {"folder": "my backups/x", "backup": "0"}},
+            1,
+            "make restore FROM='my backups/x'",
+            "the restore of my backups/x is not at its end",
+        ),
+        ({}, None, "", "scheduled-workflow: 0 of 0 ready: somebody scaled it to no pods"),
+    ],
+)
+def test_parts_that_are_held_name_what_lets_them_go(
+    configmaps: dict[str, dict[str, str]], was: int | None, command: str, said: str
+) -> None:
+    away = deployment("scheduled-workflow", pods=0, was=was)
+    there = [deployment("ml-pipeline", pods=1), away]
+    lacking, found, *_, last = checks.pods(answering(*there, **configmaps))
+    assert lacking.evidence.startswith("not installed")
+    assert found.verdict is Verdict.FAULT
+    assert said in found.evidence
+    assert found.command == command or "describe deployment/scheduled-workflow" in found.command
+    assert last.evidence == "1 of 2 parts ready"
 
 
 def job(number: int, maker: str, condition: dict[str, str]) -> dict[str, Any]:
