@@ -150,8 +150,9 @@ def explain(facts: Facts, target: Target) -> Explanation:
         )
     if state == "Succeeded":
         return Explanation(facts.run, state, "", "the run succeeded", (), (look,))
-    # What the API writes into a Workflow whose run is terminated.
-    if workflow["spec"].get("activeDeadlineSeconds") == 0:
+    # What the API writes into a Workflow whose run is terminated; and what Argo's own way is.
+    spec = workflow["spec"]
+    if spec.get("activeDeadlineSeconds") == 0 or spec.get("shutdown"):
         said = "somebody terminated the run"
         if state not in BAD:
             said += ", and its steps have not ended yet"

@@ -320,10 +320,11 @@ def test_a_run_whose_workflow_is_gone_before_its_end_is_lost() -> None:
     assert (ended.reason, ended.evidence) == ("", ("why",))
 
 
+@pytest.mark.parametrize("mark", [{"activeDeadlineSeconds": 0}, {"shutdown": "Terminate"}])
 @pytest.mark.parametrize(("phase", "more"), [("Failed", ""), ("Running", "have not ended yet")])
-def test_a_run_that_somebody_terminated_is_told_so(phase: str, more: str) -> None:
+def test_a_run_that_somebody_terminated_is_told_so(phase: str, more: str, mark: Object) -> None:
     ended = workflow(node(1, "train", "Failed", "exit code 143"), phase=phase)
-    ended["spec"]["activeDeadlineSeconds"] = 0
+    ended["spec"] |= mark
     found = explain(Facts("run", ended), TARGET)
     assert (found.reason, found.state) == ("terminated", phase)
     assert found.sentence.startswith("somebody terminated the run")
