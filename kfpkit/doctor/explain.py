@@ -229,7 +229,8 @@ def _without_workflow(facts: Facts, target: Target) -> Explanation:
             (f"no Workflow has the label {health.RUN}={facts.run}",),
             (
                 kubectl(target, "logs", "deployment/persistence-agent", "--tail=50"),
-                f".venv/bin/kfp --endpoint http://localhost:8888 run delete {facts.run}",
+                "make api  # in another terminal: the port of the next command",
+                f".venv/bin/kfp --endpoint http://localhost:8889 run delete {facts.run}",
             ),
         )
     sentence = f"the run ended as {state}; its Workflow is gone, as it is a day after the end"

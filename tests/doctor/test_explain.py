@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import shlex
+from inspect import signature
 from typing import Any
 
 import pytest
 
+from kfpkit.cli.install import api
 from kfpkit.doctor.explain import Explanation, Facts, explain
 from kfpkit.install.target import Target
 
@@ -316,6 +318,10 @@ def test_a_workflow_that_nobody_took_up() -> None:
 def test_a_run_whose_workflow_is_gone_before_its_end_is_lost() -> None:
     found = explain(Facts(RUN, record={"state": "RUNNING"}), TARGET)
     assert found.reason == "lost"
+    port = signature(api).parameters["port"].default
+    opens, delete = found.commands[1:]
+    assert opens.startswith("make api")
+    assert delete == f".venv/bin/kfp --endpoint http://localhost:{port} run delete {RUN}"
     ended = explain(Facts(RUN, record={"state": "FAILED", "error": {"message": "why"}}), TARGET)
     assert (ended.reason, ended.evidence) == ("", ("why",))
 
