@@ -35,7 +35,7 @@ SIGNS = {
     r"|couldn't find key \S+ in (Secret|ConfigMap) \S+",
     "image": r"(?i)ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|image pull",
     "unschedulable": r"(?i)unschedulable|nodes are available",
-    "out-of-memory": r"OOMKilled|signal: killed",
+    "out-of-memory": r"OOMKilled",
     "too-large": r"longer than maximum allowed size|request is too large|[Ee]ntity too large"
     r"|offload node status is not supported",
     "evicted": r"(?i)the node was low on resource|exceeds the total limit of containers|evicted",
@@ -44,8 +44,9 @@ SIGNS = {
     "unreachable": r"code = Unavailable|connection refused|no such host|i/o timeout",
     # SIGTERM, which a pod gets that is deleted with notice.
     "pod-deleted": r"(?i)pod deleted|exit code 143",
-    # SIGKILL: of a container, or of what a step's shell had started.
-    "killed": r"exit (code|status) 137",
+    # SIGKILL: of a container, of a step's program, or of what its shell had started. By whom, only
+    # a pod that says OOMKilled tells.
+    "killed": r"exit (code|status) 137|signal: killed",
 }
 
 #: The page about each reason.

@@ -85,14 +85,8 @@ def test_a_step_that_used_too_much_memory() -> None:
     found = told(failed, pods=[pod(1, phase="Failed", state=ended)])
     assert found.reason == "out-of-memory"
     assert "more memory than its limit of 64Mi" in found.sentence
-    # The kernel ended the step alone, and the launcher with it by itself.
-    assert (
-        told(
-            failed,
-            log="F1124 12:00:00.1 19 main.go:60] failed to execute component: signal: killed",
-        ).reason
-        == "out-of-memory"
-    )
+    log = "F1124 12:00:00.1 19 main.go:60] failed to execute component: signal: killed"
+    assert told(failed, log=log, pods=[pod(1, phase="Failed", state=ended)]).reason == found.reason
     assert told(node(1, "train", "Failed", "OOMKilled (exit code 137)")).reason == "out-of-memory"
 
 
@@ -119,6 +113,13 @@ def test_a_program_of_a_step_that_was_killed_is_told_so() -> None:
     found = told(node(1, "train", "Failed", "Error (exit code 1)"), log=log)
     assert found.reason == "killed"
     assert "exit status 137; its last words: Killed" in found.evidence[1]
+    # The kernel, for want of memory, or anybody.
+    log = (
+        "epoch 1 of 3\nF1124 12:00:00.1 19 main.go:60] failed to execute component: signal: killed"
+    )
+    found = told(node(1, "train", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "killed"
+    assert "signal: killed; its last words: epoch 1 of 3" in found.evidence[1]
     # What the step itself says of a program that it has called is its own affair.
     said = "worker: exit status 137\nF1124 12:00:00.1 19 main.go:60] exit status 1"
     found = told(node(1, "train", "Failed", "Error (exit code 1)"), log=said)
