@@ -13,6 +13,9 @@ import typer
 from kfpkit import console
 from kfpkit.errors import KitError
 
+#: By these names the kit calls the ports that it opens.
+THIS_MACHINE = ("localhost", "127.0.0.1")
+
 app = typer.Typer(
     name="kfpkit",
     help="Self-hosted Kubeflow Pipelines, with every Kubernetes operation made explicit.",
@@ -39,8 +42,24 @@ def _register_all() -> None:
         import_module(f"{__name__}.{module.name}").register(app)
 
 
+def _spare_this_machine() -> None:
+    """Keep what goes to a port of this machine, as a forwarded one, from the user's proxy."""
+    proxies = ("http_proxy", "https_proxy", "all_proxy")
+    if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in proxies):
+        return
+    names = ("no_proxy", "NO_PROXY")
+    # Programs read the one or the other: neither may hide what the user has in the other.
+    given = [os.environ.get(name) for name in names]
+    for name, own, other in zip(names, given, reversed(given), strict=True):
+        spared = [one.strip() for one in (own or other or "").split(",") if one.strip()]
+        if "*" not in spared:
+            spared += [one for one in THIS_MACHINE if one not in spared]
+        os.environ[name] = ",".join(spared)
+
+
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
+    _spare_this_machine()
     _register_all()
     try:
         app()

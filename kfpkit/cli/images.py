@@ -79,7 +79,8 @@ def list_images(
 
 def push(
     mirror: Annotated[
-        str, typer.Option(envvar="MIRROR", help="The registry: HOST, HOST:PORT or HOST:PORT/PREFIX.")
+        str,
+        typer.Option(envvar="MIRROR", help="The registry: HOST, HOST:PORT or HOST:PORT/PREFIX."),
     ] = "",
     release: Annotated[str, typer.Option(envvar="RELEASE", help="A KFP release.")] = "",
 ) -> None:
