@@ -66,7 +66,8 @@ def choose_runner(spec: Spec) -> Any:
         if not process.query(["docker", "image", "inspect", image], check=False).ok:
             raise KitError(
                 f"this pipeline runs in the image {image}, which the Docker engine does not have",
-                "Build it with `make images NAMES=python-runtime`"
+                "Build it with `IMAGES=upstream make images NAMES=python-runtime`, and without "
+                "`IMAGES=upstream` where Docker Hub cannot be reached"
                 if image == RUNTIME_IMAGE
                 else f"Pull it: docker pull {image}",
             )

@@ -15,6 +15,7 @@ from kfp import dsl
 from kfpkit import process
 from kfpkit.errors import KitError
 from kfpkit.runs import local, parameters
+from kfpkit.runs import spec as ir
 from kfpkit.runs.progress import Progress
 from kfpkit.runs.run import Run, State
 
@@ -226,6 +227,22 @@ def test_without_an_engine_a_container_component_is_refused(
     message = str(raised.value)
     assert "container components (shout), and no Docker engine answers. Start Docker" in message
     assert "\n" not in message
+
+
+def test_without_the_samples_image_both_ways_to_build_it_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from components.image import RUNTIME_IMAGE
+
+    def query(argv: list[str], **_: Any) -> process.Result:
+        return process.Result(int("inspect" in argv), "", "")
+
+    monkeypatch.setattr(process, "query", query)
+    monkeypatch.setattr(ir, "images", lambda _: [RUNTIME_IMAGE])
+    with pytest.raises(KitError) as raised:
+        local.choose_runner(json_format.MessageToDict(shouting.pipeline_spec))
+    assert "IMAGES=upstream make images NAMES=python-runtime" in raised.value.do
+    assert "without `IMAGES=upstream` where Docker Hub" in raised.value.do
 
 
 @pytest.mark.docker
