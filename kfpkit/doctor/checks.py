@@ -14,7 +14,7 @@ import requests
 
 from kfpkit import process, render
 from kfpkit.backup.parts import WRITERS, held
-from kfpkit.backup.restore import STATE
+from kfpkit.backup.restore import under_way
 from kfpkit.doctor import explain, reach
 from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
 from kfpkit.doctor.clocks import clocks
@@ -213,9 +213,8 @@ def _holding(target: Target) -> _Hold:
         said += ", make upgrade goes on from there, make rollback takes it back"
         return _Hold(set(WRITERS), said, "make upgrade")
     names = set(held(target))
-    noted = target.query("get", "configmap", STATE, "--ignore-not-found", "--output=json").stdout
-    if noted.strip():
-        folder = json.loads(noted)["data"]["folder"]
+    if state := under_way(target):
+        folder = state["folder"]
         said = f"the restore of {folder} is not at its end; {wait}, the same one again goes on"
         return _Hold(names, said, f"make restore FROM={shlex.quote(folder)}")
     said = f"held by a backup or a restore; {wait}, make backup-resume starts them again"
