@@ -88,15 +88,17 @@ class Run:
         return list(self.workflow.get("status", {}).get("nodes", {}).values())
 
     def pods(self, task: str) -> list[dict[str, Any]]:
-        """Return the nodes of the pods that ran a task's own program, one for each attempt."""
+        """Return the nodes of the pods that ran a task's own program, in the order of attempts."""
         nodes = {node["id"]: node for node in self.nodes()}
-        return [
+        found = [
             node
             for node in nodes.values()
             if node["type"] == "Pod"
             and node["displayName"].startswith("executor")
             and nodes[node["boundaryID"]]["displayName"] == task
         ]
+        # The Workflow has them by their IDs, which are hashes.
+        return sorted(found, key=lambda node: (node["startedAt"] or "", node["name"]))
 
     def drivers(self) -> dict[str, dict[str, str]]:
         """Return what the drivers of the tasks put out, by the names of the tasks."""
