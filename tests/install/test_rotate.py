@@ -13,6 +13,7 @@ from kfpkit import cli, process
 from kfpkit.errors import BadInputError, KitError
 from kfpkit.install import forward, lifecycle, rotate, secrets
 from kfpkit.install.target import Target
+from kfpkit.waiting import wait_for
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
 
@@ -163,6 +164,12 @@ def test_a_rotation_broken_off_half_way_is_taken_up_and_loses_nothing(
             with pytest.raises(KeyboardInterrupt):
                 rotate.rotate(target, timeout=300, despite_runs=False)
         pending = secrets.read(target, rotate.PENDING)
+        # Its pod asks with the password of before, so it has to give way while it is not ready.
+        wait_for(
+            "the database not to be ready",
+            lambda: None if "database" in lifecycle.not_ready(target) else "it is ready",
+            timeout=180,
+        )
         rotate.rotate(target, timeout=300, despite_runs=False)
 
         new = values(target)
