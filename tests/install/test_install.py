@@ -13,7 +13,7 @@ from kfp.compiler import Compiler
 from kfpkit import process
 from kfpkit.cluster import API
 from kfpkit.errors import KitError, join_names
-from kfpkit.install import forward, lifecycle
+from kfpkit.install import forward, health, lifecycle
 from kfpkit.install.target import Target, choose
 from kfpkit.waiting import wait_for
 from tests.kfp.pipelines.hello import hello
@@ -61,10 +61,17 @@ def state(target: Target) -> dict[str, tuple[str, str]]:
     }
 
 
-def test_every_part_is_ready_and_none_has_restarted(target: Target) -> None:
-    for part in lifecycle.parts(target):
-        assert part.done, part
-        assert part.restarts == 0, part
+def test_every_part_is_ready_and_none_has_ended_by_itself(target: Target) -> None:
+    assert [part for part in lifecycle.parts(target) if not part.done] == []
+    ended = {
+        (pod["metadata"]["name"], container["name"]): last
+        for pod in target.items(["pods"], "--selector", health.OWNED)
+        for container in health.statuses(pod)
+        # Of a container that went with its node nothing more is known.
+        if (last := container["lastState"].get("terminated", {}).get("reason", "Unknown"))
+        != "Unknown"
+    }
+    assert ended == {}
 
 
 def test_an_install_of_what_is_there_changes_nothing(target: Target) -> None:
