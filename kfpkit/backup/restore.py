@@ -9,6 +9,7 @@ of the installation tells.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def resume(target: Target) -> list[str]:
             if not database.loaded():
                 raise BadInputError(
                     f"a restore has put the databases of {state['folder']} into use already",
-                    f"make restore FROM={state['folder']} goes on with it",
+                    f"{command(state)} goes on with it",
                 )
         target.run("delete", "configmap", STATE)
     return parts.start(target)
@@ -126,17 +127,26 @@ def under_way(target: Target) -> dict[str, str] | None:
     return dict(json.loads(said)["data"]) if said else None
 
 
+def command(state: Mapping[str, str]) -> str:
+    """Return what goes on with a restore that is under way."""
+    return f"make restore FROM={shlex.quote(state['folder'])}"
+
+
 def require_none_of_another(target: Target, folder: Path | None = None) -> None:
     """Raise where a restore is not at its end, but of this backup.
 
     Raises:
         BadInputError: One is not.
     """
-    state = under_way(target)
-    if state and not (folder and state["backup"] == digest(folder / NAME).sha256):
+    if state := under_way(target):
+        _require_same(state, folder)
+
+
+def _require_same(state: Mapping[str, str], folder: Path | None) -> None:
+    if not (folder and state["backup"] == digest(folder / NAME).sha256):
         raise BadInputError(
             f"the restore of {state['folder']} is not at its end",
-            f"make restore FROM={state['folder']} goes on with it",
+            f"{command(state)} goes on with it",
         )
 
 
@@ -256,12 +266,12 @@ def _swapped(target: Target, database: Database, folder: Path) -> bool:
     Raises:
         BadInputError: One of another backup did.
     """
-    if not under_way(target):
+    if not (state := under_way(target)):
         return False
     database.settle()
     if database.loaded():
         return False
-    require_none_of_another(target, folder)
+    _require_same(state, folder)
     console.say("going on with the restore that was broken off")
     return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from kfpkit import process, render
+from kfpkit.backup import restore
 from kfpkit.backup.parts import WRITERS, held
-from kfpkit.backup.restore import under_way
 from kfpkit.doctor import explain, reach
 from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
 from kfpkit.doctor.clocks import clocks
@@ -213,10 +212,9 @@ def _holding(target: Target) -> _Hold:
         said += ", make upgrade goes on from there, make rollback takes it back"
         return _Hold(set(WRITERS), said, "make upgrade")
     names = set(held(target))
-    if state := under_way(target):
-        folder = state["folder"]
-        said = f"the restore of {folder} is not at its end; {wait}, the same one again goes on"
-        return _Hold(names, said, f"make restore FROM={shlex.quote(folder)}")
+    if state := restore.under_way(target):
+        said = f"the restore of {state['folder']} is not at its end; {wait}"
+        return _Hold(names, f"{said}, the same one again goes on", restore.command(state))
     said = f"held by a backup or a restore; {wait}, make backup-resume starts them again"
     return _Hold(names, said, "make backup-resume")
 

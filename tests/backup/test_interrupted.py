@@ -91,7 +91,7 @@ def test_a_swap_that_the_server_did_although_it_was_broken_off(
 
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch, backup: Path) -> dict[str, str]:
-    state = {"backup": digest(backup / NAME).sha256, "folder": str(backup)}
+    state = {"backup": digest(backup / NAME).sha256, "folder": "my backups/x"}
     monkeypatch.setattr(restore, "under_way", lambda _: state)
     return state
 
@@ -99,14 +99,14 @@ def noted(monkeypatch: pytest.MonkeyPatch, backup: Path) -> dict[str, str]:
 @pytest.mark.usefixtures("noted")
 @pytest.mark.parametrize("swapped", [True, False])
 def test_parts_are_started_again_unless_a_restore_must_go_on(
-    done: list[str], backup: Path, monkeypatch: pytest.MonkeyPatch, *, swapped: bool
+    done: list[str], monkeypatch: pytest.MonkeyPatch, *, swapped: bool
 ) -> None:
     database = Database(done, swapped=swapped)
     monkeypatch.setattr(restore, "reached", lambda _: nullcontext(database))
     if swapped:
         with pytest.raises(BadInputError, match="into use already") as refused:
             restore.resume(TARGET)
-        assert refused.value.do == f"make restore FROM={backup} goes on with it"
+        assert refused.value.do == "make restore FROM='my backups/x' goes on with it"
         assert done == ["settle"]
     else:
         assert restore.resume(TARGET) == ["ml-pipeline"]
