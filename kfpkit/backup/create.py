@@ -74,6 +74,8 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
         _show(target, to)
         return to
     lifecycle.require_ready(target, but=parts.SCHEDULER)
+    # A part that a restore holds is ready, too: it has all of no pods.
+    parts.require_none_held(target, but=parts.SCHEDULER)
     made = datetime.now(UTC)
     folder = to / f"{made:%Y%m%dT%H%M%SZ}"
     part = folder.with_suffix(".part")

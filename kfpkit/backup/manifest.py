@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Raised when an older kit could not read what this one writes.
-FORMAT = 1
+FORMAT = 2
+
+#: Those of earlier kits are read, too.
+READ = (1, FORMAT)
 
 NAME = "manifest.json"
 SUM = "manifest.sha256"
@@ -133,9 +136,9 @@ def read(folder: Path) -> Manifest:
     if digest(file).sha256 != checksum.read_text(encoding="utf-8").partition(" ")[0]:
         raise KitError(f"{file} is damaged: its SHA-256 is not that in {SUM}", "Use another backup")
     data = json.loads(file.read_text(encoding="utf-8"))
-    if data["format"] != FORMAT:
+    if data["format"] not in READ:
         raise BadInputError(
-            f"{folder} has format {data['format']}, and this kit reads {FORMAT}",
+            f"{folder} has format {data['format']}, and this kit reads up to {FORMAT}",
             "Use the kit that made it",
         )
     parts = {name: Stored(**value) for name, value in data.pop("parts").items()}

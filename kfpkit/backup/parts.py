@@ -44,7 +44,8 @@ def stopped(target: Target, names: Sequence[str]) -> Iterator[None]:
         stop(target, names)
         yield
     finally:
-        start(target)
+        # Not what another command holds by now.
+        start(target, names)
 
 
 def stop(target: Target, names: Sequence[str]) -> None:
@@ -70,13 +71,17 @@ def held(target: Target) -> dict[str, str]:
     }
 
 
-def require_none_held(target: Target) -> None:
+def require_none_held(target: Target, *, but: Sequence[str] = ()) -> None:
     """Raise where a command that is under way, or was killed, holds a part.
+
+    Args:
+        target: Which installation.
+        but: Names of parts that may be held.
 
     Raises:
         BadInputError: One does.
     """
-    if names := held(target):
+    if names := sorted(held(target).keys() - set(but)):
         raise BadInputError(
             f"held by a backup or a restore: {join_names(names)}",
             "Wait for its end; make backup-resume, if it was killed",
@@ -93,9 +98,9 @@ def wait_for_prune(target: Target) -> None:
     _wait_until_gone(target, "the job that removes old runs", PRUNING, *running)
 
 
-def start(target: Target) -> list[str]:
-    """Start every Deployment that is held, and return their names."""
-    pods = held(target)
+def start(target: Target, names: Sequence[str] = WRITERS) -> list[str]:
+    """Start Deployments, those of them that are held, and return their names."""
+    pods = {name: count for name, count in held(target).items() if name in names}
     for name, count in pods.items():
         target.run("scale", f"deployment/{name}", f"--replicas={count}")
         target.run("annotate", f"deployment/{name}", f"{HELD}-")

@@ -82,7 +82,8 @@ def restore(
     with reached(target) as database:
         going_on, there = _swapped(target, database, folder), database.runs()
         if (installed or there) and not going_on:
-            _ask(confirm, f"{question} Its {there} runs go out of use; those under way are lost.")
+            loss = f"{question} Its {there} runs go out of use; those under way are lost."
+            _ask(confirm, loss, installed=installed)
             _secrets(target, folder)
         if not going_on:
             _prepare(target, database, folder, manifest)
@@ -93,10 +94,18 @@ def restore(
         except BaseException:
             console.warn("the backup's databases are in use: the same command goes on from here")
             raise
-    # In this order: with the note still there, the same command would begin once more.
-    target.run("delete", "configmap", STATE)
-    parts.start(target)
-    lifecycle.wait_until_ready(target, timeout=timeout)
+    try:
+        # In this order: with the note still there, the same command would go on, and remove the
+        # Workflows of runs since.
+        target.run("delete", "configmap", STATE)
+        parts.start(target)
+        lifecycle.wait_until_ready(target, timeout=timeout, again="make status says how it stands")
+    except BaseException:
+        console.warn(
+            "the backup is in use: make backup-resume starts what is still held; another restore "
+            "begins from nothing, and drops what is kept of before this one"
+        )
+        raise
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
     console.say(f"what was there before is kept until you run: {drop}")
@@ -110,6 +119,9 @@ def resume(target: Target) -> list[str]:
     """
     if state := under_way(target):
         with reached(target) as database:
+            if not database.answers:
+                console.say("not shown: whether a restore has put its databases into use")
+                return []
             database.settle()
             if not database.loaded():
                 raise BadInputError(
@@ -150,9 +162,10 @@ def _require_same(state: Mapping[str, str], folder: Path | None) -> None:
         )
 
 
-def _ask(confirm: Callable[[str], bool], question: str) -> None:
+def _ask(confirm: Callable[[str], bool], question: str, *, installed: bool = True) -> None:
     if not confirm(question):
-        raise BadInputError("nothing was changed")
+        done = "nothing was changed" if installed else "the parts are installed, and nothing else"
+        raise BadInputError(done)
 
 
 def require_fit(manifest: Manifest, target: Target) -> None:
@@ -244,8 +257,8 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
         database.load(folder / DUMP)
         tables = list(database.columns("Namespace", LOADING))
         database.execute(adapted(manifest, target.namespace, tables))
+        swapping = True  # From here on there may be a note.
         _note(target, {"backup": digest(folder / NAME).sha256, "folder": str(folder)})
-        swapping = True
         database.swap()
     except BaseException:
         if swapping:
@@ -254,7 +267,7 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
             if not database.loaded():
                 console.warn("the backup's databases are in use: the same command goes on")
                 raise
-            target.run("delete", "configmap", STATE)
+            target.run("delete", "configmap", STATE, "--ignore-not-found")
         console.warn("nothing has changed but that objects were added: starting all parts again")
         parts.start(target)
         raise

@@ -75,11 +75,14 @@ def verify(
 
 def resume(overlay: Overlay = "", context: Context = "") -> None:
     """Start the parts again that a backup or restore was holding when it was killed."""
-    from kfpkit import console
+    from kfpkit import console, process
     from kfpkit.backup import restore
     from kfpkit.install.target import choose
+    from kfpkit.upgrade import journal
 
-    if not restore.resume(choose(overlay, context)):
+    target = choose(overlay, context)
+    journal.require_no_rollback(journal.read(target))
+    if not restore.resume(target) and not process.dry_run():
         console.say("no part is held")
 
 

@@ -229,8 +229,15 @@ def require_ready(target: Target, *, but: Collection[str] = ()) -> None:
         )
 
 
-def wait_until_ready(target: Target, *, timeout: float) -> None:
+def wait_until_ready(
+    target: Target, *, timeout: float, again: str = "the same command again goes on from here"
+) -> None:
     """Wait until every part is ready, saying so as each becomes it.
+
+    Args:
+        target: Which installation.
+        timeout: Seconds.
+        again: What to do once a part that is sick is mended.
 
     Raises:
         KitError: A part is sick, or it took longer than `timeout` seconds.
@@ -255,7 +262,7 @@ def wait_until_ready(target: Target, *, timeout: float) -> None:
         for (name, reason), sickness in ill.items():
             since = sick_since.setdefault((name, reason), now)
             if sickness.final or now - since >= PATIENCE:
-                raise KitError(*_explain(target, name, sickness))
+                raise KitError(*_explain(target, name, sickness, again))
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
     wait_for(
@@ -266,7 +273,7 @@ def wait_until_ready(target: Target, *, timeout: float) -> None:
     )
 
 
-def _explain(target: Target, part: str, sickness: Sickness) -> tuple[str, str]:
+def _explain(target: Target, part: str, sickness: Sickness, again: str) -> tuple[str, str]:
     """Return what is wrong with a part, with the end of its log, and what to do."""
     what = f"{part} does not start: {sickness.object}: {sickness.reason}: {sickness.detail}"
     look = target.argv("describe", sickness.object)
@@ -276,7 +283,7 @@ def _explain(target: Target, part: str, sickness: Sickness) -> tuple[str, str]:
         said = target.query(*log, f"--tail={LOG_LINES}", check=False).stdout
         what += "\n" + "\n".join(f"    {row}" for row in said.splitlines())
         look = target.argv(*log)
-    return what, f"Look at `{process.line(look)}`; the same command again goes on from here"
+    return what, f"Look at `{process.line(look)}`; {again}"
 
 
 def _load_images(target: Target) -> None:

@@ -181,11 +181,11 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
 def _require_whole(target: Target) -> None:
     """Raise unless all parts are ready, and no backup, upgrade or restore is under way."""
     lifecycle.require_ready(target)
-    parts.require_none_held(target)
     upgrade = journal.read(target)
     if upgrade and upgrade.phase is not journal.Phase.DONE:
         raise BadInputError("an upgrade is not at its end", "Start that one again first")
     require_none_of_another(target)
+    parts.require_none_held(target)
 
 
 def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan) -> None:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kfpkit.errors import BadInputError
+
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
 
@@ -58,6 +60,16 @@ def read(target: Target) -> Journal | None:
     # An earlier kit may have noted more.
     known = {field.name: data[field.name] for field in fields(Journal)}
     return Journal(**{**known, "phase": Phase(data["phase"])})
+
+
+def require_no_rollback(known: Journal | None) -> None:
+    """Raise where what is noted is a rollback.
+
+    Raises:
+        BadInputError: It is.
+    """
+    if known and known.phase is Phase.ROLLBACK:
+        raise BadInputError("a rollback is under way", "make rollback goes on with it")
 
 
 def write(target: Target, journal: Journal) -> None:

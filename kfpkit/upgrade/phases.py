@@ -244,9 +244,10 @@ def upgrade(
         )
     lifecycle.parts(new)  # Raises where nothing is installed.
     known = notes.read(new)
+    notes.require_no_rollback(known)
+    require_none_of_another(new)
     if known is None or known.phase is Phase.DONE:
         parts.require_none_held(new)
-        require_none_of_another(new)
         old = installed(new, {})
         if not plan.show(old, new, backups, wait):
             console.say(f"{release} is installed as the overlay says: nothing to do")
@@ -256,8 +257,6 @@ def upgrade(
         source, token = releases.release(old.documents), secrets.token_hex(4)
         known = Journal(source, release, _pods(new), token)
         parts.require_none_held(new)  # A backup may have begun while the question stood.
-    elif known.phase is Phase.ROLLBACK:
-        raise BadInputError("a rollback is under way", "make rollback goes on with it")
     elif known.to != release:
         raise BadInputError(
             f"an upgrade from {known.source} to {known.to} stands at {known.phase}",
@@ -290,15 +289,17 @@ def rollback(
             "make restore puts a backup back",
         )
     question = f"Take back {journal.source} to {journal.to}, which stands at {journal.phase}?"
+    folder = None
     if journal.phase in notes.TOUCHED:
         folder = Upgrade(target, journal, backups, 0, timeout).folder()
         manifest = require_whole(folder)
-        require_none_of_another(target, folder)
         question += f" The {manifest.runs} runs of {manifest.made} come back, later ones are lost."
+    # A restore of the same backup that somebody else began may be into the newer release.
+    require_none_of_another(target, folder if journal.phase is Phase.ROLLBACK else None)
     if not process.dry_run() and not confirm(question):
         raise BadInputError("nothing was changed")
     parts.start(target)
-    if journal.phase in notes.TOUCHED:
+    if folder:
         journal.phase = Phase.ROLLBACK
         notes.write(target, journal)
         _put_back(target, folder, timeout)

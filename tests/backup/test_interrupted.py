@@ -79,6 +79,20 @@ def test_a_swap_that_was_broken_off_before_the_server_did_it(done: list[str], ba
     assert done.index("stop") < done.index("wait_for_prune") < done.index("load")
 
 
+def test_a_note_that_was_broken_off_is_taken_away(
+    done: list[str], backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*_: object) -> None:
+        done.append("note")
+        raise KeyboardInterrupt  # The server may have taken it.
+
+    monkeypatch.setattr(restore, "_note", broken_off)
+    database: Any = Database(done, swapped=False)
+    with pytest.raises(KeyboardInterrupt):
+        restore._prepare(TARGET, database, backup, read(backup))
+    assert done[done.index("note") :] == ["note", "settle", DELETE, "start"]
+
+
 def test_a_swap_that_the_server_did_although_it_was_broken_off(
     done: list[str], backup: Path
 ) -> None:
@@ -149,7 +163,7 @@ def test_data_are_asked_about_also_where_a_part_is_missing(
         asked.append(question)
         return "go out of use" not in question
 
-    with pytest.raises(BadInputError, match="nothing was changed"):
+    with pytest.raises(BadInputError, match="the parts are installed, and nothing else"):
         restore.restore(TARGET, backup, confirm=answer, timeout=1)
     assert "Its 7 runs go out of use" in asked[1]
     assert done == ["install"]

@@ -75,13 +75,24 @@ def test_the_error_names_each_damage(backup: Path) -> None:
     assert str(place(backup, 0)) in str(raised.value)
 
 
-def test_a_format_of_a_later_kit_is_refused(backup: Path) -> None:
+def reform(backup: Path, format_: int) -> None:
+    """Give a backup's manifest another format."""
     file = backup / manifest.NAME
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": format_}))
     digest = manifest.digest(file).sha256
     (backup / manifest.SUM).write_text(f"{digest}  {manifest.NAME}\n")
-    with pytest.raises(BadInputError, match="format 2"):
+
+
+def test_a_format_of_a_later_kit_is_refused(backup: Path) -> None:
+    reform(backup, manifest.FORMAT + 1)
+    with pytest.raises(BadInputError, match=f"format {manifest.FORMAT + 1}"):
         manifest.read(backup)
+
+
+@pytest.mark.parametrize("format_", [1, manifest.FORMAT])
+def test_a_format_of_an_earlier_kit_is_read(backup: Path, format_: int) -> None:
+    reform(backup, format_)
+    assert manifest.read(backup).format == format_
 
 
 def test_the_newest_whole_backup_of_a_folder_is_found(backup: Path) -> None:

@@ -10,7 +10,7 @@ import obstore
 import pytest
 
 from kfpkit.backup import create, inventory, parts, restore
-from kfpkit.backup.manifest import OBJECTS, blob, read
+from kfpkit.backup.manifest import NAME, OBJECTS, blob, digest, read
 from kfpkit.errors import BadInputError, KitError
 from kfpkit.install import lifecycle, object_store
 from kfpkit.install.target import Target
@@ -77,6 +77,39 @@ def test_a_backup_that_begins_while_the_question_stands_is_in_the_way(
     with pytest.raises(BadInputError, match="held by a backup or a restore: scheduled-workflow"):
         phases.upgrade(TARGET, "", tmp_path, confirm=confirm, wait=0, timeout=1)
     assert done == []
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.ROLLBACK])
+def test_a_restore_that_is_not_at_its_end_is_in_the_way_both_ways(
+    done: list[str], backup: Path, monkeypatch: pytest.MonkeyPatch, phase: Phase
+) -> None:
+    noted(monkeypatch, Journal("2.14.3", "2.14.3", PODS, "t", phase, str(backup)))
+    # Of the upgrade's own backup, but into what the upgrade has brought.
+    state = {"backup": digest(backup / NAME).sha256, "folder": str(backup)}
+    monkeypatch.setattr(restore, "under_way", lambda _: state)
+    monkeypatch.setattr(lifecycle, "parts", lambda _: [])
+    monkeypatch.setattr(parts, "held", lambda _: dict.fromkeys(parts.WRITERS, "1"))
+    with pytest.raises(BadInputError, match="is not at its end"):
+        phases.upgrade(TARGET, "", backup.parent, confirm=lambda _: True, wait=0, timeout=1)
+    with pytest.raises(BadInputError, match="is not at its end"):
+        phases.rollback(TARGET, backup.parent, confirm=lambda _: True, timeout=1)
+    assert done == []
+
+
+def test_a_rollback_goes_on_with_the_restore_that_it_began(
+    done: list[str], backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted(monkeypatch, Journal("2.14.3", "2.14.3", PODS, "t", Phase.ROLLBACK, str(backup)))
+    state = {"backup": digest(backup / NAME).sha256, "folder": str(backup)}
+    monkeypatch.setattr(restore, "under_way", lambda _: state)
+    monkeypatch.setattr(parts, "held", lambda _: {})
+    monkeypatch.setattr(phases, "_put_back", lambda *_: done.append("put back"))
+    monkeypatch.setattr(phases, "_scale", lambda *_: done.append("scale"))
+    phases.rollback(TARGET, backup.parent, confirm=lambda _: True, timeout=1)
+    assert done[1:3] == ["put back", "scale"]
+    state["backup"] = "another"
+    with pytest.raises(BadInputError, match="is not at its end"):
+        phases.rollback(TARGET, backup.parent, confirm=lambda _: True, timeout=1)
 
 
 @pytest.mark.parametrize(("running", "taken"), [(1, "anew"), (0, "before")])
