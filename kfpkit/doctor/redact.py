@@ -37,16 +37,37 @@ _NAME = (
 _KEY = re.compile(rf"(?i){_NAME}$")
 _FLAG = re.compile(rf"(?i)--?[\w-]*{_NAME}")
 #: `name: value` and `name=value`, of which a value may consist.
-_LINE = re.compile(r"""["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[^"']+)["']?,?""")
+_LINE = re.compile(
+    r"""(?:export\s+|- )?["']?(?P<name>[\w.-]+)["']?\s*[:=]\s*["']?(?P<value>[^"']+)["']?,?"""
+)
+
+#: What stands before the value in a line of YAML.
+_FIELD = re.compile(r"""^(?:- )*(?:["']?[\w./-]+["']?:(?: |$))?["']?""")
+
+#: The password of an address.
+_ADDRESS = re.compile(r"://[^/\s:@]*:(\S+)@")
 
 #: How KFP wraps a constant that a task is given.
-_WRAPPED = ("runtimeValue", "constant", "constantValue", "stringValue")
+_WRAPPED = ("runtimeValue", "constant", "constantValue", "stringValue", "defaultValue")
+
+#: Keys and fields of Secrets that are no secret: to look for them would hide the names of things.
+_OPEN = (
+    *("username", "user", "email", "type"),
+    *("client_id", "client-id", "client_email", "project_id"),
+    *("auth_uri", "token_uri", "universe_domain"),
+)
 
 #: Of a service account's token, what is no secret.
 _PUBLIC = {"kubernetes.io/service-account-token": ("namespace", "ca.crt")}
 
 #: Values that are no secret although their name sounds so.
-_PLAIN = re.compile(r"(?i)(true|false|null|none|\d{1,5}|\$[({]?\w+[)}]?)?")
+_PLAIN = re.compile(r"(?i)(true|false|null|none|\d{1,5}|\$[({]\w+[)}]?)?")
+
+#: Between two words of JSON; `kubectl logs --timestamps` begins each line with a time.
+_GAP = r"(?:\s|\b\d{4}-\d\d-\d\dT[\d:.]+Z )*"
+
+#: A string in quotes, but the second of them.
+_QUOTED = r"""(?P<quote>\\*["'])(?P<quoted>.*?)(?=(?<!\\)(?P=quote))"""
 
 _PATTERNS = [
     re.compile(
@@ -54,31 +75,44 @@ _PATTERNS = [
     ),
     # Up to the end of the line or of the quoted string.
     re.compile(
-        r"""(?i)(?P<keep>\b(?:proxy-)?authorization\\?["']?\s*[:=]\s*\[?\\?["']?)[^"'\r\n\\]+"""
+        r"""(?i)(?P<keep>\b(?:proxy-)?authorization\\*["']?\s*[:=]\s*\[?\\*["']?)[^"'\r\n\\]+"""
     ),
     re.compile(r"(?i)(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
     # A JSON Web Token, as Kubernetes gives to pods.
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
     # scheme://user:password@host, and the form of Go's MySQL driver.
     re.compile(r"(?P<keep>\b[A-Za-z][\w+.-]*://[^/\s:@\"']*:)[^@\s\"']+(?=@)"),
+    re.compile(r"(?P<keep>\b[A-Za-z][\w+.-]*://[^/\s:@\"']*:)[^/\s\"']+(?=@)"),
+    # scheme://token@host.
+    re.compile(r"(?P<keep>\b(?:git\+)?https?://)[^/\s:@\"']{16,}(?=@)"),
     re.compile(r"(?P<keep>\b[\w.-]+:)[^@\s\"':]+(?=@(?:tcp|unix)\()"),
     # Signed addresses.
     re.compile(
         r"(?i)(?P<keep>[?&]X-(?:Amz|Goog)-(?:Signature|Security-Token|Credential)=)[^&\s\"']+"
     ),
-    re.compile(
-        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']\s*:\s*"""
-        rf"""(?:\{{\s*\\*["'](?:{"|".join(_WRAPPED)})\\*["']\s*:\s*)+\\*["'])[^"'\\]+"""
-    ),
     # Keys of Amazon and Google by their form.
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bGOOG1?[0-9A-Z]{20,60}\b|\bAIza[\w-]{35}\b"),
 ]
 
-#: `name=value`, `name: value`, `"name": "value"`, `--name value`.
-_NAMED = re.compile(
-    rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\?["']?[ \t]*[:=][ \t]*|--[\w-]*{_NAME}[ \t]+)"""
-    r"""(?P<quote>\\?["']?)(?P<value>(?![{\[])[^\s"'\\,;&)}\]]+)"""
-)
+#: Where a name says that what follows is a secret.
+_NAMED = [
+    # `name=value`, `name: value`, `"name": "value"`, `--name value`, `"--name", "value"`.
+    re.compile(
+        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']?[ \t]*[:=][ \t]*"""
+        rf"""|--[\w-]*{_NAME}(?:[ \t]+|\\*["'],{_GAP}(?=\\*["'](?!-))))"""
+        rf"""(?:{_QUOTED}|(?P<open>\\*["']?)(?P<bare>(?![{{\[])[^\s"'\\,;&)}}\]]+))"""
+    ),
+    # `"name": {"constant": "value"}`.
+    re.compile(
+        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']\s*:\s*"""
+        rf"""(?:\{{{_GAP}\\*["'](?:{"|".join(_WRAPPED)})\\*["']\s*:\s*)+){_QUOTED}"""
+    ),
+    # `"name": "name", "value": "value"`.
+    re.compile(
+        rf"""(?i)(?P<keep>name\\*["']\s*:\s*\\*["'][\w.-]*{_NAME}\\*["'],{_GAP}"""
+        rf"""\\*["']value\\*["']\s*:\s*){_QUOTED}"""
+    ),
+]
 
 
 class Redactor:
@@ -96,7 +130,7 @@ class Redactor:
         for secret in secrets:
             public = _PUBLIC.get(secret.get("type", ""), ())
             for key, encoded in (secret.get("data") or {}).items():
-                if key in public:
+                if key in public or key in _OPEN:
                     continue
                 raw = base64.b64decode(encoded)
                 text = raw.decode(errors="replace").strip()
@@ -118,18 +152,31 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MARK)
+        text = self._known(text)
         for pattern in _PATTERNS:
             keep = r"\g<keep>" if "keep" in pattern.groupindex else ""
             text = pattern.sub(keep + MARK, text)
-        return _NAMED.sub(_named, text)
+        for pattern in _NAMED:
+            text = pattern.sub(_named, text)
+        return text
+
+    def _known(self, text: str) -> str:
+        """Return a text without the values of Secrets."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MARK)
+        return text
 
     def object(self, value: Any) -> Any:
         """Return a Kubernetes object, or a part of one, without secrets and without ballast."""
         if isinstance(value, str):
+            if value[:1] in ("{", "["):  # KFP and Argo keep JSON in strings, at any depth.
+                with suppress(ValueError):
+                    inner = self.object(json.loads(value))
+                    value = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
             return self.text(value)
+        if isinstance(value, int | float) and self._known(str(value)) != str(value):
+            return MARK
         if isinstance(value, list):
             return [
                 _hide(item) if _follows(flag, item) else self.object(item)
@@ -170,31 +217,38 @@ def _follows(flag: Any, item: Any) -> bool:
 
 
 def _is_value(part: Any) -> bool:
-    return isinstance(part, str) or (isinstance(part, dict) and part.keys() <= set(_WRAPPED))
+    return isinstance(part, str) or (isinstance(part, dict) and bool(part.keys() & set(_WRAPPED)))
 
 
 def _hide(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _hide(part) for key, part in value.items()}
+        return {key: _hide(part) if key in _WRAPPED else part for key, part in value.items()}
     return value if _PLAIN.fullmatch(str(value).strip()) else MARK
 
 
 def _named(match: re.Match[str]) -> str:
-    if _PLAIN.fullmatch(match["value"]) or match["value"].startswith(MARK):
+    found = match.groupdict()
+    quote, value = (
+        found["quote"] or found.get("open") or "",
+        found["quoted"] or found.get("bare") or "",
+    )
+    if _PLAIN.fullmatch(value) or value.startswith(MARK):
         return match[0]
-    return f"{match['keep']}{match['quote']}{MARK}"
+    return f"{match['keep']}{quote}{MARK}"
 
 
 def _parts(text: str) -> Iterator[str]:
     """Yield what a value consists of: fields of JSON, lines, what a line gives to a secret name."""
     with suppress(ValueError):
         yield from filter(None, _leaves(json.loads(text)))
-    for line in text.splitlines() if "\n" in text else []:
-        if len(part := line.strip()) >= SHORTEST_LINE:
-            yield part
-        named = _LINE.fullmatch(part)
+    yield from _ADDRESS.findall(text)
+    for line in map(str.strip, text.splitlines()):
+        named = _LINE.fullmatch(line)
         if named and _secret(named["name"]) and not _PLAIN.fullmatch(named["value"]):
             yield named["value"]
+        # `kind: Config`, which a kubeconfig has, is in other objects too: the value alone counts.
+        if "\n" in text and len(part := _FIELD.sub("", line)) >= SHORTEST_LINE:
+            yield part
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -202,14 +256,19 @@ def _leaves(value: Any) -> Iterator[str]:
         yield value.strip()
         yield from (line for line in value.splitlines() if len(line) >= SHORTEST_LINE)
     elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(item)
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            if key not in _OPEN:
+                yield from _leaves(item)
 
 
 def _encoded(value: str) -> Iterator[str]:
     """Yield a value in the encodings that end up in logs and configuration."""
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    for pure in (True, False):
+        once = json.dumps(value, ensure_ascii=pure)[1:-1]
+        yield once
+        # As Go writes it, and with it Kubernetes and Argo.
+        yield re.sub("[<>&]", lambda sign: f"\\u{ord(sign[0]):04x}", once)
     yield yaml.safe_dump(value, default_style='"', width=10**9).strip()[1:-1]
     yield value.replace("'", "''")
     yield repr(value)[1:-1]
@@ -217,6 +276,7 @@ def _encoded(value: str) -> Iterator[str]:
         yield percent
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), percent)
     yield value.encode().hex()
+    yield value.encode().hex().upper()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         whole = encode(value.encode()).decode()
         yield whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 VALUES = {
     "hex": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
-    "sharp": 'p@ss/w:rd+"x y"&=%é\\',
+    "sharp": 'p@ss/w:rd+"x y"&=%é\\<>',
     "short": "tr0ub4",
     "key": "-----BEGIN RSA PRIVATE KEY-----\n"
     + "\n".join(base64.b64encode(bytes(range(i, i + 48))).decode() for i in range(8))
@@ -46,9 +47,16 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def go(text: str) -> str:
+    """Return a text as Go's encoding/json writes it."""
+    return re.sub("[<>&]", lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(text))
+
+
 WAYS: dict[str, Callable[[str], str]] = {
     "plain": lambda v: v,
     "quoted": lambda v: json.dumps(v),
+    "quoted by Go": lambda v: go(v),
+    "in JSON in JSON by Go": lambda v: go(go(v)),
     "in JSON in JSON": lambda v: json.dumps(json.dumps({"a": v})),
     "base64": b64,
     "base64 of a line": lambda v: b64(f"{v}\n"),
@@ -84,7 +92,7 @@ def test_no_form_of_a_value_is_left(redactor: Redactor, name: str, way: str) -> 
 
 
 def test_short_fields_and_lines_are_found_as_whole_values_are() -> None:
-    login = {"auths": {"r.example": {"username": "root", "password": "Hunter22xyz"}}}
+    login = {"auths": {"r.example": {"account": "root", "password": "Hunter22xyz"}}}
     settings = "# of the server\nDB_PASSWORD=tr0ub4\napi_token: 'abc123def'\nport: 12345678\n"
     redactor = Redactor([secret({"login": json.dumps(login), "settings": settings})])
     for value in ("Hunter22xyz", "tr0ub4", "abc123def"):
@@ -96,6 +104,52 @@ def test_short_fields_and_lines_are_found_as_whole_values_are() -> None:
     assert redactor.text("12345678 r.example") == "12345678 r.example"
     # `root` would be found in every other word, so it is named.
     assert redactor.too_short == ["planted/login"]
+
+
+@pytest.mark.parametrize(
+    ("value", "telling"),
+    [
+        ("DB_PASSWORD=tr0ub4dor\n", "tr0ub4dor"),
+        ("# sourced\nexport A_TOKEN=zzYYxx11\n", "zzYYxx11"),
+        ("users:\n- password: qqWWee22\n", "qqWWee22"),
+        ("users:\n- name: someone\n  client-key-data: aVeryLongKey12345\n", "aVeryLongKey12345"),
+        ("mysql://kfp:rrTTyy33@db/x", "rrTTyy33"),
+    ],
+)
+def test_the_secret_part_of_a_settings_file_is_found_alone(value: str, telling: str) -> None:
+    assert Redactor([secret({"settings": value})]).text(f"got {telling} here") == f"got {MARK} here"
+
+
+def test_a_secret_of_words_that_are_everywhere_hides_none_of_them() -> None:
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "users": [{"user": {"token": "ab12cd34ef"}}],
+    }
+    login = {"auths": {"r.example": {"username": "kubeflow", "password": "Hunter22xyz"}}}
+    values = {
+        "config": yaml.safe_dump(kubeconfig),
+        "login": json.dumps(login),
+        "client-id": "kubeflow",
+        "settings": "imagePullPolicy: IfNotPresent\nmode: one\n",
+    }
+    redactor = Redactor([secret(values)])
+    items = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "metadata": {"namespace": "kubeflow", "token": "ab12cd34ef"},
+    }
+    shown = yaml.safe_dump(redactor.object(items))
+    assert "kind: Config" in shown
+    assert "namespace: kubeflow" in shown
+    assert "ab12cd34ef" not in shown
+    assert not redactor.leaks(shown)
+
+
+def test_a_value_of_digits_is_hidden_in_numbers() -> None:
+    redactor = Redactor([secret({"pin": "268435456"})])
+    shown = redactor.object({"sizeBytes": 268435456, "other": 12, "on": True})
+    assert shown == {"sizeBytes": MARK, "other": 12, "on": True}
 
 
 def test_what_is_no_secret_of_a_token_is_not_looked_for() -> None:
@@ -144,6 +198,19 @@ def test_the_value_of_a_long_key_is_gone_also_where_each_line_has_a_time(
         ("DB_PASS=hunter2", "hunter2"),
         ('{"api_token":{"runtimeValue":{"constant":"hunter2"}}}', "hunter2"),
         (r"{\"api_token\": {\"stringValue\": \"hunter2\"}}", "hunter2"),
+        ('{"api_token":{"defaultValue":"hunter2","parameterType":"STRING"}}', "hunter2"),
+        ('"api_token": {\n2026-11-24T12:00:00.1Z   "constant": "hunter2"\n}', "hunter2"),
+        (r"{\\\"api_token\\\": \\\"hunter2\\\"}", "hunter2"),
+        (r"{\\\"Authorization\\\": \\\"Token xyz-1\\\"}", "xyz-1"),
+        ('{"name":"API_TOKEN","value":"hunter2"}', "hunter2"),
+        (r"[{\"name\": \"API_TOKEN\", \"value\": \"hunter2\"}]", "hunter2"),
+        ('["--api-token","hunter2"]', "hunter2"),
+        ('{"password": "correct horse battery"}', "horse battery"),
+        ('password: "ab)cdef99"', "cdef99"),
+        ('{"api_token":{"runtimeValue":{"constant":"hun\'ter2"}}}', "ter2"),
+        ("DB_PASSWORD=$ecret123", "ecret123"),
+        ("dial https://me:p@ss99word@host/x", "ss99word"),
+        ("git+https://ghp_abcdefghijklmnop1234@github.com/o/r", "ghp_abcdefghijklmnop1234"),
         ("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0abc.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
         ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----", "MHcCAQEE"),
         (r"-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n-----END PRIVATE KEY-----", "MHcCAQEE"),
@@ -171,6 +238,9 @@ def test_what_looks_like_a_secret_goes_without_being_known(text: str, gone: str)
         '{"secret": {"secretName": "x"}}',
         "expirationSeconds: 3600",
         "bypass: tests, compass: north",
+        '["--use-token", "--name", "it"]',
+        '{"name":"API_TOKEN","value":"$(OTHER)"}',
+        '{"secret": "", "name": "kept"}',
         '{"epochs":{"runtimeValue":{"constant":"three"}}}',
     ],
 )
@@ -219,6 +289,16 @@ def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> 
     }
     assert container["env"][3]["valueFrom"]["secretKeyRef"] == {"name": "s", "key": "k"}
     assert not redactor.leaks(json.dumps(shown))
+
+
+def test_json_in_a_string_is_looked_at_as_an_object(redactor: Redactor) -> None:
+    # As KFP keeps a component in a Workflow's arguments, and Argo a template in a pod.
+    component = {"args": ["--api-token", "literal9"], "env": [{"name": "PWD", "value": "hunter2"}]}
+    template = json.dumps({"inputs": {"parameters": [{"value": json.dumps(component)}]}})
+    shown = redactor.object({"name": "ARGO_TEMPLATE", "value": template})["value"]
+    inner = json.loads(json.loads(shown)["inputs"]["parameters"][0]["value"])
+    assert inner == {"args": ["--api-token", MARK], "env": [{"name": "PWD", "value": MARK}]}
+    assert redactor.object({"value": "{no JSON"}) == {"value": "{no JSON"}
 
 
 def test_a_secret_keeps_its_keys_alone() -> None:
