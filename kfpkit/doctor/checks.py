@@ -68,18 +68,24 @@ def cluster(target: Target) -> Iterator[Finding]:
     nodes = json.loads(process.query([*base, "get", "nodes", "--output=json"]).stdout)["items"]
     yield ok(f"Kubernetes {version['serverVersion']['gitVersion']}, nodes: {len(nodes)}")
     troubles = {node["metadata"]["name"]: list(_troubles(node)) for node in nodes}
-    # With one that is ready the rest can be asked, and `pods` shows what suffers.
-    lost = all(any(said.startswith("Ready ") for said in found) for found in troubles.values())
+    # With one that takes pods the rest can be asked, and `pods` shows what suffers.
+    verdict = fault if all(map(_closed, nodes)) else warning
     for node in nodes:
         name = node["metadata"]["name"]
         describe = process.line([*base, "describe", "node", name])
         for said in troubles[name]:
-            yield (fault if lost else warning)(f"node {name}: {said}", describe)
+            yield verdict(f"node {name}: {said}", describe)
         if node["spec"].get("unschedulable"):
             uncordon = process.line([*base, "uncordon", name])
-            yield warning(f"node {name} takes no new pods (cordoned)", uncordon)
+            yield verdict(f"node {name} takes no new pods (cordoned)", uncordon)
     if not target.has_namespace():
         yield fault(f"there is no namespace {target.namespace}", "make install")
+
+
+def _closed(node: dict[str, Any]) -> bool:
+    """Whether a node takes no new pods; one short of memory takes those that ask for some."""
+    barred = any(not said.startswith("MemoryPressure ") for said in _troubles(node))
+    return barred or bool(node["spec"].get("unschedulable"))
 
 
 def _troubles(node: dict[str, Any]) -> Iterator[str]:
@@ -87,7 +93,10 @@ def _troubles(node: dict[str, Any]) -> Iterator[str]:
 
     Clouds add conditions of their own, which may be well when they are true.
     """
-    for condition in node["status"].get("conditions", []):
+    conditions = node["status"].get("conditions", [])
+    if not conditions:
+        yield "Ready is not told"
+    for condition in conditions:
         kind, status = condition["type"], condition["status"]
         known = kind in ("Ready", "NetworkUnavailable") or kind.endswith("Pressure")
         if known and status != ("True" if kind == "Ready" else "False"):
@@ -241,11 +250,13 @@ def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:
 def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
     name = pod["metadata"]["name"]
     for container in pod.get("status", {}).get("containerStatuses", []):
-        ended = container.get("lastState", {}).get("terminated")
-        if not ended or _age(ended["finishedAt"]) > RECENT_RESTART:
+        ended = container.get("lastState", {}).get("terminated") or {}
+        # When one ended that went with its node, nobody knows.
+        when = ended.get("finishedAt") or container["state"].get("running", {}).get("startedAt")
+        if not ended or not when or _age(when) > RECENT_RESTART:
             continue
         yield warning(
-            f"{name}: {container['name']} was restarted {_age(ended['finishedAt']).seconds // 60} "
+            f"{name}: {container['name']} was restarted {_age(when).seconds // 60} "
             f"minutes ago: exit code {ended['exitCode']} ({ended.get('reason')})",
             explain.kubectl(
                 target, "logs", f"pod/{name}", f"--container={container['name']}", "--previous"
@@ -358,6 +369,8 @@ def runs(target: Target) -> Iterator[Finding]:
     recent.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
     failed = [w for w in recent if _phase(w) in explain.BAD]
     going = [w for w in recent if _phase(w) not in explain.FINAL]
+    # The workflow-controller may not have seen a new one yet.
+    known = [w for w in going if _phase(w) or _age(w["metadata"]["creationTimestamp"]) > SETTLED]
     events = target.items(["events"]) if failed or going else []
 
     def troubles(workflows: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -372,7 +385,7 @@ def runs(target: Target) -> Iterator[Finding]:
         look = explain.kubectl(target, "get", "workflows", f"--selector={health.RUN}")
         yield warning(f"and {len(failed) - EXPLAINED} more that failed", look)
     # One that goes on as it should is no trouble.
-    yield from islice(troubles(going), EXPLAINED)
+    yield from islice(troubles(known), EXPLAINED)
     ended = len(recent) - len(going)
     said = f"{ended - len(failed)} of {ended} runs that ended in the last day succeeded"
     yield ok(f"{said}, {len(going)} go on")

@@ -207,7 +207,7 @@ def select(
         key = archived_log(node)
         return archive(key) if key and archive else ""
 
-    told = [event for event in events if event["involvedObject"]["name"] in names]
+    told = [event for event in events if event["involvedObject"].get("name") in names]
     return Facts(run, workflow, pods, told, log=log)
 
 
@@ -275,13 +275,13 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
         said += _pod_says(pod, failed=failed)
         if not failed:
             said += [
-                f"{e['reason']}: {e.get('message', '')}"
+                f"{e.get('reason')}: {e.get('message', '')}"
                 for e in facts.events
                 if e.get("type") == "Warning"
-                and e["involvedObject"]["name"] == name
+                and e["involvedObject"].get("name") == name
                 and pod.get("status", {}).get("phase") == "Pending"
                 # The pod itself says whether that is still so.
-                and e["reason"] != "FailedScheduling"
+                and e.get("reason") != "FailedScheduling"
             ]
     if not failed and not any(said):
         return None
@@ -392,9 +392,9 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
         "stuck": (f"{who} does not start", [describe]),
     }[found.reason]
     events = [
-        f"event {e['reason']}: {_line(e.get('message', ''))}"
+        f"event {e.get('reason')}: {_line(e.get('message', ''))}"
         for e in facts.events
-        if e.get("type") == "Warning" and e["involvedObject"]["name"] == found.pod
+        if e.get("type") == "Warning" and e["involvedObject"].get("name") == found.pod
     ]
     evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
     evidence += [found.said, *events[-3:]]

@@ -155,7 +155,7 @@ def _refused(workload: dict[str, Any], events: list[dict[str, Any]]) -> Sickness
         messages += [
             e.get("message", "")
             for e in events
-            if e.get("reason") == "FailedCreate" and e["involvedObject"]["name"] == name
+            if e.get("reason") == "FailedCreate" and e["involvedObject"].get("name") == name
         ]
     if not messages:
         return None

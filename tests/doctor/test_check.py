@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,16 +132,26 @@ def node(name: str, **conditions: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {}, "status": {"conditions": listed}}
 
 
+def cordoned(name: str) -> dict[str, Any]:
+    return {**node(name, Ready="True"), "spec": {"unschedulable": True}}
+
+
 @pytest.mark.parametrize(
     ("nodes", "verdicts"),
     [
         ([node("a", Ready="True", KernelReady="True", MemoryPressure="False")], []),
-        ([node("a", Ready="True", DiskPressure="True")], ["warning"]),
+        ([node("a", Ready="True", MemoryPressure="True")], ["warning"]),
+        ([node("a", Ready="True", DiskPressure="True")], ["fault"]),
+        ([node("a", Ready="True", DiskPressure="True"), node("b", Ready="True")], ["warning"]),
+        ([node("a")], ["fault"]),
+        ([cordoned("a")], ["fault"]),
+        ([cordoned("a"), node("b", Ready="False")], ["fault", "fault"]),
+        ([cordoned("a"), node("b", Ready="True")], ["warning"]),
         ([node("a", Ready="Unknown"), node("b", Ready="True")], ["warning"]),
         ([node("a", Ready="False"), node("b", Ready="Unknown")], ["fault", "fault"]),
     ],
 )
-def test_a_node_is_a_fault_only_where_none_is_ready(
+def test_a_node_is_a_fault_only_where_none_takes_pods(
     nodes: list[dict[str, Any]], verdicts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([{"serverVersion": {"gitVersion": "v1.34.0"}}, {"items": nodes}])
@@ -323,3 +334,38 @@ def test_a_job_that_failed_is_told_until_a_later_one_completed(later: str, told:
     conditions = {0: "Complete", 1: "Failed", 2: later}
     jobs = [job(n, "prune", {"type": k, "status": "True"}) for n, k in conditions.items()]
     assert len(list(checks._failed(target, jobs))) == told
+
+
+def test_a_run_that_was_just_made_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = answering(workflow(1, ""))
+    monkeypatch.setattr(checks, "_age", lambda _: checks.SETTLED / 2)
+    assert [f.verdict for f in checks.runs(made)] == [Verdict.OK]
+    monkeypatch.setattr(checks, "_age", lambda _: checks.SETTLED * 2)
+    found = list(checks.runs(made))
+    assert [f.verdict for f in found] == [Verdict.WARNING, Verdict.OK]
+    assert "not taken the run up" in found[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("terminated", "age", "told"),
+    [
+        # As the kubelet writes it of a container that went with its node.
+        ({"exitCode": 137, "finishedAt": None, "reason": "ContainerStatusUnknown"}, 5, 1),
+        ({"exitCode": 1, "finishedAt": "2026-11-24T12:00:00Z", "reason": "Error"}, 5, 1),
+        ({"exitCode": 1, "finishedAt": "2026-11-24T12:00:00Z", "reason": "Error"}, 500, 0),
+        (None, 5, 0),
+    ],
+)
+def test_a_restart_is_told_for_an_hour(
+    terminated: dict[str, Any] | None, age: int, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_age", lambda _: timedelta(minutes=age))
+    status = {
+        "name": "main",
+        "lastState": {"terminated": terminated} if terminated else {},
+        "state": {"running": {"startedAt": "2026-11-24T12:01:00Z"}},
+    }
+    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [status]}}
+    found = list(checks._restarts(TARGET, pod))
+    assert len(found) == told
+    assert all("5 minutes ago" in one.evidence for one in found)
