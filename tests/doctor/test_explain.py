@@ -205,7 +205,9 @@ def test_a_secret_of_a_volume_is_found_in_the_events() -> None:
         "involvedObject": {"name": f"{WORKFLOW}-{EXECUTOR}-1"},
     }
     creating = {"waiting": {"reason": "ContainerCreating"}}
-    found = told(node(1, "train", "Pending"), pods=[pod(1, state=creating)], events=[event])
+    # An event need not say of what it is.
+    events = [event, {"type": "Warning", "involvedObject": {}}]
+    found = told(node(1, "train", "Pending"), pods=[pod(1, state=creating)], events=events)
     assert found.reason == "missing-object"
     assert "the secret gone" in found.sentence
 
