@@ -171,7 +171,7 @@ class Redactor:
         """Return a Kubernetes object, or a part of one, without secrets and without ballast."""
         if isinstance(value, str):
             if value[:1] in ("{", "["):  # KFP and Argo keep JSON in strings, at any depth.
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     inner = self.object(json.loads(value))
                     value = json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
             return self.text(value)
@@ -228,10 +228,8 @@ def _hide(value: Any) -> Any:
 
 def _named(match: re.Match[str]) -> str:
     found = match.groupdict()
-    quote, value = (
-        found["quote"] or found.get("open") or "",
-        found["quoted"] or found.get("bare") or "",
-    )
+    quote = found["quote"] or found.get("open") or ""
+    value = found["quoted"] or found.get("bare") or ""
     if _PLAIN.fullmatch(value) or value.startswith(MARK):
         return match[0]
     return f"{match['keep']}{quote}{MARK}"
@@ -247,7 +245,8 @@ def _parts(text: str) -> Iterator[str]:
         if named and _secret(named["name"]) and not _PLAIN.fullmatch(named["value"]):
             yield named["value"]
         # `kind: Config`, which a kubeconfig has, is in other objects too: the value alone counts.
-        if "\n" in text and len(part := _FIELD.sub("", line)) >= SHORTEST_LINE:
+        part = _FIELD.sub("", line).rstrip("\"',")
+        if "\n" in text and len(part) >= SHORTEST_LINE:
             yield part
 
 

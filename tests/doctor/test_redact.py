@@ -113,6 +113,7 @@ def test_short_fields_and_lines_are_found_as_whole_values_are() -> None:
         ("# sourced\nexport A_TOKEN=zzYYxx11\n", "zzYYxx11"),
         ("users:\n- password: qqWWee22\n", "qqWWee22"),
         ("users:\n- name: someone\n  client-key-data: aVeryLongKey12345\n", "aVeryLongKey12345"),
+        ('server:\n  signature: "anotherLongKey987",\n', "anotherLongKey987"),
         ("mysql://kfp:rrTTyy33@db/x", "rrTTyy33"),
     ],
 )
