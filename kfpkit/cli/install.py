@@ -83,23 +83,33 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
     """Show each part of Kubeflow Pipelines; exit code 1 unless all are ready."""
     from rich.table import Column, Table
 
-    from kfpkit import console
+    from kfpkit import console, render
+    from kfpkit.errors import join_names
     from kfpkit.install import lifecycle
     from kfpkit.install.target import choose
 
     target = choose(overlay, context)
     parts = lifecycle.parts(target)
+    wanted = {
+        d["metadata"]["name"]: d["spec"].get("replicas", 1)
+        for d in render.workloads(target.documents)
+    }
+    # By an operation that holds them, or by hand.
+    stopped = [part.name for part in parts if not part.wanted and wanted.get(part.name)]
     # The names of images may not be cut off, also where the output is no terminal.
     images = Column("Image", min_width=max(len(", ".join(part.images)) for part in parts))
     table = Table("Part", "Ready", "Restarts", "State", images, box=None, header_style="bold")
     for part in parts:
         ready = f"{part.ready}/{part.wanted}"
-        table.add_row(part.name, ready, str(part.restarts), part.state, ", ".join(part.images))
+        state = "stopped" if part.name in stopped else part.state
+        table.add_row(part.name, ready, str(part.restarts), state, ", ".join(part.images))
     console.out.print(table, crop=False)
     for part in parts:
         if part.sickness:
             console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")
-    if not all(part.done for part in parts):
+    if stopped:
+        console.warn(f"{join_names(stopped)} stopped: make doctor CANARY=0 says by what")
+    if stopped or not all(part.done for part in parts):
         raise typer.Exit(1)
 
 
