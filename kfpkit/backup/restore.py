@@ -41,12 +41,23 @@ if TYPE_CHECKING:
 #: ConfigMap that says which backup is being put back, and whether its tables are in use already.
 STATE = "kfpkit-restore"
 
+#: What to do where a restore was done, and the parts do not start.
+AGAIN = (
+    "make backup-resume starts what is still held; another restore begins from nothing, and drops "
+    "what is kept of before this one"
+)
+
 #: Name and UUID of every recurring run of the database.
 JOBS = f"SELECT JSON_ARRAY(Name, UUID) FROM {PIPELINES}.jobs;"
 
 
 def restore(
-    target: Target, folder: Path, *, confirm: Callable[[str], bool], timeout: float
+    target: Target,
+    folder: Path,
+    *,
+    confirm: Callable[[str], bool],
+    timeout: float,
+    again: str = AGAIN,
 ) -> None:
     """Put a backup back into an installation, which is made if it is not there.
 
@@ -55,6 +66,7 @@ def restore(
         folder: The backup.
         confirm: Asked before anything changes, with what will be.
         timeout: Seconds to wait for the parts of the installation.
+        again: What to do where the parts do not start.
 
     Raises:
         BadInputError: The backup does not fit the overlay, or the user says no.
@@ -91,20 +103,16 @@ def restore(
             parts.stop(target, parts.WRITERS)
             _replace_objects(target, database, folder)
             _rename_recurring(target, database)
+            # Before the start: the same command would remove the Workflows of runs since.
+            target.run("delete", "configmap", STATE)
         except BaseException:
             console.warn("the backup's databases are in use: the same command goes on from here")
             raise
     try:
-        # In this order: with the note still there, the same command would go on, and remove the
-        # Workflows of runs since.
-        target.run("delete", "configmap", STATE)
         parts.start(target)
         lifecycle.wait_until_ready(target, timeout=timeout, again="make status says how it stands")
     except BaseException:
-        console.warn(
-            "the backup is in use: make backup-resume starts what is still held; another restore "
-            "begins from nothing, and drops what is kept of before this one"
-        )
+        console.warn(f"the backup is in use: {again}")
         raise
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: What must be free of a volume, as a share and at most in bytes: less is a warning, or a fault.
 FREE, FREE_AT_LEAST = (0.15, 20 * 2**30), (0.05, 5 * 2**30)
 
+#: Conditions of a node: of those that clouds add, some are well when they are true.
+READY, BARRING = "Ready", ("NetworkUnavailable", "DiskPressure", "PIDPressure")
+
 #: Share of the database's connections that may be in use.
 CONNECTIONS = 0.8
 
@@ -62,45 +65,52 @@ _CLIENT = (
 
 
 def cluster(target: Target) -> Iterator[Finding]:
-    """The Kubernetes API answers, and every node can take pods; a fault only where none can."""
-    base = [target.kubectl, "--context", target.context, "--request-timeout=15s"]
+    """The Kubernetes API answers, and nodes are ready; a fault only where none is."""
+    base, found = _nodes(target)
     version = json.loads(process.query([*base, "version", "--output=json"]).stdout)
-    nodes = json.loads(process.query([*base, "get", "nodes", "--output=json"]).stdout)["items"]
-    yield ok(f"Kubernetes {version['serverVersion']['gitVersion']}, nodes: {len(nodes)}")
-    troubles = {node["metadata"]["name"]: list(_troubles(node)) for node in nodes}
-    # With one that takes pods the rest can be asked, and `pods` shows what suffers.
-    verdict = fault if all(map(_closed, nodes)) else warning
-    for node in nodes:
-        name = node["metadata"]["name"]
+    yield ok(f"Kubernetes {version['serverVersion']['gitVersion']}, nodes: {len(found)}")
+    away = {node["metadata"]["name"]: said for node in found for said in _troubles(node, READY)}
+    # With one that is ready the rest can be asked, and `pods` shows what suffers.
+    for name, said in away.items():
         describe = process.line([*base, "describe", "node", name])
-        for said in troubles[name]:
-            yield verdict(f"node {name}: {said}", describe)
-        if node["spec"].get("unschedulable"):
-            uncordon = process.line([*base, "uncordon", name])
-            yield verdict(f"node {name} takes no new pods (cordoned)", uncordon)
+        yield (fault if len(away) == len(found) else warning)(f"node {name}: {said}", describe)
     if not target.has_namespace():
         yield fault(f"there is no namespace {target.namespace}", "make install")
 
 
-def _closed(node: dict[str, Any]) -> bool:
-    """Whether a node takes no new pods; one short of memory takes those that ask for some."""
-    barred = any(not said.startswith("MemoryPressure ") for said in _troubles(node))
-    return barred or bool(node["spec"].get("unschedulable"))
+def nodes(target: Target) -> Iterator[Finding]:
+    """Nodes have room and a network, and take new pods; a fault only where none takes any."""
+    base, found = _nodes(target)
+    # One that is short of memory takes pods that ask for some.
+    closed = [
+        node["spec"].get("unschedulable") or any(_troubles(node, READY, *BARRING)) for node in found
+    ]
+    verdict = fault if all(closed) else warning
+    yield ok(f"{closed.count(False)} of {len(found)} nodes take pods")
+    for node in found:
+        name = node["metadata"]["name"]
+        describe = process.line([*base, "describe", "node", name])
+        for said in _troubles(node, *BARRING, "MemoryPressure"):
+            yield verdict(f"node {name}: {said}", describe)
+        if node["spec"].get("unschedulable"):
+            uncordon = process.line([*base, "uncordon", name])
+            yield verdict(f"node {name} takes no new pods (cordoned)", uncordon)
 
 
-def _troubles(node: dict[str, Any]) -> Iterator[str]:
-    """Yield what a node says of itself that is not as it should be.
+def _nodes(target: Target) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return how kubectl is called for what is in no namespace, and the nodes."""
+    base = [target.kubectl, "--context", target.context, "--request-timeout=15s"]
+    return base, json.loads(process.query([*base, "get", "nodes", "--output=json"]).stdout)["items"]
 
-    Clouds add conditions of their own, which may be well when they are true.
-    """
-    conditions = node["status"].get("conditions", [])
-    if not conditions:
-        yield "Ready is not told"
-    for condition in conditions:
-        kind, status = condition["type"], condition["status"]
-        known = kind in ("Ready", "NetworkUnavailable") or kind.endswith("Pressure")
-        if known and status != ("True" if kind == "Ready" else "False"):
-            yield f"{kind} is {status}: {condition.get('message')}"
+
+def _troubles(node: dict[str, Any], *kinds: str) -> Iterator[str]:
+    """Yield what is not as it should be of what a node says of itself."""
+    said = {c["type"]: c for c in node["status"].get("conditions", [])}
+    for kind in kinds:
+        wanted = "True" if kind == READY else "False"
+        condition = said.get(kind, {"status": "Unknown" if kind == READY else wanted})
+        if condition["status"] != wanted:
+            yield f"{kind} is {condition['status']}: {condition.get('message')}"
 
 
 def storage(target: Target) -> Iterator[Finding]:
@@ -405,6 +415,7 @@ CANARY = "canary"
 
 CHECKS = (
     Check("cluster", "Kubernetes answers, its nodes are ready", cluster, (), "node-down"),
+    Check("nodes", "nodes take pods", nodes, ("cluster",), "node-down"),
     Check("clocks", "the clocks agree", clocks, ("cluster",), "clocks"),
     Check("storage", "volumes are bound and have room", storage, ("cluster",), "disk-full"),
     Check("pods", "every part is ready", pods, ("cluster",), "README"),
@@ -441,7 +452,7 @@ CHECKS = (
         CANARY,
         "a run passes driver, launcher and cache",
         canary_run,
-        ("object-store", "metadata", "api"),
+        ("nodes", "object-store", "metadata", "api"),
         "run-failed",
     ),
 )

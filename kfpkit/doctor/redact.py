@@ -28,6 +28,9 @@ SHORTEST = 6
 #: The same for a single line of a value.
 SHORTEST_LINE = 12
 
+#: Characters up to which what was made of a text is kept.
+SHORT = 1000
+
 _NAME = (
     r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|api[_-]?key"
     r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|private[_-]?key|(?-i:[A-Z0-9]_KEY)"
@@ -52,7 +55,7 @@ _WRAPPED = ("runtimeValue", "constant", "constantValue", "stringValue", "default
 
 #: Keys and fields of Secrets that are no secret: to look for them would hide the names of things.
 _OPEN = (
-    *("username", "user", "email", "type"),
+    *("apiVersion", "kind", "type", "username", "user", "email"),
     *("client_id", "client-id", "client_email", "project_id"),
     *("auth_uri", "token_uri", "universe_domain"),
 )
@@ -66,8 +69,12 @@ _PLAIN = re.compile(r"(?i)(true|false|null|none|\d{1,5}|\$[({]\w+[)}]?)?")
 #: Between two words of JSON; `kubectl logs --timestamps` begins each line with a time.
 _GAP = r"(?:\s|\b\d{4}-\d\d-\d\dT[\d:.]+Z )*"
 
-#: A string in quotes, but the second of them.
-_QUOTED = r"""(?P<quote>\\*["'])(?P<quoted>.*?)(?=(?<!\\)(?P=quote))"""
+#: A string in quotes, but the second of them. Where the first was the end of another string, what
+#: comes after it begins none. Two backslashes before a plain quote are one, and escape nothing.
+_QUOTED = (
+    r"""(?P<quote>(?P<deep>\\+)?["'])(?P<quoted>(?![\s,;&)}\]]).*?)"""
+    r"""(?=(?<!\\)(?(deep)(?P=quote)|(?:\\\\)*(?P=quote)))"""
+)
 
 _PATTERNS = [
     re.compile(
@@ -147,11 +154,20 @@ class Redactor:
                 for value in {text, raw.decode(errors="replace")}:
                     for once in _encoded(value):
                         forms |= {once, *_encoded(once)}
+        #: What was made of short texts: those of Workflows are there many times.
+        self._seen: dict[str, str] = {}
         # The longest first: a part of a value must not hide the whole.
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
+        if len(text) > SHORT:
+            return self._text(text)
+        if text not in self._seen:
+            self._seen[text] = self._text(text)
+        return self._seen[text]
+
+    def _text(self, text: str) -> str:
         text = self._known(text)
         for pattern in _PATTERNS:
             keep = r"\g<keep>" if "keep" in pattern.groupindex else ""
@@ -186,7 +202,7 @@ class Redactor:
             return value
         if value.get("kind") == "Secret":
             value = {
-                key: dict.fromkeys(part or {}, MARK) if key in ("data", "stringData") else part
+                key: _keys(part) if key in ("data", "stringData") else part
                 for key, part in value.items()
             }
         if "name" in value and isinstance(value.get("value"), str) and _secret(value["name"]):
@@ -197,7 +213,14 @@ class Redactor:
             if key == "managedFields" or key == "kubectl.kubernetes.io/last-applied-configuration":
                 continue
             hide = _secret(key) and _is_value(part)
-            found[self.text(key)] = _hide(part) if hide else self.object(part)
+            if hide and isinstance(part, dict):
+                # Beside the value there may be a description.
+                found[self.text(key)] = {
+                    name: _hide(value) if name in _WRAPPED else self.object(value)
+                    for name, value in part.items()
+                }
+            else:
+                found[self.text(key)] = _hide(part) if hide else self.object(part)
         return found
 
     def leaks(self, text: str) -> bool:
@@ -222,8 +245,15 @@ def _is_value(part: Any) -> bool:
 
 def _hide(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _hide(part) if key in _WRAPPED else part for key, part in value.items()}
+        return {key: _hide(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_hide(part) for part in value]
     return value if _PLAIN.fullmatch(str(value).strip()) else MARK
+
+
+def _keys(data: Any) -> Any:
+    """Return what a Secret's data are without their values."""
+    return dict.fromkeys(data or {}, MARK) if isinstance(data, dict | None) else MARK
 
 
 def _named(match: re.Match[str]) -> str:
@@ -246,8 +276,9 @@ def _parts(text: str) -> Iterator[str]:
             yield named["value"]
         # `kind: Config`, which a kubeconfig has, is in other objects too: the value alone counts.
         part = _FIELD.sub("", line).rstrip("\"',")
-        if "\n" in text and len(part) >= SHORTEST_LINE:
-            yield part
+        if part and "\n" in text and len(line) >= SHORTEST_LINE:
+            # Nothing, where it is too short: that names the Secret.
+            yield part if len(part) >= SHORTEST_LINE else ""
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -257,7 +288,7 @@ def _leaves(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            if key not in _OPEN:
+            if key not in _OPEN or isinstance(item, dict | list):
                 yield from _leaves(item)
 
 

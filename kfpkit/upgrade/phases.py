@@ -335,7 +335,8 @@ def _put_back(target: Target, folder: Path, timeout: float) -> None:
     old = record(target, documents, dict.fromkeys(HELD, 0), file).write()
     lifecycle.install(old, timeout=timeout)
     _remove(target, gone(applied(target), documents))
-    restore(old, folder, confirm=lambda _: True, timeout=timeout)
+    again = "make rollback begins once more"
+    restore(old, folder, confirm=lambda _: True, timeout=timeout, again=again)
 
 
 def _pods(target: Target) -> dict[str, int]:

@@ -137,30 +137,37 @@ def cordoned(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "verdicts"),
+    ("nodes", "cluster", "verdicts"),
     [
-        ([node("a", Ready="True", KernelReady="True", MemoryPressure="False")], []),
-        ([node("a", Ready="True", MemoryPressure="True")], ["warning"]),
-        ([node("a", Ready="True", DiskPressure="True")], ["fault"]),
-        ([node("a", Ready="True", DiskPressure="True"), node("b", Ready="True")], ["warning"]),
-        ([node("a")], ["fault"]),
-        ([cordoned("a")], ["fault"]),
-        ([cordoned("a"), node("b", Ready="False")], ["fault", "fault"]),
-        ([cordoned("a"), node("b", Ready="True")], ["warning"]),
-        ([node("a", Ready="Unknown"), node("b", Ready="True")], ["warning"]),
-        ([node("a", Ready="False"), node("b", Ready="Unknown")], ["fault", "fault"]),
+        ([node("a", Ready="True", KernelReady="True", MemoryPressure="False")], [], []),
+        ([node("a", Ready="True", MemoryPressure="True")], [], ["warning"]),
+        ([node("a", Ready="True", DiskPressure="True")], [], ["fault"]),
+        ([node("a", Ready="True", DiskPressure="True"), node("b", Ready="True")], [], ["warning"]),
+        ([node("a", Ready="Unknown"), node("b", Ready="True")], ["warning"], []),
+        ([node("a", Ready="False"), node("b", Ready="Unknown")], ["fault", "fault"], []),
+        ([node("a")], ["fault"], []),
+        ([cordoned("a")], [], ["fault"]),
+        ([cordoned("a"), node("b", Ready="False")], ["warning"], ["fault"]),
+        ([cordoned("a"), node("b", Ready="True")], [], ["warning"]),
     ],
 )
-def test_a_node_is_a_fault_only_where_none_takes_pods(
-    nodes: list[dict[str, Any]], verdicts: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_node_is_a_fault_only_where_none_is_ready_or_takes_pods(
+    nodes: list[dict[str, Any]],
+    cluster: list[str],
+    verdicts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers = iter([{"serverVersion": {"gitVersion": "v1.34.0"}}, {"items": nodes}])
-    monkeypatch.setattr(
-        process, "query", lambda _: process.Result(0, json.dumps(next(answers)), "")
-    )
+    def query(argv: list[str]) -> process.Result:
+        version = {"serverVersion": {"gitVersion": "v1.34.0"}}
+        answer = {"items": nodes} if "nodes" in argv else version
+        return process.Result(0, json.dumps(answer), "")
+
+    monkeypatch.setattr(process, "query", query)
     monkeypatch.setattr(Target, "has_namespace", lambda _: True)
-    _, *found = checks.cluster(TARGET)
-    assert [str(finding.verdict) for finding in found] == verdicts
+    for check, wanted in ((checks.cluster, cluster), (checks.nodes, verdicts)):
+        first, *found = check(TARGET)
+        assert first.verdict is Verdict.OK
+        assert [str(finding.verdict) for finding in found] == wanted
 
 
 @pytest.fixture

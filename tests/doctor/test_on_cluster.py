@@ -79,6 +79,7 @@ def test_a_broken_installation_is_a_fault_in_each_store_and_what_needs_them_is_s
     reports = {report.name: report for report in examine(stopped, checks.CHECKS)}
     assert {name: str(report.verdict) for name, report in reports.items()} == {
         "cluster": "ok",
+        "nodes": "ok",
         "clocks": "ok",
         "storage": "skipped",
         "pods": "fault",

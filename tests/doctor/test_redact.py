@@ -102,8 +102,8 @@ def test_short_fields_and_lines_are_found_as_whole_values_are() -> None:
             assert value not in shown
             assert not redactor.leaks(shown)
     assert redactor.text("12345678 r.example") == "12345678 r.example"
-    # `root` would be found in every other word, so it is named.
-    assert redactor.too_short == ["planted/login"]
+    # `root` would be found in every other word, so it is named; so is what a short value has.
+    assert redactor.too_short == ["planted/login", "planted/settings"]
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,25 @@ def test_a_secret_of_words_that_are_everywhere_hides_none_of_them() -> None:
     login = {"auths": {"r.example": {"username": "kubeflow", "password": "Hunter22xyz"}}}
     values = {
         "config": yaml.safe_dump(kubeconfig),
+        "config.json": json.dumps(kubeconfig),
         "login": json.dumps(login),
         "client-id": "kubeflow",
-        "settings": "imagePullPolicy: IfNotPresent\nmode: one\n",
+        "settings": "imagePullPolicy: IfNotPresent\nmode: one1234\n",
     }
     redactor = Redactor([secret(values)])
     items = {
         "apiVersion": "v1",
         "kind": "Config",
-        "metadata": {"namespace": "kubeflow", "token": "ab12cd34ef"},
+        "metadata": {"namespace": "kubeflow", "note": "ab12cd34ef"},
+        "imagePullPolicy": "IfNotPresent",
     }
     shown = yaml.safe_dump(redactor.object(items))
     assert "kind: Config" in shown
     assert "namespace: kubeflow" in shown
+    # A value as long as a secret may be is taken for one.
+    assert f"imagePullPolicy: {MARK}" in shown
     assert "ab12cd34ef" not in shown
+    assert redactor.too_short == ["planted/config", "planted/settings"]
     assert not redactor.leaks(shown)
 
 
@@ -208,6 +213,12 @@ def test_the_value_of_a_long_key_is_gone_also_where_each_line_has_a_time(
         ('["--api-token","hunter2"]', "hunter2"),
         ('{"password": "correct horse battery"}', "horse battery"),
         ('password: "ab)cdef99"', "cdef99"),
+        ('msg="no token:" password="hunter2"', "hunter2"),
+        ("cmd='--token=' --password='hunter2'", "hunter2"),
+        ('curl -H "X-Api-Key: " -d password="hunter2"', "hunter2"),
+        (r'password="abc\\" token="hunter2"', "hunter2"),
+        (r'password="abc\"hunter2"', "hunter2"),
+        (r"{\"password\": \"abc\\\"hunter2\"}", "hunter2"),
         ('{"api_token":{"runtimeValue":{"constant":"hun\'ter2"}}}', "ter2"),
         ("DB_PASSWORD=$ecret123", "ecret123"),
         ("dial https://me:p@ss99word@host/x", "ss99word"),
@@ -242,6 +253,7 @@ def test_what_looks_like_a_secret_goes_without_being_known(text: str, gone: str)
         '["--use-token", "--name", "it"]',
         '{"name":"API_TOKEN","value":"$(OTHER)"}',
         '{"secret": "", "name": "kept"}',
+        '{"msg":"empty token:","user":"bob"}',
         '{"epochs":{"runtimeValue":{"constant":"three"}}}',
     ],
 )
@@ -268,6 +280,10 @@ def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> 
                     "inputs": {
                         "api_token": {"runtimeValue": {"constant": "literal"}},
                         "secret": {"secretName": "kept"},
+                        "credentials": {
+                            "runtimeValue": {"constant": {"id": "A1", "keys": ["hunter2"]}},
+                            "description": f"not {VALUES['hex']}, but mine",
+                        },
                     },
                     "env": [
                         {"name": "API_TOKEN", "value": "literal"},
@@ -287,6 +303,10 @@ def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> 
     assert container["inputs"] == {
         "api_token": {"runtimeValue": {"constant": MARK}},
         "secret": {"secretName": "kept"},
+        "credentials": {
+            "runtimeValue": {"constant": {"id": MARK, "keys": [MARK]}},
+            "description": f"not {MARK}, but mine",
+        },
     }
     assert container["env"][3]["valueFrom"]["secretKeyRef"] == {"name": "s", "key": "k"}
     assert not redactor.leaks(json.dumps(shown))
@@ -300,6 +320,10 @@ def test_json_in_a_string_is_looked_at_as_an_object(redactor: Redactor) -> None:
     inner = json.loads(json.loads(shown)["inputs"]["parameters"][0]["value"])
     assert inner == {"args": ["--api-token", MARK], "env": [{"name": "PWD", "value": MARK}]}
     assert redactor.object({"value": "{no JSON"}) == {"value": "{no JSON"}
+    others: list[Any] = [5, [{}], "hunter2"]
+    for data in others:
+        text = json.dumps({"kind": "Secret", "data": data})
+        assert json.loads(redactor.object(text)) == {"kind": "Secret", "data": MARK}
 
 
 def test_a_secret_keeps_its_keys_alone() -> None:
