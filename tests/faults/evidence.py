@@ -117,6 +117,17 @@ def told(end: explain.Explanation) -> str:
     return end.state if not end.reason else f"{end.state}: {end.reason}"
 
 
+def wait_for_ends(started: Iterable[Run]) -> None:
+    """Wait until every run has ended, in whatever state."""
+    each = list(started)
+
+    def probe() -> str | None:
+        going = [run.id for run in each if run.state not in FINAL]
+        return f"{len(going)} go on, {going[0]} among them" if going else None
+
+    wait_for(f"the end of {len(each)} runs", probe, timeout=ENDING, interval=3)
+
+
 def judge(started: Iterable[Run]) -> dict[str, explain.Explanation]:
     """Wait for the end of runs and fail unless each has a true one.
 
@@ -127,12 +138,7 @@ def judge(started: Iterable[Run]) -> dict[str, explain.Explanation]:
         What `make explain` says, by the ID of the run.
     """
     each = list(started)
-
-    def probe() -> str | None:
-        going = [run.id for run in each if run.state not in FINAL]
-        return f"{len(going)} go on, {going[0]} among them" if going else None
-
-    wait_for(f"the end of {len(each)} runs", probe, timeout=ENDING, interval=3)
+    wait_for_ends(each)
     found: dict[str, explain.Explanation] = {}
     if not each:
         return found

@@ -92,21 +92,22 @@ def recurring(harmed: Target, client: Any, tmp_path_factory: pytest.TempPathFact
 def killed(
     harmed: Target, client: Any, begin: Callable[..., Run], recurring: Any
 ) -> dict[str, Killed]:
-    """Every part, killed one after the other; what drivers need not, with the same runs."""
+    """Every part, killed one after the other; what drivers do not need, with the same runs."""
     there = {workload["metadata"]["name"] for workload in workloads(harmed.documents)}
     assert there <= set(PARTS)
     # The store first, while the step that will need it at its end has only begun.
     others = sorted(there - DRIVERS_NEED, key=lambda part: (part != "object-store", part))
     found = {}
-    working = begin(LONG)
     for group in (*([part] for part in sorted(there & DRIVERS_NEED)), others):
+        working = begin(LONG)
         evidence.at_work(working)
         beginning = begin(1)
         recoveries = {part: kill(harmed, part) for part in group}
-        after = begin(LONG)
+        after = begin(1)
         for part, recovery in recoveries.items():
             found[part] = Killed(recovery, working, beginning, after)
-        working = after
+        # A step that ends while the next part is away would tell of that one.
+        evidence.wait_for_ends([working, beginning, after])
     client.disable_recurring_run(recurring.recurring_run_id)
     return found
 
