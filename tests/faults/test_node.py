@@ -9,7 +9,9 @@ import pytest
 
 from kfpkit import process
 from kfpkit.cluster import lifecycle
-from kfpkit.install import forward
+from kfpkit.errors import CommandError, join_names
+from kfpkit.install import forward, health
+from kfpkit.waiting import wait_for
 from tests.faults import evidence
 from tests.faults.conftest import starter
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     from kfpkit.install.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
+
+
+def restarts(target: Target) -> dict[str, int]:
+    """Return how often the containers of each pod of the parts were started again."""
+    return {
+        pod["metadata"]["name"]: sum(status["restartCount"] for status in health.statuses(pod))
+        for pod in target.items(["pods"], "--selector", health.OWNED)
+    }
 
 
 def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
@@ -31,10 +41,22 @@ def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
         once, retried = begin(600), begin(30, retries=True)
         for run in (once, retried):
             evidence.at_work(run)
+        before = restarts(target)
         process.run(["docker", "restart", *nodes])
         began = time.monotonic()
-        lifecycle.up(nodes=len(nodes))
+
+        def starting() -> str | None:
+            try:
+                now = restarts(target)
+            except CommandError as error:
+                return error.stderr.strip() or "no answer"
+            left = [name for name in before if now.get(name) == before[name]]
+            return join_names(left) if left else None
+
+        # Until the kubelet is there again, the pods are as ready as they were.
+        wait_for("each part's new start", starting, timeout=evidence.PATIENCE, interval=0.5)
         recovery = evidence.recovery(target, began)
+        lifecycle.up(nodes=len(nodes))  # For what is not KFP's: metrics come later.
         after = begin(1)
         ends = evidence.judge([once, retried, after])
     told = [evidence.told(ends[run.id]) for run in (once, retried, after)]
