@@ -10,7 +10,8 @@ import pytest
 from kfpkit import process
 from kfpkit.cluster import lifecycle
 from kfpkit.errors import CommandError, join_names
-from kfpkit.install import forward, health
+from kfpkit.install import forward
+from kfpkit.install.lifecycle import parts
 from kfpkit.waiting import wait_for
 from tests.faults import evidence
 from tests.faults.conftest import starter
@@ -24,11 +25,8 @@ pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def restarts(target: Target) -> dict[str, int]:
-    """Return how often the containers of each pod of the parts were started again."""
-    return {
-        pod["metadata"]["name"]: sum(status["restartCount"] for status in health.statuses(pod))
-        for pod in target.items(["pods"], "--selector", health.OWNED)
-    }
+    """Return how often the containers of each part were started again."""
+    return {part.name: part.restarts for part in parts(target)}
 
 
 def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
