@@ -126,7 +126,7 @@ def number(value: Any) -> str:
 
 
 def _all(run: Run) -> list[tuple[Task, Artifact]]:
-    return [(task, artifact) for task in run.tasks for artifact in task.artifacts]
+    return [(task, artifact) for task in run.rows for artifact in task.artifacts]
 
 
 def _label(task: Task, artifact: Artifact) -> str:

@@ -7,6 +7,7 @@ report is made from it alone.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FILE = "run.json"
 
 #: Written into the file; to be raised when a reader of the old form would misread the new one.
-FORMAT = 1
+FORMAT = 2
 
 
 class State(StrEnum):
@@ -87,9 +88,13 @@ class Artifact:
 class Task:
     """A task of a run. A task inside a condition, a loop or a pipeline is named `outer/inner`.
 
+    A task inside a loop holds its rounds, each a task named `for-loop-1[0]/inner`. Its own state is
+    that of all of them together; inputs, outputs, artifacts and errors are the rounds'.
+
     Attributes:
         name: Unique in the run.
         component: The component it is an instance of.
+        display_name: What the pipeline calls it for people; empty where that is its name.
         depends_on: Names of the tasks it waits for.
         inputs: Values of its input parameters, as far as they are known.
         input_artifacts: By input name, the `task.output` each comes from.
@@ -97,6 +102,7 @@ class Task:
         artifacts: Its output artifacts.
         error: The end of its output, when it failed.
         cached: Whether KFP took its outputs from an earlier run instead of running it.
+        rounds: Of a task inside loops, one task for each round that is known of, in order.
     """
 
     name: str
@@ -111,6 +117,8 @@ class Task:
     artifacts: list[Artifact] = field(default_factory=list)
     error: str = ""
     cached: bool = False
+    display_name: str = ""
+    rounds: list[Task] = field(default_factory=list)
 
     @property
     def seconds(self) -> float | None:
@@ -154,13 +162,22 @@ class Run:
         return _seconds(self.started, self.finished)
 
     @property
+    def rows(self) -> list[Task]:
+        """All that ran or was to run: the tasks, and in place of one inside loops its rounds."""
+        return [row for task in self.tasks for row in (task.rounds or [task])]
+
+    @property
     def failed(self) -> list[Task]:
-        """The tasks that failed."""
-        return [task for task in self.tasks if task.state is State.FAILED]
+        """The rows that failed."""
+        return [row for row in self.rows if row.state is State.FAILED]
 
     def to_json(self) -> str:
-        """Return the description as JSON text; times are ISO 8601 with their offset."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, default=_time_text) + "\n"
+        """Return the description as JSON text; times are ISO 8601 with their offset.
+
+        JSON has no NaN and no infinity: they become the texts that protobuf's JSON has for them.
+        """
+        data = _finite({"format": FORMAT, **asdict(self)})
+        return json.dumps(data, indent=2, default=_time_text, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Run:
@@ -173,15 +190,7 @@ class Run:
             data = json.loads(text)
             if data.pop("format") != FORMAT:
                 raise BadInputError("the run description has another format", f"Need {FORMAT}")
-            tasks = [
-                Task(
-                    **{
-                        **_timed(task),
-                        "artifacts": [Artifact(**artifact) for artifact in task["artifacts"]],
-                    }
-                )
-                for task in data.pop("tasks")
-            ]
+            tasks = [_task(task) for task in data.pop("tasks")]
             parameters = [Parameter(**parameter) for parameter in data.pop("parameters")]
             return cls(**_timed(data), parameters=parameters, tasks=tasks)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -210,6 +219,27 @@ def duration(seconds: float | None) -> str:
 
 def _seconds(started: datetime | None, finished: datetime | None) -> float | None:
     return (finished - started).total_seconds() if started and finished else None
+
+
+def _task(data: dict[str, Any]) -> Task:
+    return Task(
+        **{
+            **_timed(data),
+            "artifacts": [Artifact(**artifact) for artifact in data["artifacts"]],
+            "rounds": [_task(one) for one in data["rounds"]],
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with the numbers that JSON lacks as `NaN`, `Infinity` and `-Infinity`."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    return value
 
 
 def _time_text(value: object) -> str:

@@ -111,6 +111,7 @@ def _flatten(
             Task(
                 name=prefix + name,
                 component=short_name(component),
+                display_name=_display_name(name, task),
                 depends_on=depends_on,
                 inputs=_known_inputs(inputs.get("parameters", {}), {} if prefix else values),
                 input_artifacts={
@@ -122,6 +123,12 @@ def _flatten(
         )
         last[name] = [prefix + name]
     return [x for name, ends in last.items() if name not in used for x in ends]
+
+
+def _display_name(name: str, task: dict[str, Any]) -> str:
+    """Return what a pipeline's author called a task by `set_display_name`; empty where nothing."""
+    given = str(task.get("taskInfo", {}).get("name", ""))
+    return "" if given == name else given
 
 
 def _upstream(task: dict[str, Any]) -> set[str]:
