@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import process
 from kfpkit.install import health
-from kfpkit.runs.workflow import archived_log, from_cache, pod_name
+from kfpkit.runs.workflow import archived_log, from_cache, nodes, pod_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -160,7 +160,7 @@ def explain(facts: Facts, target: Target) -> Explanation:
         return Explanation(facts.run, state, "terminated", said, (), (look,))
     if _reason(message) == "too-large":
         return _tell(facts, target, state, _Trouble("too-large", "", "", message, driver=False))
-    troubles = list(_troubles(facts, status.get("nodes", {}).values()))
+    troubles = list(_troubles(facts, nodes(status).values()))
     if troubles:
         return _tell(facts, target, state, troubles[0])
     if state in BAD:
@@ -239,12 +239,12 @@ def _without_workflow(facts: Facts, target: Target) -> Explanation:
 
 
 def _pods_of(status: Object) -> list[Object]:
-    return [n for n in status.get("nodes", {}).values() if n.get("type") == "Pod"]
+    return [n for n in nodes(status).values() if n.get("type") == "Pod"]
 
 
-def _troubles(facts: Facts, nodes: Any) -> Iterator[_Trouble]:
+def _troubles(facts: Facts, found: Any) -> Iterator[_Trouble]:
     """Yield what is wrong with the steps, the first that went wrong first."""
-    by_id = {node["id"]: node for node in nodes}
+    by_id = {node["id"]: node for node in found}
     forgiven = {
         child
         for node in by_id.values()

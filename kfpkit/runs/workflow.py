@@ -7,6 +7,9 @@ pipeline: `penguins-x7k2p.root.train-driver`, `penguins-x7k2p.root.train.executo
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,7 +128,7 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
     status = workflow.get("status", {})
     found = []
     graphs: dict[str, set[int]] = {}
-    for node in (status.get("nodes") or {}).values():
+    for node in nodes(status).values():
         path = str(node["name"]).removeprefix(f"{name}.")
         placed = _place(path, node, tasks)
         if placed is None and node["type"] != "Pod":
@@ -151,6 +154,19 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
         )
     far = datetime.max.replace(tzinfo=UTC)
     return Seen(status, sorted(found, key=lambda node: (node.started or far, node.pod)), graphs)
+
+
+def nodes(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the nodes of a Workflow's status by their IDs, whichever way Argo keeps them.
+
+    Once they are too large for one object (1 MiB), Argo keeps them as gzip in Base64
+    (`workflow/packer` of Argo Workflows).
+    """
+    packed = status.get("compressedNodes")
+    if packed:
+        found: dict[str, dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
+        return found
+    return status.get("nodes") or {}
 
 
 def pod_name(node: Mapping[str, Any]) -> str:

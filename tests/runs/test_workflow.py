@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,3 +175,10 @@ def test_the_archived_log_is_known() -> None:
     pod = node("root.train.executor", "Failed", IMPL, outputs=logs)
     seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"])
     assert [n.log for n in workflow.bad_pods(seen.nodes)] == ["artifacts/a/main.log"]
+
+
+def test_nodes_that_argo_compressed_are_read() -> None:
+    status = {"nodes": {"a": {"phase": "Failed"}}}
+    packed = base64.b64encode(gzip.compress(json.dumps(status["nodes"]).encode())).decode()
+    assert workflow.nodes({"compressedNodes": packed}) == workflow.nodes(status) == status["nodes"]
+    assert workflow.nodes({}) == {}
