@@ -6,11 +6,14 @@ hand, and is only printed when a dry run is asked for (`DRY_RUN=1` or `--dry-run
 
 from __future__ import annotations
 
+import codecs
 import os
+import selectors
 import shlex
 import signal
 import subprocess
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +30,12 @@ _DETACHED: list[subprocess.Popen[str]] = []
 
 #: Exit code that a shell gives for a command it cannot find.
 NOT_FOUND = 127
+
+#: Characters after which a line of a group's output is handed on although it has not ended.
+LONGEST_LINE = 1 << 16
+
+#: Bytes that a pipe holds at most, unless root says otherwise (Linux: /proc/sys/fs/pipe-max-size).
+_PIPE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -258,3 +267,138 @@ def spawned(
                 process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def run_group(argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None]) -> int:
+    """Run a program that may start others, and end with it all that it has started.
+
+    The output ends with the program, even where a process that it left behind holds the pipe open.
+    As in a container, what is left of its process group is killed then. The same happens when this
+    call is left by an exception, or by a signal within `ending_groups`.
+
+    Args:
+        argv: The program and its arguments, given to it as UTF-8.
+        env: Variables added to the kit's own environment.
+        on_line: Called with each line of output (standard error included), without its end. Of what
+            a progress bar wrote over with carriage returns, the last state is handed on; a line of
+            more than `LONGEST_LINE` characters comes in pieces.
+
+    Returns:
+        The exit code; negative: the signal that killed it.
+
+    Raises:
+        OSError: The program cannot be started.
+    """
+    process = subprocess.Popen(
+        [word.encode() for word in argv],
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+        start_new_session=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - asked for with PIPE
+    _GROUPS.running.add(process.pid)
+    ended, end = os.pipe()
+
+    def wait() -> None:
+        process.wait()
+        os.close(end)
+
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    lines = _Lines(on_line)
+    try:
+        if _GROUPS.stopped:
+            _kill_group(process.pid)
+        with selectors.DefaultSelector() as selector:
+            selector.register(ended, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while all(key.fileobj is process.stdout for key, _ in selector.select()):
+                if chunk := process.stdout.read(_PIPE):
+                    lines.add(chunk)
+                else:  # it has closed its output, and runs on
+                    selector.unregister(process.stdout)
+        # What the program wrote last is in the pipe, whoever else holds that open.
+        os.set_blocking(process.stdout.fileno(), False)
+        lines.add(process.stdout.read(_PIPE) or b"", last=True)
+    finally:
+        _kill_group(process.pid)
+        waiter.join()
+        _GROUPS.running.discard(process.pid)
+        process.stdout.close()
+        os.close(ended)
+    return process.returncode
+
+
+@contextmanager
+def ending_groups() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP end every `run_group`, in all threads, during a `with` block.
+
+    Then `KeyboardInterrupt` is raised in the main thread, which must be the one that calls this;
+    a group that another thread starts after that is killed at once.
+    """
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        _GROUPS.stopped = True
+        for pid in tuple(_GROUPS.running):
+            _kill_group(pid)
+        raise KeyboardInterrupt
+
+    # What is ignored stays so: nohup, for one, has SIGHUP ignored.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _GROUPS.stopped = False
+
+
+class _Groups:
+    """The process groups that run; no lock, for a signal may find it held by its own thread."""
+
+    def __init__(self) -> None:
+        self.running: set[int] = set()
+        self.stopped = False
+
+
+_GROUPS = _Groups()
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM where all have ended
+        os.killpg(pid, signal.SIGKILL)
+
+
+class _Lines:
+    """Makes lines of the bytes that a process writes, and holds one line at most."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def add(self, chunk: bytes, *, last: bool = False) -> None:
+        """Hand on the lines that have ended, and with `last` the one that has not."""
+        *lines, rest = (self._rest + self._decoder.decode(chunk, last)).split("\n")
+        for one in lines:
+            self._hand_on(one.removesuffix("\r"))
+        # A carriage return at the end may be the first half of a line's end.
+        kept = rest.removesuffix("\r").rpartition("\r")[2]
+        self._rest = kept + "\r" * rest.endswith("\r")
+        if self._rest and (last or len(self._rest) > LONGEST_LINE):
+            self._hand_on(kept)
+            self._rest = ""
+
+    def _hand_on(self, line: str) -> None:
+        shown = line.rpartition("\r")[2]
+        for start in range(0, len(shown) or 1, LONGEST_LINE):
+            self._on_line(shown[start : start + LONGEST_LINE])
