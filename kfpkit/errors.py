@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+#: What to do where the system refuses a file, by its reason.
+_REFUSALS = {
+    errno.EACCES: "Give this user the right to it, or name another place",
+    errno.EDQUOT: "Free some of this user's quota, or name another place",
+    errno.ENOSPC: "Free some room there, or name another place",
+    errno.EROFS: "Name a place that can be written",
+}
 
 
 class KitError(Exception):
@@ -54,3 +66,24 @@ class WaitTimeoutError(KitError):
 def join_names(names: Collection[str]) -> str:
     """Return names as a readable list for a message, or `none`."""
     return ", ".join(sorted(names)) if names else "none"
+
+
+@contextmanager
+def refusals_of(place: Path | None = None) -> Iterator[None]:
+    """Turn what the system refuses during a `with` block, as on a full disk, into one clear line.
+
+    Args:
+        place: What is written; named where the system does not say which file it was.
+
+    Raises:
+        KitError: A disk is full or read-only, or this user has not the right to a file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        name = error.filename or place or "a file"
+        raise KitError(
+            f"{name}: {os.strerror(error.errno)}", _REFUSALS[error.errno]
+        ) from None

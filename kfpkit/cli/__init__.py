@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kfpkit import console
-from kfpkit.errors import KitError
+from kfpkit.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")
@@ -62,7 +62,8 @@ def main() -> None:
     _spare_this_machine()
     _register_all()
     try:
-        app()
+        with refusals_of():
+            app()
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         sys.exit(1)

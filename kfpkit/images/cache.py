@@ -6,6 +6,7 @@
         go/                        Go's module and build caches
         uv/                        uv's cache of Python packages
         bin/                       kind and kubectl, by version
+        environments/HASH/         Python environments of tasks that run on this machine
         logs/NAME.log              the last build's whole output
         work/                      builds under way; emptied when a build starts
 
@@ -43,6 +44,7 @@ KEPT_VERSIONS = 2
 #: What each folder is for, where somebody may want to know before removing it.
 PURPOSES = {
     "bin": "kind and kubectl",
+    "environments": "packages of tasks that run on this machine",
     "go": "Go's caches, for building only",
     "images": f"the newest {KEPT_VERSIONS} versions of each image",
     "logs": "the last build of each image",

@@ -7,11 +7,12 @@ the packages come from an environment of the task's own, and the executor is sta
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shlex
 import signal
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,18 +99,90 @@ def run(
         KitError: The task's packages cannot be installed.
     """
     parts = _take_apart(command)
+    _check_size(parts)
     python = task_environment.python_for(image, parts.installs, on_line)
     with tempfile.TemporaryDirectory(prefix="kfpkit-task-") as folder:
         module = Path(folder, "ephemeral_component.py")
         module.write_text(parts.source, encoding="utf-8")
+        installed = Path(folder, "installed")
+        installed.mkdir()
+        # Not the working directory on the path: a checkout has modules that an image has not.
         argv = [str(python), "-P", "-m", "kfp.dsl.executor_main"]
         argv += ["--component_module_path", str(module)]
         argv += ["--executor_input", parts.executor_input]
         argv += ["--function_to_execute", parts.function]
-        returncode = process.run_group(
-            argv, env={**variables, "_KFP_RUNTIME": "true"}, on_line=on_line
-        )
+        env = {**_environment(python, installed), **variables}
+        try:
+            returncode = process.run_group(argv, env=env, on_line=on_line)
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            name, value = max({**os.environ, **env}.items(), key=lambda item: len(item[1]))
+            raise BadInputError(
+                f"the environment variables of the task {parts.function} are too large for Linux; "
+                f"the largest, {name}, has {len(value.encode()):,} bytes",
+                "Unset it, or pass what it holds as a file",
+            ) from None
     return Ended(returncode, _why(returncode))
+
+
+def _environment(python: Path, installed: Path) -> dict[str, str]:
+    """Return the variables of every task.
+
+    Args:
+        python: What runs the task.
+        installed: A folder of the task's own, for what the task itself installs with pip: its
+            environment is the kit's, or another task's as well.
+    """
+    return {
+        "_KFP_RUNTIME": "true",
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
+        "PIP_TARGET": str(installed),
+        "PIP_USER": "0",  # pip refuses both
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",  # nothing is lost of a task that is killed
+        "PYTHONUTF8": "1",  # as images have it, whatever the language of this machine
+    }
+
+
+def _check_size(parts: _Parts) -> None:
+    """Refuse what Linux would not start.
+
+    Raises:
+        BadInputError: The source or the executor's input is larger than one argument may be.
+    """
+    source = len(parts.source.encode()) + 1
+    if source > LARGEST_ARGUMENT:
+        raise BadInputError(
+            f"the source of the component {parts.function}, with all that is embedded in it, has "
+            f"{source:,} bytes; Linux allows {LARGEST_ARGUMENT:,}",
+            "Move it, or the files embedded in it, into the base image or into an artifact",
+        )
+    size = len(parts.executor_input.encode()) + 1
+    if size <= LARGEST_ARGUMENT:
+        return
+    given = json.loads(parts.executor_input).get("inputs", {})
+    sizes = {
+        (kind, name): len(_json(value).encode())
+        for kind in ("parameterValues", "artifacts")
+        for name, value in given.get(kind, {}).items()
+    }
+    kind, name = max(sizes, key=sizes.__getitem__, default=("", ""))
+    largest = f"; the largest is {name} with {sizes[kind, name]:,}" if name else ""
+    if kind == "artifacts":
+        largest = largest.replace(" is ", " is the metadata of the artifact ")
+    raise BadInputError(
+        f"the inputs of the component {parts.function} have {size:,} bytes as JSON, and Linux "
+        f"allows {LARGEST_ARGUMENT:,}{largest}",
+        "Write less into its metadata (of a ROC curve: fewer points); its file may have any size"
+        if kind == "artifacts"
+        else "Pass it as an artifact, which may have any size",
+    )
+
+
+def _json(value: object) -> str:
+    """Return compact JSON, as a cluster's launcher writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _why(returncode: int) -> str:
@@ -151,5 +224,5 @@ def _take_apart(command: Sequence[str]) -> _Parts:
     match words:
         case ["sh", "-ec", script, source, "--executor_input", given, "--function_to_execute", _]:
             if _EXECUTOR.fullmatch(script):
-                return _Parts(name, source, given, tuple(installs))
+                return _Parts(name, source, _json(json.loads(given)), tuple(installs))
     raise unknown
