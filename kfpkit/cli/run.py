@@ -89,6 +89,7 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     from google.protobuf import json_format
 
     from kfpkit import console, pipelines, process
+    from kfpkit.errors import refusals_of
     from kfpkit.runs import local, parameters
     from kfpkit.runs.progress import Progress
 
@@ -102,13 +103,14 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
         return
     folder = local.new_folder(runs, pipeline, datetime.now(UTC))
     console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
-    try:
-        with Progress() as progress:
-            done = local.run(func, spec, given, folder, runner, progress)
-    except local.InterruptedRun as interrupted:
-        _report(interrupted.run, folder)
-        raise
-    _report(done, folder)
+    with refusals_of(folder):
+        try:
+            with Progress() as progress:
+                done = local.run(func, spec, given, folder, runner, progress)
+        except local.InterruptedRun as interrupted:
+            _report(interrupted.run, folder)
+            raise
+        _report(done, folder)
     _fail(done)
 
 
@@ -198,14 +200,14 @@ def report(
 def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folder: Path) -> Run:
     """Follow a run to its end and write its report; where interrupted, say how it goes on."""
     from kfpkit import console
-    from kfpkit.errors import KitError
+    from kfpkit.errors import KitError, refusals_of
     from kfpkit.runs import local, remote
     from kfpkit.runs.progress import Progress
 
     link = where.link(run_id)
     console.say(f"run {run_id}" + (f": {link}" if link else ""))
     try:
-        with Progress() as progress:
+        with refusals_of(folder), Progress() as progress:
             done = remote.run(where, run_id, spec, given, folder, progress)
     except (local.InterruptedRun, KitError) as error:
         if isinstance(error, local.InterruptedRun):
@@ -214,7 +216,8 @@ def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folde
         for what, command in where.by_hand(run_id).items():
             console.say(f"    {what}: {command}")
         raise
-    _report(done, folder)
+    with refusals_of(folder):
+        _report(done, folder)
     return done
 
 

@@ -139,6 +139,8 @@ def run(
             except Exception as error:
                 description.error = f"{type(error).__name__}: {error}"
                 log.write(description.error + "\n")
+    if watcher.refused:
+        raise watcher.refused
     description.finished = _now()
     _close(description, watcher, cancelled=interrupted is not None)
     for task in description.tasks:
@@ -181,6 +183,9 @@ class _Watcher(io.TextIOBase):
         self._of_thread: dict[int, Task] = {}
         self._tails: dict[str, deque[str]] = {}
         self._rest: dict[int, str] = {}
+        #: Why the log takes no more, as on a full disk. Raised here it would end in a traceback of
+        #: `logging`, again and again.
+        self.refused: OSError | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -214,8 +219,11 @@ class _Watcher(io.TextIOBase):
         """Append to the log, and to the tail of the task whose thread writes."""
         with self._lock:
             plain = _ANSI.sub("", text)
-            self._log.write(plain)
-            self._log.flush()
+            try:
+                self._log.write(plain)
+                self._log.flush()
+            except OSError as error:
+                self.refused = self.refused or error
             thread = threading.get_ident()
             *lines, rest = (self._rest.get(thread, "") + plain).split("\n")
             self._rest[thread] = rest
