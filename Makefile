@@ -24,8 +24,9 @@ help: ## Show this page
 .PHONY: setup
 setup: $(VENV)/.synced ## Make the Python environment in .venv from uv.lock (all targets do it themselves)
 
-# A stamp, so that a target starts at once when nothing changed.
-$(VENV)/.synced: pyproject.toml uv.lock versions.env
+# A stamp, so that a target starts at once when nothing changed. site-packages is newer where a package
+# came or went by other means than set-up, which puts back what uv.lock says.
+$(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/python*/site-packages)
 	@scripts/setup.sh "$(PYTHON)" "$(VENV)" "$(UV_VERSION)"
 	@touch $@
 

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 #: What to do where the system refuses a file, by its reason.
 _REFUSALS = {
-    errno.EACCES: "Give this user the right to it, or name another place",
-    errno.EDQUOT: "Free some of this user's quota, or name another place",
-    errno.ENOSPC: "Free some room there, or name another place",
-    errno.EROFS: "Name a place that can be written",
+    errno.EACCES: "Give this user the right to it",
+    errno.EDQUOT: "Free some of this user's quota",
+    errno.ENOSPC: "Free some room there",
+    errno.EROFS: "Make it writable",
 }
 
 
@@ -69,11 +69,14 @@ def join_names(names: Collection[str]) -> str:
 
 
 @contextmanager
-def refusals_of(place: Path | None = None) -> Iterator[None]:
+def refusals_of(
+    place: Path | None = None, otherwise: str = "choose another place"
+) -> Iterator[None]:
     """Turn what the system refuses during a `with` block, as on a full disk, into one clear line.
 
     Args:
         place: What is written; named where the system does not say which file it was.
+        otherwise: What to do where the place itself cannot be mended.
 
     Raises:
         KitError: A disk is full or read-only, or this user has not the right to a file.
@@ -85,5 +88,5 @@ def refusals_of(place: Path | None = None) -> Iterator[None]:
             raise
         name = error.filename or place or "a file"
         raise KitError(
-            f"{name}: {os.strerror(error.errno)}", _REFUSALS[error.errno]
+            f"{name}: {os.strerror(error.errno)}", f"{_REFUSALS[error.errno]}, or {otherwise}"
         ) from None

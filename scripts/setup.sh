@@ -9,8 +9,12 @@ if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3
   echo "error: $python is not Python 3.11, 3.12 or 3.13. Install one and name it: make PYTHON=python3.12 ..." >&2
   exit 1
 fi
+if ! mkdir -p "$venv" || [[ ! -w $venv ]]; then
+  echo "error: $venv cannot be written. Copy the checkout to where this user can write." >&2
+  exit 1
+fi
 if [[ ! -x $venv/bin/python ]] && ! "$python" -m venv "$venv"; then
-  echo "error: $python cannot make a virtual environment. Install its venv module (Debian: apt-get install python3-venv)." >&2
+  echo "error: $python cannot make a virtual environment, for the reason above. If it has no venv module: apt-get install python3-venv (Debian)." >&2
   exit 1
 fi
 if [[ $("$venv/bin/uv" --version 2>/dev/null) != "uv $uv_version "* ]]; then

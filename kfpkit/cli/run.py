@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
 
+#: What to do where a run's folder cannot be written.
+OTHER_FOLDER = "choose another folder: RUNS=folder"
+
 PipelineName = Annotated[str, typer.Argument(help="Module of pipelines/.")]
 Arguments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
@@ -44,7 +47,10 @@ Cache = Annotated[
 Experiment = Annotated[
     str, typer.Option(envvar="EXPERIMENT", help="Takes the run; default named as the pipeline.")
 ]
-Runs = Annotated[Path | None, typer.Option(help="Folder that takes a folder a run; default runs/.")]
+Runs = Annotated[
+    Path | None,
+    typer.Option(envvar="RUNS", help="Folder that takes a folder a run; default runs/."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -101,9 +107,10 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     if process.dry_run():
         console.say(f"would run {pipeline} on this machine by {type(runner).__name__}: {values}")
         return
-    folder = local.new_folder(runs, pipeline, datetime.now(UTC))
+    with refusals_of(runs, OTHER_FOLDER):
+        folder = local.new_folder(runs, pipeline, datetime.now(UTC))
     console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
-    with refusals_of(folder):
+    with refusals_of(folder, OTHER_FOLDER):
         try:
             with Progress() as progress:
                 done = local.run(func, spec, given, folder, runner, progress)
@@ -207,7 +214,7 @@ def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folde
     link = where.link(run_id)
     console.say(f"run {run_id}" + (f": {link}" if link else ""))
     try:
-        with refusals_of(folder), Progress() as progress:
+        with refusals_of(folder, OTHER_FOLDER), Progress() as progress:
             done = remote.run(where, run_id, spec, given, folder, progress)
     except (local.InterruptedRun, KitError) as error:
         if isinstance(error, local.InterruptedRun):
@@ -216,7 +223,7 @@ def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folde
         for what, command in where.by_hand(run_id).items():
             console.say(f"    {what}: {command}")
         raise
-    with refusals_of(folder):
+    with refusals_of(folder, OTHER_FOLDER):
         _report(done, folder)
     return done
 
