@@ -269,7 +269,9 @@ def spawned(
             process.stdout.close()
 
 
-def run_group(argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None]) -> int:
+def run_group(
+    argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None]
+) -> int:
     """Run a program that may start others, and end with it all that it has started.
 
     The output ends with the program, even where a process that it left behind holds the pipe open.

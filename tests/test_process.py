@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,3 +100,93 @@ def test_a_daemon_can_be_forgotten_and_writes_its_log(tmp_path: Path) -> None:
     gc.collect()
     wait_for("the daemon's end", lambda: None if "up" in log.read_text() else "no line", timeout=10)
     assert pid
+
+
+def lines_of(code: str) -> list[str]:
+    seen: list[str] = []
+    assert process.run_group(python(code), env={"PYTHONUTF8": "1"}, on_line=seen.append) == 0
+    return seen
+
+
+def test_the_lines_of_a_group_come_as_they_are() -> None:
+    code = "import sys; print('é' * 3); print(); print('a', file=sys.stderr); print('b', end='')"
+    assert lines_of(f"import sys; sys.stdout.reconfigure(write_through=True); {code}") == [
+        "ééé",
+        "",
+        "a",
+        "b",
+    ]
+    assert lines_of("print('no end of line', end='\\r')") == ["no end of line"]
+    assert lines_of("import os; os.write(1, b'a\\xffb\\r\\n\\xc3')") == [
+        "a\N{REPLACEMENT CHARACTER}b",
+        "\N{REPLACEMENT CHARACTER}",
+    ]
+    assert len(lines_of("for n in range(300_000): print(n)")) == 300_000
+
+
+def test_a_progress_bar_is_its_last_state() -> None:
+    code = "import os; [os.write(1, b'\\r%d%%' % n) for n in range(101)]; print(); print('done')"
+    assert lines_of(code) == ["100%", "done"]
+
+
+def test_a_line_without_end_comes_in_pieces() -> None:
+    pieces = lines_of("print('é' * 300_000)")
+    assert max(map(len, pieces)) <= process.LONGEST_LINE
+    assert "".join(pieces) == "é" * 300_000
+
+
+def test_output_that_is_closed_early_does_not_end_a_group(tmp_path: Path) -> None:
+    code = (
+        f"import os, sys; os.close(1); os.close(2); open({str(tmp_path / 'a')!r}, 'w'); os._exit(4)"
+    )
+    assert process.run_group(python(code), env={}, on_line=print) == 4
+    assert (tmp_path / "a").exists()
+
+
+def test_a_reader_that_fails_ends_the_group(tmp_path: Path) -> None:
+    def refuse(line: str) -> None:
+        raise OSError(line)
+
+    code = (
+        f"import time; print('up', flush=True); time.sleep(60); open({str(tmp_path / 'a')!r}, 'w')"
+    )
+    with pytest.raises(OSError, match="up"):
+        process.run_group(python(code), env={}, on_line=refuse)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_groups_of_all_threads(number: signal.Signals) -> None:
+    """A program and the one it started; and one that is started after the signal."""
+    sleep = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); print('up', flush=True); {sleep}"
+    ready = threading.Event()
+    codes: list[int] = []
+
+    def run() -> None:
+        for _ in range(2):
+            codes.append(process.run_group(python(code), env={}, on_line=lambda _: ready.set()))
+
+    thread = threading.Thread(target=run)
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), process.ending_groups():
+        thread.start()
+        ready.wait()
+        try:
+            signal.raise_signal(number)
+        finally:
+            thread.join()
+    assert codes == [-signal.SIGKILL] * 2
+    assert signal.getsignal(number) is before
+    assert process.run_group(python("pass"), env={}, on_line=print) == 0
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with process.ending_groups():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

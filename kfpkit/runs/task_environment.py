@@ -37,9 +37,15 @@ if TYPE_CHECKING:
 #: The part of the cache.
 PART = "environments"
 
-#: pip's options that uv has too; those that only concern what pip prints have no place here.
+#: pip's options as uv has them. uv knows pip's names of the first two as well, but then its own
+#: settings of the user would come before what the component asks for.
+_OPTIONS_WITH_VALUE = {
+    "--index-url": "--default-index",
+    "--extra-index-url": "--index",
+    "--trusted-host": "--allow-insecure-host",
+}
 _OPTIONS = ("--no-deps", "--pre", "--upgrade")
-_OPTIONS_WITH_VALUE = ("--index-url", "--extra-index-url", "--trusted-host")
+#: They only concern what pip prints.
 _QUIET = ("--quiet", "--no-warn-script-location")
 
 
@@ -90,9 +96,8 @@ def _arguments(words: Sequence[str]) -> list[str]:
             value = value if equals else next(left, "")
             if name == "--trusted-host":
                 # kfp gives an URL with a path, where pip wants a host.
-                options.append(f"--allow-insecure-host={urlsplit(value).netloc or value}")
-            else:
-                options.append(f"{name}={value}")
+                value = urlsplit(value).netloc or value
+            options.append(f"{_OPTIONS_WITH_VALUE[name]}={value}")
         elif word in _OPTIONS:
             options.append(word)
         elif word.startswith("-") and word not in _QUIET:
@@ -108,7 +113,7 @@ def _arguments(words: Sequence[str]) -> list[str]:
             )
         elif word not in _QUIET:
             packages.append(word)
-    if any(option.startswith("--extra-index-url") for option in options):
+    if any(option.startswith("--index=") for option in options):
         # As pip does, which takes the best version that any of the indexes has.
         options.append("--index-strategy=unsafe-best-match")
     return [*options, *sorted(packages)]

@@ -161,6 +161,10 @@ def test_it_is_said_how_a_task_ended_and_what_it_wrote_last(
     assert lines[-1] == "last words"
 
 
+def test_a_signal_without_a_name_is_said_too() -> None:
+    assert task_process._why(-(signal.SIGRTMIN + 1)) == f"killed by signal {signal.SIGRTMIN + 1}"
+
+
 def test_a_process_that_outlives_its_task_is_ended(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     ended, lines = run(start_another, tmp_path, locked=str(locked), session=False)
