@@ -159,23 +159,28 @@ def test_a_reader_that_fails_ends_the_group(tmp_path: Path) -> None:
 def test_a_signal_ends_the_groups_of_all_threads(number: signal.Signals) -> None:
     """A program and the one it started; and one that is started after the signal."""
     sleep = "import time; time.sleep(600)"
-    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); print('up', flush=True); {sleep}"
+    code = f"import subprocess as s, sys; s.Popen([sys.executable, '-c', {sleep!r}]); print('up')"
+    words = python(f"{code}; sys.stdout.flush(); {sleep}")
     ready = threading.Event()
     codes: list[int] = []
 
     def run() -> None:
         for _ in range(2):
-            codes.append(process.run_group(python(code), env={}, on_line=lambda _: ready.set()))
+            codes.append(process.run_group(words, env={}, on_line=lambda _: ready.set()))
+
+    def interrupted() -> None:
+        with process.ending_groups():
+            thread.start()
+            ready.wait()
+            try:
+                signal.raise_signal(number)
+            finally:
+                thread.join()
 
     thread = threading.Thread(target=run)
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), process.ending_groups():
-        thread.start()
-        ready.wait()
-        try:
-            signal.raise_signal(number)
-        finally:
-            thread.join()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert codes == [-signal.SIGKILL] * 2
     assert signal.getsignal(number) is before
     assert process.run_group(python("pass"), env={}, on_line=print) == 0

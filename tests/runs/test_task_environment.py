@@ -153,7 +153,7 @@ def test_two_tasks_at_once_make_it_once() -> None:
     assert sorted(bool(lines) for _, lines in results) == [False, False, True]
 
 
-def test_what_a_killed_set_up_left_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_set_up_left_is_made_anew() -> None:
     packages = ("tiny==1.0",)
     python, _ = made(packages, image=OTHER_IMAGE)
     folder = python.parent.parent
@@ -171,8 +171,8 @@ def test_what_a_killed_set_up_left_is_made_anew(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_indexes_of_the_component_are_asked(index: str) -> None:
     other = index.replace("simple", "other")
-    words = ("--index-url", other, "--extra-index-url", index)
-    words += ("--trusted-host", other, "--trusted-host", "example.org")
+    trusted = ("--trusted-host", other, "--trusted-host", "example.org")
+    words = ("--index-url", other, "--extra-index-url", index, *trusted)
     python, _ = made((*words, "far", "tiny"), KFP)
     assert tried(python, "import far, tiny; print(far.__version__)") == "3.0"
     assert "far was not found" in refusal("far")
@@ -213,7 +213,7 @@ def test_packages_that_cannot_be_installed_are_named_with_the_reason() -> None:
     assert {path.suffix for path in folders} == {".part"}
 
 
-def test_an_index_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_does_not_answer_is_said() -> None:
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -244,5 +244,5 @@ def test_a_cache_that_cannot_be_written_is_one_line(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(KitError, match="the environment of the task cannot be made in .*file"):
+    with pytest.raises(KitError, match=r"the environment of the task cannot be made in .*file"):
         made(("tiny",))

@@ -2,7 +2,7 @@
 
 # No postponed annotations here: kfp reads them at run time.
 # mypy: disable-error-code="untyped-decorator"
-# ruff: noqa: T201
+# ruff: noqa: S603, T201
 import fcntl
 import importlib.metadata
 import json
@@ -78,14 +78,13 @@ def start_another(locked: str, session: bool) -> None:
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def install(wheel: str) -> None:
+    import importlib
     import subprocess
     import sys
 
     words = ["pip", "install", "--quiet", "--no-index", wheel]
     subprocess.run([sys.executable, "-m", *words], check=True)
-    import tiny
-
-    print(f"tiny in {tiny.__file__}")
+    print(f"tiny in {importlib.import_module('tiny').__file__}")
 
 
 def command(component: Any, folder: Path, **inputs: object) -> list[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from importlib.metadata import distribution
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
