@@ -155,7 +155,7 @@ def _make(
             raise KitError(
                 f"{names} cannot be installed for the task: {why or f'uv ended with {failed}'}",
                 "Check the names and versions in packages_to_install, and that the package index "
-                "answers; uv's own settings name another (UV_INDEX_URL)",
+                "answers; uv's own settings name another (UV_DEFAULT_INDEX)",
             )
 
     # With pip, as the image has it; relocatable: its programs do not name the folder.
