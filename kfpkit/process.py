@@ -292,7 +292,7 @@ def run_group(
         OSError: The program cannot be started.
     """
     process = subprocess.Popen(
-        [word.encode() for word in argv],
+        [word.encode(errors="surrogateescape") for word in argv],
         env={**os.environ, **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -64,8 +64,7 @@ def python_for(
         KitError: The packages cannot be installed.
     """
     own = f"kfp=={version('kfp')}"
-    # What kfp's compiler adds by itself is there already.
-    steps = [_arguments(words) for words in installs if not {own, "--no-deps"} <= set(words)]
+    steps = [step for words in installs if not _is_there(step := _arguments(words), own)]
     if not steps:
         return Path(sys.executable)
     below = ""
@@ -119,6 +118,16 @@ def _arguments(words: Sequence[str]) -> list[str]:
     return [*options, *sorted(packages)]
 
 
+def _is_there(step: Sequence[str], own: str) -> bool:
+    """Whether a step is the one that kfp's compiler adds, which every environment has already."""
+    others = set(_packages(step)) - {own}
+    return own in step and all(one.endswith('; python_version<"3.9"') for one in others)
+
+
+def _packages(step: Sequence[str]) -> list[str]:
+    return [word for word in step if not word.startswith("--")]
+
+
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Let one task at a time make an environment; the others wait for it."""
@@ -132,7 +141,7 @@ def _make(
     folder: Path, steps: Sequence[Sequence[str]], below: str, on_line: Callable[[str], None]
 ) -> None:
     """Make an environment beside its place and rename it, so that there is never half of one."""
-    packages = [word for step in steps for word in step if not word.startswith("--")]
+    packages = [package for step in steps for package in _packages(step)]
     names = _without_credentials(", ".join(packages))
     making = f"making a Python environment with {names}"
     console.say(making)

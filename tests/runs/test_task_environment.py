@@ -97,7 +97,7 @@ def kits_own() -> dict[str, float]:
     }
 
 
-KFP = (f"kfp=={version('kfp')}", "--no-deps", "typing-extensions>=3.7.4,<5; python_version<'3.9'")
+KFP = (f"kfp=={version('kfp')}", "--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
 
 
 def test_a_task_without_packages_runs_in_the_kits_environment() -> None:
@@ -105,6 +105,12 @@ def test_a_task_without_packages_runs_in_the_kits_environment() -> None:
         assert made(image=image) == (Path(sys.executable), [])
         assert made(KFP, image=image) == (Path(sys.executable), [])
     assert not cache.root().exists()
+
+
+def test_another_kfp_than_the_kits_is_a_package_too() -> None:
+    assert "kfp==2.7.0" in refusal("kfp==2.7.0", *KFP[1:])
+    python, _ = made((KFP[0], "--no-deps", "tiny"), image=OTHER_IMAGE)
+    assert python != Path(sys.executable)
 
 
 def test_on_the_python_image_a_task_has_its_packages_and_kfp_alone() -> None:
