@@ -198,6 +198,10 @@ test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind clus
 	@$(KFPKIT) cluster up
 	@$(BIN)/pytest --cluster -m "$(CHOICE)" $(PYTEST_ARGS)
 
+.PHONY: bench
+bench: $(VENV)/.synced ## Measure how long commands take before anything runs (takes minutes)
+	@$(BIN)/python benchmarks/startup.py
+
 .PHONY: lint
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
 	@$(BIN)/pre-commit run --all-files --color=auto

@@ -22,4 +22,5 @@ if [[ $("$venv/bin/uv" --version 2>/dev/null) != "uv $uv_version "* ]]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
 fi
 # --inexact: uv itself lives in the same environment and is not in the lock.
-UV_PROJECT_ENVIRONMENT=$venv "$venv/bin/uv" sync --quiet --frozen --inexact
+# --compile-bytecode: once here, not in each command where PYTHONDONTWRITEBYTECODE is set.
+UV_PROJECT_ENVIRONMENT=$venv "$venv/bin/uv" sync --quiet --frozen --inexact --compile-bytecode

@@ -16,6 +16,9 @@ from kfpkit.errors import KitError, refusals_of
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
+#: Exit code of a command that the user interrupted.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="kfpkit",
     help="Self-hosted Kubeflow Pipelines, with every Kubernetes operation made explicit.",
@@ -60,13 +63,16 @@ def _spare_this_machine() -> None:
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
     _spare_this_machine()
-    _register_all()
     try:
         with refusals_of():
+            _register_all()
             app()
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # typer makes an exit of an interrupt, and says nothing.
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
         console.err.print("interrupted", style="bold red")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

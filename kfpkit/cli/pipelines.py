@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kfpkit.cli.run import PipelineName  # noqa: TC001 - typer reads annotations at run time
+
 
 def register(app: typer.Typer) -> None:
     """Add `kfpkit compile` and `kfpkit golden`."""
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compile_pipeline(
-    pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")],
+    pipeline: PipelineName,
     to: Annotated[Path, typer.Argument(help="File to write, ending in .yaml.")],
     image: Annotated[
         str | None,

@@ -20,7 +20,9 @@ SHOWN_LINES = 6
 #: What to do where a run's folder cannot be written.
 OTHER_FOLDER = "choose another folder: RUNS=folder"
 
-PipelineName = Annotated[str, typer.Argument(help="Module of pipelines/.")]
+PipelineName = Annotated[
+    str, typer.Argument(help="Module of pipelines/; MODULE:NAME where it has several pipelines.")
+]
 Arguments = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
 ]
@@ -99,16 +101,22 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     from kfpkit.runs import local, parameters
     from kfpkit.runs.progress import Progress
 
-    func = pipelines.find(pipeline).func
+    found = pipelines.find(pipeline)
+    func = found.func
     spec = json_format.MessageToDict(func.pipeline_spec)
     given = parameters.parse(spec, arguments)
     runner = local.choose_runner(spec)
+    if found.kubernetes:
+        settings = "; ".join(
+            f"{name}: {', '.join(fields)}" for name, fields in found.kubernetes.items()
+        )
+        console.warn(f"settings for Kubernetes have no effect on this machine ({settings})")
     values = " ".join(f"{p.name}={p.value}" for p in given)
     if process.dry_run():
         console.say(f"would run {pipeline} on this machine by {type(runner).__name__}: {values}")
         return
     with refusals_of(runs, OTHER_FOLDER):
-        folder = local.new_folder(runs, pipeline, datetime.now(UTC))
+        folder = local.new_folder(runs, found.module, datetime.now(UTC))
     console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
     with refusals_of(folder, OTHER_FOLDER):
         try:
@@ -142,12 +150,16 @@ def on_cluster(
     from google.protobuf import json_format
 
     from kfpkit import console, pipelines, process
-    from kfpkit.install.health import WORKFLOWS
-    from kfpkit.runs import local, parameters, place, remote
+    from kfpkit.runs import parameters
 
     found = pipelines.find(pipeline)
     spec = json_format.MessageToDict(found.func.pipeline_spec)
     given = parameters.parse(spec, arguments)
+
+    # Not before: a refusal does without what is imported here.
+    from kfpkit.install.health import WORKFLOWS
+    from kfpkit.runs import local, place, remote
+
     values = " ".join(f"{p.name}={p.value}" for p in given)
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)
@@ -156,7 +168,7 @@ def on_cluster(
             where,
             found,
             given,
-            name=f"{pipeline}-{now.astimezone():%Y%m%d-%H%M%S}",
+            name=f"{found.module}-{now.astimezone():%Y%m%d-%H%M%S}",
             experiment=experiment or found.name,
             cache=cache,
         )
@@ -165,7 +177,7 @@ def on_cluster(
             argv = where.target.argv("get", WORKFLOWS, where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
-        folder = local.new_folder(runs, pipeline, now)
+        folder = local.new_folder(runs, found.module, now)
         console.say(f"running {pipeline} on {where.target.context}: {values}")
         done = _follow(where, run_id, spec, given, folder)
     _fail(done)

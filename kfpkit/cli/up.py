@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.cli.run import Arguments, Cache, Runs  # noqa: TC001 - typer reads annotations
+from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
+    Arguments,
+    Cache,
+    PipelineName,
+    Runs,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    pipeline: Annotated[str, typer.Argument(help="Module of pipelines/.")] = "penguins",
+    pipeline: PipelineName = "penguins",
     arguments: Arguments = None,
     nodes: Annotated[int, typer.Option(min=1, envvar="NODES", help="Nodes of a new cluster.")] = 1,
     timeout: Annotated[
@@ -29,6 +34,7 @@ def up(
     from contextlib import contextmanager
     from typing import TYPE_CHECKING
 
+    from google.protobuf import json_format
     from rich.table import Table
 
     from kfpkit import cluster, console, pipelines, process
@@ -36,13 +42,16 @@ def up(
     from kfpkit.cluster import lifecycle
     from kfpkit.install import lifecycle as installation
     from kfpkit.install import target
+    from kfpkit.runs import parameters
     from kfpkit.runs.run import duration
     from kfpkit.versions import ROOT
 
     if TYPE_CHECKING:
         from collections.abc import Iterator
 
-    pipelines.find(pipeline)
+    # Refused at once, not once the cluster is up.
+    found = pipelines.find(pipeline)
+    parameters.parse(json_format.MessageToDict(found.func.pipeline_spec), arguments or [])
     took: dict[str, float] = {}
 
     @contextmanager

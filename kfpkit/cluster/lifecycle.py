@@ -96,13 +96,19 @@ def observe() -> Seen:
     begun = _note().exists()
     if not containers or any(state != "running" for state in containers.values()):
         return Seen(containers, begun=begun)
-    found = _kubectl("get", "namespaces", "--output=name", "--request-timeout=10s")
+    patience = "--request-timeout=10s"
+    asked = ("get", f"configmap/{MARKER}", "--ignore-not-found", "--output=json", patience)
+    marker = _kubectl("--namespace=kube-system", *asked)
+    if not marker.ok:
+        return Seen(containers, begun=begun)
+    if marker.stdout.strip():
+        data = json.loads(marker.stdout).get("data", {})
+        return Seen(containers, api=True, marker=data, begun=begun)
+    found = _kubectl("get", "namespaces", "--output=name", patience)
     if not found.ok:
         return Seen(containers, begun=begun)
     namespaces = frozenset(row.partition("/")[2] for row in found.stdout.splitlines())
-    marker = _kubectl("--namespace=kube-system", "get", f"configmap/{MARKER}", "--output=json")
-    data = json.loads(marker.stdout).get("data", {}) if marker.ok else None
-    return Seen(containers, api=True, marker=data, namespaces=namespaces, begun=begun)
+    return Seen(containers, api=True, namespaces=namespaces, begun=begun)
 
 
 def up(*, nodes: int = 1) -> None:
@@ -167,14 +173,20 @@ def down() -> None:
 
 def status() -> tuple[State, str]:
     """Return what is there of the cluster, and the same for a person."""
+    state, text, _ = look()
+    return state, text
+
+
+def look() -> tuple[State, str, Mapping[str, str] | None]:
+    """Return what is there of the cluster, the same for a person, and its marker if it has one."""
     if not engine.answers():
-        return State.ABSENT, "no Docker engine answers"
+        return State.ABSENT, "no Docker engine answers", None
     seen = observe()
     state = judge(seen)
     if state is State.COMPLETE and seen.marker:
         text = f"{len(seen.containers)} node(s), images from {_images(seen.marker)}"
-        return state, f"{text}, context {CONTEXT}"
-    return state, ". ".join(_explain(state))
+        return state, f"{text}, context {CONTEXT}", seen.marker
+    return state, ". ".join(_explain(state)), seen.marker
 
 
 def make_config(text: str, *, nodes: int, mirrored: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -46,6 +47,7 @@ def kind() -> str:
     )
 
 
+@functools.cache
 def kubectl() -> str:
     """Return a kubectl within one minor version of the cluster's, getting one if needed.
 

@@ -94,19 +94,18 @@ def start(client: Any, token: str, name: str) -> str:
     """Start a run, and return its ID.
 
     Args:
-        client: kfp's.
+        client: The API's.
         token: What it is told: a second run that is told the same comes from the cache.
         name: Of the run.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "canary.yaml"
         compiler.Compiler().compile(canary, str(file))
-        made = client.create_run_from_pipeline_package(
-            str(file),
-            arguments={"token": token},
-            run_name=name,
-            experiment_name=NAME,
-            enable_caching=True,
+        made = client.run_pipeline(
+            experiment_id=client.create_experiment(NAME).experiment_id,
+            job_name=name,
+            pipeline_package_path=str(file),
+            params={"token": token},
         )
     return str(made.run_id)
 

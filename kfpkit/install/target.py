@@ -166,8 +166,7 @@ def choose(overlay: str = "", context: str = "") -> Target:
 
 def _of_kind_cluster() -> str:
     """Return the overlay for the kind cluster and the images that its nodes have or pull."""
-    state, text = lifecycle.status()
-    marker = lifecycle.observe().marker if state is lifecycle.State.COMPLETE else None
+    _, text, marker = lifecycle.look()
     if marker is None:
         if process.dry_run():
             # As `make cluster-up` would make it now.

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kfpkit import console, process
 from kfpkit.install import api
 from kfpkit.pipelines import Pipeline, compile_to
@@ -55,27 +53,20 @@ def upload(pipeline: Pipeline, host: str) -> Uploaded | None:
             return _upload(client, pipeline, file, version)
 
 
-def _upload(client: Any, pipeline: Pipeline, file: Path, version: str) -> Uploaded:
+def _upload(client: api.Client, pipeline: Pipeline, file: Path, version: str) -> Uploaded:
     pipeline_id = client.get_pipeline_id(pipeline.name)
     if pipeline_id is None:
         made = client.upload_pipeline(str(file), pipeline.name, description=pipeline.doc)
         (first,) = client.list_pipeline_versions(made.pipeline_id).pipeline_versions
         return _uploaded(first, new=True)
-    mine = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    mine = api.read(file)
     # Newest first; a version of the same content may be an older one.
     listed = client.list_pipeline_versions(pipeline_id, page_size=100, sort_by="created_at desc")
     for there in listed.pipeline_versions or []:
-        if there.display_name == version or documents(there.pipeline_spec) == mine:
+        if there.display_name == version or api.documents(there.pipeline_spec) == mine:
             return _uploaded(there, new=False)
     added = client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
     return _uploaded(added, new=True)
-
-
-def documents(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the YAML documents of an IR as the server gives it back."""
-    if "pipeline_spec" in spec:
-        return [spec["pipeline_spec"], *filter(None, [spec.get("platform_spec")])]
-    return [spec]
 
 
 def _uploaded(version: Any, *, new: bool) -> Uploaded:

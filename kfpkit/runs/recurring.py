@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from kfpkit import console, process
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.install import api
-from kfpkit.install.upload import documents
 from kfpkit.runs import remote
 from kfpkit.runs.schedule import When
 from kfpkit.waiting import wait_for
@@ -220,6 +219,6 @@ def _is_same(
         version = there.pipeline_version_reference
         return bool(version) and version.pipeline_version_id == source["version_id"]
     file = Path(source["pipeline_package_path"])
-    return not there.pipeline_version_reference and documents(
+    return not there.pipeline_version_reference and api.documents(
         there.pipeline_spec or {}
-    ) == remote.read(file)
+    ) == api.read(file)

@@ -22,7 +22,7 @@ from kfpkit.errors import KitError
 from kfpkit.install import api
 from kfpkit.install.health import WORKFLOWS
 from kfpkit.install.lifecycle import RUNTIME
-from kfpkit.install.upload import documents, upload
+from kfpkit.install.upload import upload
 from kfpkit.pipelines import compile_to
 from kfpkit.runs import results, workflow
 from kfpkit.runs import spec as ir
@@ -108,7 +108,7 @@ def submit(
 
 
 def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[str, str]:
-    """Return what a run is made from, as arguments of the SDK's client.
+    """Return what a run is made from, as arguments of `api.Client`'s calls.
 
     With the cache that is a version on the server, uploaded if it is new. Without, it is a file in
     which each task has its caching off: KFP has no such switch for a version.
@@ -131,15 +131,10 @@ def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[
         return {"pipeline_id": version.pipeline_id, "version_id": version.version_id}
     file = folder / f"{pipeline.name}.yaml"
     compile_to(pipeline, file)
-    compiled = read(file)
+    compiled = api.read(file)
     ir.disable_caching(compiled[0])
     file.write_text(yaml.safe_dump_all(compiled), encoding="utf-8")
     return {"pipeline_package_path": str(file)}
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    """Return the documents of a compiled pipeline."""
-    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
 
 
 def existing(where: Place, run_id: str) -> tuple[Spec, list[Parameter]]:
@@ -158,7 +153,7 @@ def existing(where: Place, run_id: str) -> tuple[Spec, list[Parameter]]:
                 version.pipeline_id, version.pipeline_version_id
             ).pipeline_spec
     given = (there.runtime_config and there.runtime_config.parameters) or {}
-    compiled = documents(spec)[0]
+    compiled = api.documents(spec)[0]
     return compiled, complete(compiled, given)
 
 

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from kfpkit import console
 from kfpkit.doctor import reach
-from kfpkit.errors import KitError
+from kfpkit.errors import KitError, WaitTimeoutError
 from kfpkit.install import api, forward
+from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
+
+#: The states of a run that is over.
+ENDS = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 def run(target: Target, token: str, when: str, *, timeout: float) -> int:
@@ -33,9 +37,16 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
     with reach.service(target, forward.API) as address, api.asking(address, "the canary run"):
         client = api.connect(f"http://{address}")
         made = canary.start(client, token, f"{canary.NAME} {when} {token}")
+        state = ""
+
+        def probe() -> str | None:
+            nonlocal state
+            state = client.get_run(made).state
+            return None if state in ENDS else state or "not begun"
+
         try:
-            state = client.wait_for_run_completion(made, timeout=timeout, sleep_duration=2).state
-        except TimeoutError:
+            wait_for("the canary run to end", probe, timeout=timeout)
+        except WaitTimeoutError:
             state = f"not at its end after {timeout:.0f} s"
     if state != "SUCCEEDED":
         raise KitError(f"the canary run {when} is {state}", f"make explain RUN={made}")

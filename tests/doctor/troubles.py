@@ -157,7 +157,7 @@ def handing_on(token: str, again: str) -> None:
 
 @contextmanager
 def client(target: Target) -> Iterator[Any]:
-    """The SDK's client on a port of this machine; all runs started here are deleted at the end."""
+    """A client of the API on a port of this machine; runs started here are deleted at the end."""
     with reach.service(target, forward.API) as address:
         client = api.connect(f"http://{address}")
         experiment = client.create_experiment(EXPERIMENT).experiment_id
@@ -173,8 +173,11 @@ def start(client: Any, pipeline: Any, arguments: dict[str, str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "p.yaml"
         compiler.Compiler().compile(pipeline, str(file))
-        made = client.create_run_from_pipeline_package(
-            str(file), arguments=arguments, experiment_name=EXPERIMENT, enable_caching=True
+        made = client.run_pipeline(
+            experiment_id=client.create_experiment(EXPERIMENT).experiment_id,
+            job_name=EXPERIMENT,
+            pipeline_package_path=str(file),
+            params=arguments,
         )
     return str(made.run_id)
 

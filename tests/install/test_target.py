@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from kfpkit import render
+from kfpkit import process, render
 from kfpkit.backup.database import Database
-from kfpkit.cluster import CONTEXT, lifecycle
+from kfpkit.cluster import CONTEXT, lifecycle, tools
 from kfpkit.cluster.lifecycle import Seen
 from kfpkit.errors import BadInputError
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
 from kfpkit.install.target import IN_POD_OF, Target, around, built_images, choose
-from kfpkit.versions import ROOT
+from kfpkit.versions import ROOT, version
 
 
 def test_an_overlay_for_another_cluster_needs_its_context() -> None:
@@ -89,6 +91,29 @@ def test_the_overlay_is_the_one_whose_images_the_cluster_has(
     monkeypatch.setattr(lifecycle, "observe", lambda: seen)
     monkeypatch.setattr(engine, "answers", lambda: True)
     assert choose().overlay == overlay
+
+
+def test_the_machine_is_asked_each_thing_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer of kubectl takes some tenths of a second, and a run waits for them."""
+    asked: list[str] = []
+    answers = {
+        "docker info": "",
+        "docker ps": "kfp-control-plane running\n",
+        "kubectl version": json.dumps(
+            {"clientVersion": {"gitVersion": version("KUBERNETES_VERSION")}}
+        ),
+        "kubectl --context": json.dumps({"data": {"images": "packages"}}),
+    }
+
+    def query(argv: list[str], **_: object) -> process.Result:
+        asked.append(" ".join(argv))
+        return process.Result(0, answers[" ".join(argv[:2])], "")
+
+    monkeypatch.setattr(process, "query", query)
+    tools.kubectl.cache_clear()
+    assert choose().overlay == "kind-packages"
+    tools.kubectl.cache_clear()
+    assert [" ".join(line.split()[:2]) for line in asked] == [*answers]
 
 
 def test_a_dry_run_without_a_cluster_takes_what_the_cluster_would_be_made_of(

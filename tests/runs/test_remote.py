@@ -218,7 +218,7 @@ def test_a_schedule_is_made_once_fires_is_replaced_and_deleted(name: str, seed: 
     assert re.search(rf"{name} +cron \*/5 \* \* \* \* \* \(UTC\) +enabled", listed)
 
     client: Any = api.connect(HOST)
-    place = client.get_experiment(experiment_name=name).experiment_id
+    place = client.create_experiment(name).experiment_id
 
     def fired() -> str | None:
         runs = client.list_runs(experiment_id=place).runs or []
