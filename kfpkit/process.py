@@ -310,7 +310,7 @@ def run_group(
 
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
-    lines = _Lines(on_line)
+    lines = Lines(on_line)
     try:
         if _GROUPS.stopped:
             _kill_group(process.pid)
@@ -364,6 +364,11 @@ def ending_groups() -> Iterator[None]:
         _GROUPS.stopped = False
 
 
+def ending() -> bool:
+    """Whether a signal within `ending_groups` has ended the groups, and no other may run."""
+    return _GROUPS.stopped
+
+
 class _Groups:
     """The process groups that run; no lock, for a signal may find it held by its own thread."""
 
@@ -380,7 +385,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-class _Lines:
+class Lines:
     """Makes lines of the bytes that a process writes, and holds one line at most."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:

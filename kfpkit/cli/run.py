@@ -121,7 +121,7 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     with refusals_of(folder, OTHER_FOLDER):
         try:
             with Progress() as progress:
-                done = local.run(func, spec, given, folder, runner, progress)
+                done = local.run(spec, given, folder, runner, progress)
         except local.InterruptedRun as interrupted:
             _report(interrupted.run, folder)
             raise

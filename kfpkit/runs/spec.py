@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from kfpkit.runs.local_values import as_passed
 from kfpkit.runs.run import Task
 
 if TYPE_CHECKING:
@@ -45,14 +46,29 @@ def container_components(spec: Spec) -> list[str]:
     return sorted(
         short_name(name)
         for name, container in _containers(spec)
-        if not any(_PYTHON_EXECUTOR in part for part in container.get("command", []))
-        or container["command"][0] == "python3"
+        if not is_python(container) or container["command"][0] == "python3"
     )
+
+
+def is_python(container: dict[str, Any]) -> bool:
+    """Return whether a container runs a Python component."""
+    return any(_PYTHON_EXECUTOR in part for part in container.get("command", []))
 
 
 def short_name(component: str) -> str:
     """Return a component's name without the IR's prefix."""
     return component.removeprefix("comp-")
+
+
+def unused(spec: Spec) -> list[str]:
+    """Return the components that no task is an instance of: kfp's compiler has lost their tasks."""
+    graphs = [spec["root"], *spec.get("components", {}).values()]
+    used = {
+        task["componentRef"]["name"]
+        for graph in graphs
+        for task in graph.get("dag", {}).get("tasks", {}).values()
+    }
+    return sorted(short_name(name) for name in set(spec.get("components", {})) - used)
 
 
 def disable_caching(spec: Spec) -> None:
@@ -96,11 +112,11 @@ def _flatten(
     """Append the graph's tasks to `found` and return the names of its last ones."""
     last: dict[str, list[str]] = {}
     used: set[str] = set()
-    for name in _in_order(dag["tasks"]):
+    for name in in_order(dag["tasks"]):
         task = dag["tasks"][name]
-        upstream = _upstream(task)
-        used |= upstream
-        depends_on = [x for above in sorted(upstream) for x in last[above]] or outer
+        before = upstream(task)
+        used |= before
+        depends_on = [x for above in sorted(before) for x in last[above]] or outer
         component = task["componentRef"]["name"]
         inner = spec["components"][component]
         if "dag" in inner:
@@ -131,7 +147,7 @@ def _display_name(name: str, task: dict[str, Any]) -> str:
     return "" if given == name else given
 
 
-def _upstream(task: dict[str, Any]) -> set[str]:
+def upstream(task: dict[str, Any]) -> set[str]:
     """Return the tasks of the same graph that this one waits for."""
     inputs = task.get("inputs", {})
     sources = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
@@ -144,13 +160,13 @@ def _upstream(task: dict[str, Any]) -> set[str]:
     return producers | set(task.get("dependentTasks", []))
 
 
-def _in_order(members: dict[str, Any]) -> list[str]:
+def in_order(members: dict[str, Any]) -> list[str]:
     """Return the names so that each comes after those it waits for."""
     order: dict[str, None] = {}
 
     def visit(name: str) -> None:
         if name not in order:
-            for above in sorted(_upstream(members[name])):
+            for above in sorted(upstream(members[name])):
                 visit(above)
             order[name] = None
 
@@ -168,11 +184,14 @@ def _sorted(found: list[Task]) -> list[Task]:
 
 
 def _known_inputs(inputs: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a task's own inputs that are known before it runs."""
     known: dict[str, Any] = {}
     for name, source in inputs.items():
-        constant = source.get("runtimeValue", {})
-        if "constant" in constant:
-            known[name] = constant["constant"]
+        constant = as_passed(source.get("runtimeValue", {}).get("constant"))
+        if name.startswith("pipelinechannel--") or "{{$" in json.dumps(constant):
+            continue
+        if constant is not None:
+            known[name] = constant
         elif source.get("componentInputParameter") in values:
             known[name] = values[source["componentInputParameter"]]
     return known

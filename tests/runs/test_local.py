@@ -1,23 +1,24 @@
-"""Real runs through kfp's local runner; a new kfp that words its messages otherwise fails here."""
+"""Real runs on this machine, each task a process."""
 
 # No postponed annotations here: kfp reads them at run time.
 # mypy: disable-error-code="untyped-decorator"
-import json
-import logging
-import warnings
+import os
+import signal
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from google.protobuf import json_format
 from kfp import dsl
 
+from components.image import RUNTIME_IMAGE
 from kfpkit import process
 from kfpkit.errors import KitError
-from kfpkit.runs import local, parameters
+from kfpkit.runs import local, local_task, parameters
 from kfpkit.runs import spec as ir
 from kfpkit.runs.progress import Progress
-from kfpkit.runs.run import Run, State
+from kfpkit.runs.run import Run, State, Task
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -98,12 +99,214 @@ def shouting() -> None:
     shout()
 
 
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def odd_only(n: int) -> None:
+    print(f"got {n}")  # noqa: T201
+    if n % 2 == 0:
+        raise ValueError(f"{n} is even")
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def move(
+    elsewhere: str,
+    renamed: dsl.Output[dsl.Dataset],
+    moved: dsl.Output[dsl.Artifact],
+    folder: dsl.Output[dsl.Model],
+    deleted: dsl.Output[dsl.Artifact],
+) -> None:
+    from pathlib import Path
+
+    renamed.path += ".csv"
+    Path(renamed.path).write_text("renamed")
+    Path(elsewhere).mkdir()
+    moved.path = f"{elsewhere}/here.txt"
+    Path(moved.path).write_text("moved")
+    Path(folder.path, "in").mkdir(parents=True)
+    Path(folder.path, "in", "it").write_text("folder")
+    Path(deleted.path).write_text("")
+    Path(deleted.path).unlink()
+    moved.metadata["n"] = "kept"
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def read(
+    renamed: dsl.Input[dsl.Dataset],
+    moved: dsl.Input[dsl.Artifact],
+    folder: dsl.Input[dsl.Model],
+    imported: dsl.Input[dsl.Dataset],
+) -> str:
+    from pathlib import Path
+
+    assert Path(imported.path).read_text() == "a,b\n"
+    words = (Path(renamed.path), Path(moved.path), Path(folder.path, "in", "it"))
+    return " ".join([word.read_text() for word in words] + [moved.metadata["n"]])
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def put(folder: str) -> str:
+    from pathlib import Path
+
+    file = Path(folder).parent / "imported.csv"
+    file.write_text("a,b\n")
+    return str(file)
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def echo(text: str, n: int = 3) -> str:  # noqa: ARG001
+    return text + " {{$.inputs.parameters['text']}}"
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def leave(
+    kind: str,
+    metrics: dsl.Output[dsl.Metrics],
+    classes: dsl.Output[dsl.ClassificationMetrics],
+    count: dsl.OutputPath(int),  # type: ignore[valid-type]
+) -> NamedTuple("Left", [("number", float), ("whole", int)]):  # type: ignore[valid-type]
+    from pathlib import Path
+
+    if kind == "metric":
+        metrics.log_metric("loss", float("nan"))
+    if kind == "half":
+        metrics.metadata["name"] = "\udc80"
+    if kind == "none":
+        metrics.metadata["empty"] = None
+    if kind == "roc":
+        classes.log_roc_curve([0.0, 1.0], [0.0, 1.0], [float("inf"), 0.5])
+    if kind != "missing":
+        Path(count).write_text("many" if kind == "file" else "3")
+    number = -float("inf") if kind == "float" else 0.5
+    return number, 2**53 + 1 if kind == "integer" else 2**53
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def end(how: str) -> None:
+    import os
+    import signal
+    import sys
+
+    if how == "long":
+        for n in range(5000):
+            print(f"line {n}")  # noqa: T201
+        print("0%\r10%\r\033[1m100%\033[0m")  # noqa: T201
+        print("x" * 100_000)  # noqa: T201
+        sys.stdout.flush()
+        os.write(1, b"\xff done\n")
+        sys.exit(4)
+    print("bye", flush=True)  # noqa: T201
+    if how == "exit":
+        sys.exit(3)
+    if how == "crash":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.exit("the reason")
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def count_and_fail(counter: str) -> None:
+    with open(counter, "a") as file:  # noqa: PTH123
+        file.write("x")
+    raise ValueError("never")
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def wait(folder: str) -> None:
+    import os
+    import time
+    from pathlib import Path
+
+    Path(folder, f"pid-{os.getpid()}").touch()
+    time.sleep(600)
+
+
+@dsl.container_component
+def write(
+    text: str,
+    n: int,
+    table: dsl.Output[dsl.Dataset],
+    count: dsl.OutputPath(int),  # type: ignore[valid-type]
+    more: str = "",
+) -> dsl.ContainerSpec:
+    script = 'echo "got $1"; echo "$0" > "$3"; echo "${1#<}" | tr -d ">" > "$4"; printf part >&2'
+    return dsl.ContainerSpec(
+        image=RUNTIME_IMAGE,
+        command=["sh", "-c", f'{script}; [ "$1" != "<7>" ] || exit 7'],
+        args=[
+            text,
+            dsl.ConcatPlaceholder(["<", n, ">"]),
+            dsl.IfPresentPlaceholder("more", then=["more", more], else_=["none"]),
+            table.path,
+            count,
+        ],
+    )
+
+
+@dsl.pipeline(name="containing")
+def containing() -> None:
+    write(text="a b", n=3)
+    write(text="a b", n=7)
+
+
+@dsl.pipeline(name="half-bad")
+def half_bad() -> None:
+    with dsl.ParallelFor([1, 2, 3], parallelism=1) as n:
+        odd_only(n=n)
+
+
+@dsl.pipeline(name="twice")
+def twice() -> None:
+    make(n=1)
+    make(n=2)
+
+
+@dsl.pipeline(name="moving")
+def moving(elsewhere: str) -> None:
+    moved = move(elsewhere=elsewhere)
+    file = put(folder=elsewhere)
+    imported = dsl.importer(
+        artifact_uri=file.output, artifact_class=dsl.Dataset, metadata={"of": elsewhere}
+    )
+    read(
+        renamed=moved.outputs["renamed"],
+        moved=moved.outputs["moved"],
+        folder=moved.outputs["folder"],
+        imported=imported.output,
+    )
+
+
+@dsl.pipeline(name="echoing")
+def echoing(text: str) -> None:
+    echo(text=f"f {echo(text=text).output}")
+
+
+@dsl.pipeline(name="leaving")
+def leaving(kind: str) -> None:
+    leave(kind=kind)
+
+
+@dsl.pipeline(name="ending")
+def ending(how: str) -> None:
+    end(how=how)
+
+
+@dsl.pipeline(name="insisting")
+def insisting(counter: str) -> None:
+    count_and_fail(counter=counter).set_retry(2, backoff_duration="0s")
+
+
+@dsl.pipeline(name="waiting")
+def waiting(folder: str) -> None:
+    with dsl.ParallelFor([1, 2, 3, 4]):
+        wait(folder=folder)
+
+
 def go(component: Any, tmp_path: Path, *arguments: str) -> Run:
     spec = json_format.MessageToDict(component.pipeline_spec)
     given = parameters.parse(spec, list(arguments))
     runner = local.choose_runner(spec)
     with Progress() as progress:
-        return local.run(component, spec, given, tmp_path, runner, progress)
+        return local.run(spec, given, tmp_path, runner, progress)
 
 
 def states(run: Run) -> dict[str, State]:
@@ -165,11 +368,163 @@ def test_a_branch_that_is_not_taken_is_skipped(tmp_path: Path) -> None:
     ]
 
 
-def test_a_loop_is_one_task_of_all_its_rounds(tmp_path: Path) -> None:
+def test_a_loop_has_a_row_for_each_round(tmp_path: Path) -> None:
     run = go(looping, tmp_path)
     (task,) = run.tasks
     assert (run.state, task.state) == (State.SUCCEEDED, State.SUCCEEDED)
-    assert task.name.startswith("for-loop-")
+    assert (task.name, task.outputs, task.artifacts) == ("for-loop-2/make", {}, [])
+    assert [row.name for row in task.rounds] == [f"for-loop-2[{n}]/make" for n in range(3)]
+    for number, row in enumerate(task.rounds, 1):
+        assert (row.inputs, row.outputs) == ({"n": number}, {"Output": number})
+        metrics, table = row.artifacts
+        assert table.path == f"outputs/for-loop-2/{number - 1}/make/table"
+        assert (tmp_path / table.path).read_text() == "a,b\n"
+        assert metrics.metadata == {"score": number / 10}
+        assert row.seconds
+    assert Run.from_json(run.to_json()) == run
+
+
+def test_a_failed_round_fails_the_run_with_its_own_error(tmp_path: Path) -> None:
+    run = go(half_bad, tmp_path)
+    assert run.state is State.FAILED
+    (failed,) = run.failed
+    assert failed.name == "for-loop-2[1]/odd-only"
+    assert failed.error.startswith("Traceback (")
+    assert failed.error.endswith("ValueError: 2 is even")
+    assert [row.state for row in run.rows].count(State.SUCCEEDED) == 2
+
+
+def test_two_tasks_of_one_component_keep_their_outputs(tmp_path: Path) -> None:
+    run = go(twice, tmp_path)
+    assert {task.name: task.outputs["Output"] for task in run.tasks} == {"make": 1, "make-2": 2}
+    paths = [artifact.path for task in run.tasks for artifact in task.artifacts if artifact.path]
+    assert paths == ["outputs/make/table", "outputs/make-2/table"]
+
+
+def test_artifacts_are_where_their_uri_is(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    run = go(moving, tmp_path, f"elsewhere={elsewhere}")
+    assert run.state is State.SUCCEEDED, run.failed
+    tasks = {task.name: task for task in run.tasks}
+    moved, imported = tasks["move"], tasks["importer"]
+    found = {artifact.name: artifact for artifact in moved.artifacts}
+    assert found["renamed"].path == "outputs/move/renamed.csv"
+    assert found["moved"].path == "elsewhere/here.txt"
+    assert (found["folder"].path, found["folder"].size) == ("outputs/move/folder", 6)
+    assert found["deleted"].path == ""
+    (artifact,) = imported.artifacts
+    assert (artifact.type, artifact.uri) == ("system.Dataset", str(tmp_path / "imported.csv"))
+    assert artifact.metadata == {"of": str(elsewhere)}
+    assert (artifact.path, artifact.size) == ("imported.csv", 4)
+    assert tasks["read"].outputs["Output"] == "renamed moved folder kept"
+
+
+def test_what_looks_like_a_placeholder_reaches_a_task_unchanged(tmp_path: Path) -> None:
+    odd = "{{$.inputs.parameters['n']}} {{$}} {{$.outputs.artifacts['x'].path}} \"quoted\""
+    run = go(echoing, tmp_path, f"text={odd}")
+    echoed, again = run.tasks
+    assert echoed.outputs["Output"] == f"{odd} {{{{$.inputs.parameters['text']}}}}"
+    assert again.outputs["Output"].startswith(f"f {odd} {{{{$.inputs.parameters['text']}}}}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        pytest.param(
+            "metric",
+            "metric 'loss' of artifact 'metrics' is NaN, which JSON and KFP cannot hold. "
+            "Log it as a text, or leave it out.",
+            id="metric",
+        ),
+        pytest.param(
+            "roc",
+            "metric 'confidenceMetrics' of artifact 'classes'[0].confidenceThreshold is Infinity, "
+            "which JSON and KFP cannot hold.",
+            id="threshold",
+        ),
+        pytest.param(
+            "none", "metric 'empty' of artifact 'metrics' is None, which KFP cannot hold", id="None"
+        ),
+        pytest.param("float", "output 'number' is -Infinity, which JSON", id="returned"),
+        pytest.param(
+            "integer",
+            "output 'whole' is 9007199254740993, and KFP holds integers up to 2^53 only. "
+            "Return it as a text.",
+            id="large",
+        ),
+        pytest.param(
+            "file", "the file of output 'count' holds 'many', which is no NUMBER_INTEGER", id="file"
+        ),
+        pytest.param("half", "has half a character (a lone surrogate)", id="surrogate"),
+        pytest.param("missing", "the task gave no output 'count'", id="missing"),
+    ],
+)
+def test_a_task_fails_whose_outputs_kfp_cannot_hold(kind: str, error: str, tmp_path: Path) -> None:
+    run = go(leaving, tmp_path, f"kind={kind}")
+    assert run.state is State.FAILED
+    (failed,) = run.failed
+    assert error in failed.error
+    assert "\n" not in failed.error
+    Run.from_json(run.to_json())
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        pytest.param("exit", "bye\nexit code 3", id="sys.exit"),
+        pytest.param("crash", "bye\nexit code 3", id="os._exit"),
+        pytest.param("kill", "bye\nkilled by SIGKILL (out of memory?)", id="signal"),
+        pytest.param("text", "bye\nthe reason\nexit code 1", id="text"),
+    ],
+)
+def test_how_a_task_ended_is_said(how: str, error: str, tmp_path: Path) -> None:
+    (failed,) = go(ending, tmp_path, f"how={how}").failed
+    assert failed.error == error
+
+
+def test_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
+    (failed,) = go(ending, tmp_path, "how=long").failed
+    lines = failed.error.splitlines()
+    assert len(lines) == local.ERROR_LINES + 1
+    assert len(lines[-3]) == 2001
+    assert lines[-2:] == ["\ufffd done", "exit code 4"]
+    log = (tmp_path / "run.log").read_text()
+    assert log.count("end | line") == 5000
+    assert "10%" not in failed.error
+    assert "\x1b" not in log
+
+
+def test_retries_are_as_many_as_asked_for(tmp_path: Path) -> None:
+    run = go(insisting, tmp_path, f"counter={tmp_path / 'counter'}")
+    assert run.state is State.FAILED
+    assert (tmp_path / "counter").read_text() == "xxx"
+    assert "attempt 2 of 3 failed" in (tmp_path / "run.log").read_text()
+
+
+def test_ctrl_c_ends_the_rounds_of_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def interrupt(_: Progress, task: Any) -> None:
+        if task.state is State.RUNNING and not started:
+            started.append(task.name)
+            threading.Thread(target=when_both_run).start()
+
+    def when_both_run() -> None:
+        while len(list(tmp_path.glob("pid-*"))) < 2:
+            threading.Event().wait(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "changed", interrupt)
+    with pytest.raises(local.InterruptedRun) as raised:
+        go(waiting, tmp_path, f"folder={tmp_path}")
+    run = raised.value.run
+    assert run.state is State.CANCELLED
+    states = [row.state for row in run.tasks[0].rounds]
+    assert sorted(states) == [State.CANCELLED] * 2 + [State.NOT_RUN] * 2
+    for file in tmp_path.glob("pid-*"):
+        pid = int(file.name.removeprefix("pid-"))
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_task_that_succeeds_at_the_second_attempt_has_succeeded(tmp_path: Path) -> None:
@@ -185,23 +540,6 @@ def test_an_exit_task_runs_after_a_failure(tmp_path: Path) -> None:
     run = go(guarded, tmp_path)
     assert run.state is State.FAILED
     assert states(run) == {"exit-handler-1/fail": State.FAILED, "make": State.SUCCEEDED}
-
-
-def test_logging_and_warnings_are_as_before_afterwards(tmp_path: Path) -> None:
-    root = logging.getLogger()
-    before = (root.level, root.handlers[:], root.filters[:], warnings.showwarning)
-    go(failing, tmp_path)
-    assert (root.level, root.handlers, root.filters, warnings.showwarning) == before
-
-
-def test_what_kfp_itself_cannot_do_fails_the_run(tmp_path: Path) -> None:
-    spec = json_format.MessageToDict(shouting.pipeline_spec)
-    runner = local.choose_runner(json_format.MessageToDict(tiny.pipeline_spec))
-    with Progress() as progress:
-        run = local.run(shouting, spec, [], tmp_path, runner, progress)
-    assert run.state is State.FAILED
-    assert states(run) == {"shout": State.FAILED}
-    assert "Container Component" in run.error
 
 
 def test_an_interrupt_leaves_a_cancelled_run(
@@ -232,8 +570,6 @@ def test_without_an_engine_a_container_component_is_refused(
 def test_without_the_samples_image_both_ways_to_build_it_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from components.image import RUNTIME_IMAGE
-
     def query(argv: list[str], **_: Any) -> process.Result:
         return process.Result(int("inspect" in argv), "", "")
 
@@ -252,10 +588,33 @@ def test_without_its_image_a_container_component_is_refused() -> None:
         local.choose_runner(json_format.MessageToDict(shouting.pipeline_spec))
 
 
+def test_a_container_gets_what_the_compiler_left_open(tmp_path: Path) -> None:
+    spec = json_format.MessageToDict(containing.pipeline_spec)
+    with (tmp_path / "log").open("w") as file:
+        tasks = local_task.Tasks(spec, tmp_path, local_task.Log(file), {}, in_containers=True)
+        component = spec["components"]["comp-write"]
+        container = spec["deploymentSpec"]["executors"]["exec-write"]["container"]
+        inputs = {"text": "{{$}} '\"", "n": 3}
+        given = local_task._executor_input(component, inputs, Path("/root"))
+        command, arguments = tasks._command(Task("write", "write"), container, inputs, given)
+    assert command[:2] == ["sh", "-c"]
+    assert arguments == ["{{$}} '\"", "<3>", "none", "/root/table", "/root/count"]
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker")
+def test_a_container_ends_as_its_exit_code_says(tmp_path: Path) -> None:
+    if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
+        pytest.skip(f"the Docker engine has no image {RUNTIME_IMAGE}")
+    good, bad = go(containing, tmp_path).tasks
+    assert (good.state, good.outputs) == (State.SUCCEEDED, {"count": 3})
+    assert good.artifacts[0].path == "outputs/write/table"
+    assert (bad.state, bad.error) == (State.FAILED, "got <7>\npart\nexit code 7")
+
+
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker")
 def test_the_sample_from_yaml_runs_in_containers(tmp_path: Path) -> None:
-    from components.image import RUNTIME_IMAGE
     from kfpkit import pipelines
 
     if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
@@ -271,10 +630,3 @@ def test_folders_of_runs_are_never_shared(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     folders = [local.new_folder(tmp_path / "runs", "tiny", now) for _ in range(3)]
     assert [folder.name.removeprefix(folders[0].name) for folder in folders] == ["", "-2", "-3"]
-
-
-def test_numbers_that_json_lacks_stay_readable(tmp_path: Path) -> None:
-    output = tmp_path / "executor_output.json"
-    output.write_text('{"artifacts": {"m": {"artifacts": [{"metadata": {"x": NaN}}]}}}')
-    read = local._executor_output(output)
-    assert json.loads(json.dumps(read, allow_nan=False)) == read
