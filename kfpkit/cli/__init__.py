@@ -13,6 +13,9 @@ import typer
 from kfpkit import console
 from kfpkit.errors import KitError
 
+#: Exit code of a command that the user interrupts, as of a shell's.
+INTERRUPTED = 130
+
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
@@ -60,12 +63,15 @@ def _spare_this_machine() -> None:
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
     _spare_this_machine()
-    _register_all()
     try:
+        _register_all()
         app()
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.err.print("interrupted", style="bold red")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as end:
+        # In a command, typer makes the exit code of an interrupt, and says nothing.
+        if isinstance(end, KeyboardInterrupt) or end.code == INTERRUPTED:
+            console.err.print("interrupted", style="bold red")
+            sys.exit(INTERRUPTED)
+        raise

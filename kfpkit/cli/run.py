@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,35 @@ if TYPE_CHECKING:
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
 
+
+def _or_from_make(given: list[str] | None) -> list[str]:
+    """Return the given parameters, or else those that make got as ARGS.
+
+    Raises:
+        BadInputError: ARGS has a quote without its second.
+    """
+    import shlex
+
+    from kfpkit.errors import BadInputError
+
+    try:
+        return given or shlex.split(os.environ.get("ARGS", ""))
+    except ValueError as error:
+        raise BadInputError(
+            f"ARGS cannot be split into name=value: {str(error).lower()}",
+            "Quotes and backslashes mean what they mean to a shell, as in "
+            """ARGS="'name=it is' 'items=[\\"a\\"]'\"""",
+        ) from None
+
+
 PipelineName = Annotated[str, typer.Argument(help="Module of pipelines/.")]
 Arguments = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=VALUE]...",
+        help="The run's parameters; without any, those in ARGS, quoted as for a shell.",
+        callback=_or_from_make,
+    ),
 ]
 Where = Annotated[
     str,
