@@ -113,15 +113,12 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     """Run a pipeline on this machine."""
     from datetime import UTC, datetime
 
-    from google.protobuf import json_format
-
     from kfpkit import console, pipelines, process
-    from kfpkit.runs import local, parameters
+    from kfpkit.runs import local, refusals
     from kfpkit.runs.progress import Progress
 
-    func = pipelines.find(pipeline).func
-    spec = json_format.MessageToDict(func.pipeline_spec)
-    given = parameters.parse(spec, arguments)
+    found = pipelines.find(pipeline)
+    spec, given = refusals.admit(found, arguments)
     runner = local.choose_runner(spec)
     values = " ".join(f"{p.name}={p.value}" for p in given)
     if process.dry_run():
@@ -131,7 +128,7 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
     try:
         with Progress() as progress:
-            done = local.run(func, spec, given, folder, runner, progress)
+            done = local.run(found.func, spec, given, folder, runner, progress)
     except local.InterruptedRun as interrupted:
         _report(interrupted.run, folder)
         raise
@@ -157,15 +154,12 @@ def on_cluster(
     """
     from datetime import UTC, datetime
 
-    from google.protobuf import json_format
-
     from kfpkit import console, pipelines, process
     from kfpkit.install.health import WORKFLOWS
-    from kfpkit.runs import local, parameters, place, remote
+    from kfpkit.runs import local, place, refusals, remote
 
     found = pipelines.find(pipeline)
-    spec = json_format.MessageToDict(found.func.pipeline_spec)
-    given = parameters.parse(spec, arguments)
+    spec, given = refusals.admit(found, arguments, {"experiment": experiment})
     values = " ".join(f"{p.name}={p.value}" for p in given)
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)

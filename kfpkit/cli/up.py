@@ -36,13 +36,15 @@ def up(
     from kfpkit.cluster import lifecycle
     from kfpkit.install import lifecycle as installation
     from kfpkit.install import target
+    from kfpkit.runs import refusals
     from kfpkit.runs.run import duration
     from kfpkit.versions import ROOT
 
     if TYPE_CHECKING:
         from collections.abc import Iterator
 
-    pipelines.find(pipeline)
+    # Before the long phases; the run itself does it again.
+    refusals.admit(pipelines.find(pipeline), arguments or [], {})
     took: dict[str, float] = {}
 
     @contextmanager
