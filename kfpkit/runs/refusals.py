@@ -34,15 +34,18 @@ _COMPILED = re.compile(
     r"\{\{\$\.(?:inputs\.parameters\[(?P<q>'+)pipelinechannel--[^']+(?P=q)\]|\w+)\}\}"
 )
 
-#: The beginning of what Argo Workflows (`{{=1+1}}`, `{{workflow.name}}`) and KFP's launcher
-#: (`{{$.inputs…}}`) put something else in the place of. Argo leaves other names as they are.
+#: The beginning of what Argo Workflows (`{{=1+1}}`, `{{workflow.name}}`: its util/template) and
+#: KFP's driver and launcher (`{{$.inputs…}}`: getPlaceholders) put something else in the place of.
+#: They leave other words as they are.
 _EVALUATED = (
-    r"\{\{(?:=|\$[.}]|\s*"
-    r"(?:workflow|inputs|outputs|tasks|steps|item|pod|node|retries|lastRetry|cronworkflow)\b)"
+    r"\{\{(?:=|\$\.|\s*"
+    r"(?:(?:workflow|inputs|outputs|tasks|steps|item|pod|node|lastRetry|cronworkflow)\."
+    r"|(?:item|retries)\s*\}\}))"
 )
 
-#: Where an author's own code is concerned.
-_IN_SOURCE = re.compile(_EVALUATED)
+#: Where an author's own code is concerned: it is part of the command, in which KFP's launcher puts
+#: all inputs in the place of `{{$}}`.
+_IN_SOURCE = re.compile(rf"{_EVALUATED}|\{{\{{\$\}}")
 
 #: Where data is: without its end, a tag takes in what comes after the value, too.
 _IN_VALUE = re.compile(rf"{_EVALUATED}|\{{\{{(?!.*\}}\}})", re.DOTALL)

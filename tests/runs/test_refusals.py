@@ -45,6 +45,11 @@ def launcher_in_source() -> str:
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
+def inputs_in_source() -> str:
+    return "{{$}}"
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
 def argo_in_source() -> str:
     return "{{=1+1}}"
 
@@ -188,11 +193,10 @@ EVALUATED = [
     "{{=1+1}}",
     "{{inputs.parameters.x}}",
     "{{tasks.a.outputs.result}}",
-    "{{item}}",
+    "{{ item }}",
     "{{item.a}}",
     "{{pod.name}}",
     "{{retries}}",
-    "{{$}}",
     "{{$.inputs.parameters['n']}}",
     "{{$.pipeline_job_name}}",
     "{{ a {{workflow.name}} }}",
@@ -220,7 +224,16 @@ def test_a_value_that_a_cluster_evaluates_is_refused_there(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{{ name }}", "{ {workflow.name} }", "}}", "{", "{{$x}}", "{{workflows}}", "{{a}}{{b}}"],
+    [
+        "{{ name }}",
+        "{ {workflow.name} }",
+        "}}",
+        "{",
+        "{{$}}",
+        "{{$x}}",
+        "{{workflows}}",
+        "{{a}}{{b}}",
+    ],
 )
 def test_braces_that_a_cluster_leaves_alone_are_taken(text: str) -> None:
     refusals.admit(takes("", str), [f"p={text}"], {"experiment": text})
@@ -251,6 +264,7 @@ def test_each_place_of_a_text_that_a_cluster_evaluates_is_named() -> None:
         (pipeline(loop), "task for-loop-2"),
         (pipeline(titled), "task work"),
         (one_task(launcher_in_source), "the source of component launcher-in-source"),
+        (one_task(inputs_in_source), "the source of component inputs-in-source"),
         (one_task(argo_in_source), "the source of component argo-in-source"),
     ):
         refusals.admit(found, [])
