@@ -354,3 +354,8 @@ def test_args_are_split_as_a_shell_splits_and_nothing_more(
     ended = CliRunner().invoke(cli.app, ["--dry-run", "run", "module"])
     assert ended.exit_code == 0, ended.exception
     assert f": p={value}\n" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["penguins", "penguins_yaml"])
+def test_the_pipelines_of_the_checkout_run_everywhere(name: str) -> None:
+    refusals.admit(pipelines.find(name), [], {"experiment": name})
