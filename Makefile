@@ -7,11 +7,19 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 include versions.env
+export UV_VERSION
 
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-KFPKIT := $(BIN)/kfpkit
+override VENV := .venv
+override BIN := $(VENV)/bin
+override KFPKIT := $(BIN)/kfpkit
+
+# What is given to make is text: a recipe reads it from its environment, as "$$NAME". $(NAME) would
+# paste it into the shell's line, and make itself would expand a $ in it.
+define as_text
+override $(1) := $$(value $(1))
+export $(1)
+endef
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval $(call as_text,$(name)))))
 
 ##@ Set up
 
@@ -19,7 +27,7 @@ KFPKIT := $(BIN)/kfpkit
 help: ## Show this page
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z][a-z-]*:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: $(VENV)/.synced ## Make the Python environment in .venv from uv.lock (all targets do it themselves)
@@ -27,14 +35,14 @@ setup: $(VENV)/.synced ## Make the Python environment in .venv from uv.lock (all
 # A stamp, so that a target starts at once when nothing changed. site-packages is newer where a package
 # came or went by other means than set-up, which puts back what uv.lock says.
 $(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/python*/site-packages)
-	@scripts/setup.sh "$(PYTHON)" "$(VENV)" "$(UV_VERSION)"
+	@scripts/setup.sh "$${PYTHON:-python3}" "$(VENV)" "$$UV_VERSION"
 	@touch $@
 
 ##@ Run
 
 .PHONY: run
 run: $(VENV)/.synced ## Run a pipeline and report on it (PIPELINE=penguins ARGS="seed=7" TARGET=local|kind|gke CACHE=0)
-	@$(KFPKIT) run $(or $(PIPELINE),penguins) $(ARGS)
+	@$(KFPKIT) run -- "$${PIPELINE:-penguins}"
 
 .PHONY: report
 report: $(VENV)/.synced ## Follow a run on the cluster, whoever started it, and write its report (RUN=id TARGET=kind)
@@ -42,11 +50,12 @@ report: $(VENV)/.synced ## Follow a run on the cluster, whoever started it, and 
 
 .PHONY: up
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
-	@$(KFPKIT) up $(or $(PIPELINE),penguins) $(ARGS)
+	@$(KFPKIT) up -- "$${PIPELINE:-penguins}"
 
 .PHONY: schedule
 schedule: $(VENV)/.synced ## Run a pipeline again and again (CRON="0 0 6 * * *" or EVERY=1h, SCHEDULE=name); without: list
-	@$(KFPKIT) schedule $(if $(CRON)$(EVERY),set $(or $(PIPELINE),penguins) $(ARGS),list)
+	@if [[ $${CRON-}$${EVERY-} ]]; then $(KFPKIT) schedule set -- "$${PIPELINE:-penguins}"; \
+	  else $(KFPKIT) schedule list; fi
 
 .PHONY: unschedule
 unschedule: $(VENV)/.synced ## Delete a recurring run (SCHEDULE=name; asks, YES=1 does not); its runs stay
@@ -94,7 +103,7 @@ api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.C
 
 .PHONY: upload
 upload: $(VENV)/.synced ## Upload a pipeline or a new version of it (PIPELINE=penguins KFP_HOST=http://localhost:8888)
-	@$(KFPKIT) upload $(or $(PIPELINE),penguins)
+	@$(KFPKIT) upload -- "$${PIPELINE:-penguins}"
 
 .PHONY: rotate-secrets
 rotate-secrets: $(VENV)/.synced ## Give database and object store new passwords and keys (DESPITE_RUNS=1 also during runs)
@@ -112,7 +121,7 @@ doctor: $(VENV)/.synced ## Check the installation from the outside in (CANARY=0 
 
 .PHONY: explain
 explain: $(VENV)/.synced ## Say why a run is stuck or has failed (RUN=id JSON=1)
-	@$(KFPKIT) explain $(if $(RUN),"$(RUN)")
+	@$(KFPKIT) explain
 
 .PHONY: support-bundle
 support-bundle: $(VENV)/.synced ## Collect logs, events and objects in a file, secrets redacted (TO=file)
@@ -152,13 +161,13 @@ inventory: $(VENV)/.synced ## Write down what an installation holds (TO=file.jso
 
 .PHONY: compare
 compare: $(VENV)/.synced ## Fail where two inventories differ (BEFORE=file.json AFTER=file.json)
-	@$(KFPKIT) compare "$(BEFORE)" "$(AFTER)"
+	@$(KFPKIT) compare
 
 ##@ Images
 
 .PHONY: images
 images: $(VENV)/.synced ## Build all images from packages, those that are not in the cache (NAMES="debian etcd" to choose)
-	@$(KFPKIT) images build $(NAMES)
+	@$(KFPKIT) images build
 
 .PHONY: images-list
 images-list: $(VENV)/.synced ## Print every image that a release pulls (RELEASE=2.17.0 IMAGES=upstream|packages)
@@ -189,14 +198,12 @@ verify: check ## Run the checks, then the tests on a real kind cluster but the l
 
 .PHONY: test
 test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)
-	@$(BIN)/pytest -n auto $(PYTEST_ARGS)
-
-CHOICE ?= cluster or kfp or docker
+	@PYTEST_ADDOPTS="-n auto $${PYTEST_ARGS-}" $(BIN)/pytest
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind cluster, which is brought up first
 	@$(KFPKIT) cluster up
-	@$(BIN)/pytest --cluster -m "$(CHOICE)" $(PYTEST_ARGS)
+	@PYTEST_ADDOPTS="$${PYTEST_ARGS-}" $(BIN)/pytest --cluster -m "$${CHOICE:-cluster or kfp or docker}"
 
 .PHONY: bench
 bench: $(VENV)/.synced ## Measure how long commands take before anything runs (takes minutes)

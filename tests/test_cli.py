@@ -75,3 +75,21 @@ def test_a_proxy_is_not_asked_for_a_port_of_this_machine(
     assert (os.environ.get("no_proxy"), os.environ.get("NO_PROXY")) == (lower, upper)
     if given.get("http_proxy") or given.get("HTTP_PROXY"):
         assert should_bypass_proxies("http://localhost:8888/apis", no_proxy=None)
+
+
+def test_an_interrupted_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(cli, "_register_all", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["kfpkit"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -13,6 +13,9 @@ import typer
 from kfpkit import console
 from kfpkit.errors import KitError, refusals_of
 
+#: Exit code of a command that the user interrupts, as of a shell's.
+INTERRUPTED = 130
+
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")
 
@@ -70,9 +73,9 @@ def main() -> None:
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         sys.exit(1)
-    except (KeyboardInterrupt, SystemExit) as ended:
-        # typer makes an exit of an interrupt, and says nothing.
-        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
-            raise
-        console.err.print("interrupted", style="bold red")
-        sys.exit(INTERRUPTED)
+    except (KeyboardInterrupt, SystemExit) as end:
+        # In a command, typer makes the exit code of an interrupt, and says nothing.
+        if isinstance(end, KeyboardInterrupt) or end.code == INTERRUPTED:
+            console.err.print("interrupted", style="bold red")
+            sys.exit(INTERRUPTED)
+        raise

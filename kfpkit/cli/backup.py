@@ -124,8 +124,12 @@ def inventory(
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An inventory.")],
-    after: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A later one.")],
+    before: Annotated[
+        Path, typer.Argument(envvar="BEFORE", exists=True, dir_okay=False, help="An inventory.")
+    ],
+    after: Annotated[
+        Path, typer.Argument(envvar="AFTER", exists=True, dir_okay=False, help="A later one.")
+    ],
 ) -> None:
     """Compare two inventories; exit code 1 if there is a difference."""
     import json

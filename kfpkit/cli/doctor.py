@@ -55,7 +55,7 @@ def doctor(
 
 
 def explain(
-    run: Annotated[str, typer.Argument(help="The run's ID.")],
+    run: Annotated[str, typer.Argument(envvar="RUN", help="The run's ID.")],
     overlay: Overlay = "",
     context: Context = "",
     json: Json = False,

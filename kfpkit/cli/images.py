@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Folders of images/; default all.")
+        list[str] | None, typer.Argument(envvar="NAMES", help="Folders of images/; default all.")
     ] = None,
     images: Annotated[
         str, typer.Option(envvar="IMAGES", help="`upstream`: on public bases where there are some.")

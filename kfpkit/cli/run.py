@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,11 +21,37 @@ SHOWN_LINES = 6
 #: What to do where a run's folder cannot be written.
 OTHER_FOLDER = "choose another folder: RUNS=folder"
 
+
+def _or_from_make(given: list[str] | None) -> list[str]:
+    """Return the given parameters, or else those that make got as ARGS.
+
+    Raises:
+        BadInputError: ARGS has a quote without its second.
+    """
+    import shlex
+
+    from kfpkit.errors import BadInputError
+
+    try:
+        return given or shlex.split(os.environ.get("ARGS", ""))
+    except ValueError as error:
+        raise BadInputError(
+            f"ARGS cannot be split into name=value: {str(error).lower()}",
+            "Quotes and backslashes mean what they mean to a shell, as in "
+            """ARGS="'name=it is' 'items=[\\"a\\"]'\"""",
+        ) from None
+
+
 PipelineName = Annotated[
     str, typer.Argument(help="Module of pipelines/; MODULE:NAME where it has several pipelines.")
 ]
 Arguments = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The run's parameters.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=VALUE]...",
+        help="The run's parameters; without any, those in ARGS, quoted as for a shell.",
+        callback=_or_from_make,
+    ),
 ]
 Where = Annotated[
     str,
@@ -94,17 +121,13 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     """Run a pipeline on this machine."""
     from datetime import UTC, datetime
 
-    from google.protobuf import json_format
-
     from kfpkit import console, pipelines, process
     from kfpkit.errors import refusals_of
-    from kfpkit.runs import local, parameters
+    from kfpkit.runs import local, refusals
     from kfpkit.runs.progress import Progress
 
     found = pipelines.find(pipeline)
-    func = found.func
-    spec = json_format.MessageToDict(func.pipeline_spec)
-    given = parameters.parse(spec, arguments)
+    spec, given = refusals.admit(found, arguments)
     runner = local.choose_runner(spec)
     if found.kubernetes:
         settings = "; ".join(
@@ -147,14 +170,11 @@ def on_cluster(
     """
     from datetime import UTC, datetime
 
-    from google.protobuf import json_format
-
     from kfpkit import console, pipelines, process
-    from kfpkit.runs import parameters
+    from kfpkit.runs import refusals
 
     found = pipelines.find(pipeline)
-    spec = json_format.MessageToDict(found.func.pipeline_spec)
-    given = parameters.parse(spec, arguments)
+    spec, given = refusals.admit(found, arguments, {"experiment": experiment})
 
     # Not before: a refusal does without what is imported here.
     from kfpkit.install.health import WORKFLOWS

@@ -53,15 +53,13 @@ def put(
     cache: Cache = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
-    from google.protobuf import json_format
-
     from kfpkit import console, pipelines
-    from kfpkit.runs import parameters, place, recurring, remote, schedule
+    from kfpkit.runs import place, recurring, refusals, remote, schedule
 
     when = schedule.when(cron, every)
     found = pipelines.find(pipeline)
-    spec = json_format.MessageToDict(found.func.pipeline_spec)
-    given = parameters.parse(spec, arguments or [])
+    names = {"experiment": experiment, "recurring run": name}
+    spec, given = refusals.admit(found, arguments or [], names)
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)
         done = recurring.put(

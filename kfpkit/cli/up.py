@@ -34,7 +34,6 @@ def up(
     from contextlib import contextmanager
     from typing import TYPE_CHECKING
 
-    from google.protobuf import json_format
     from rich.table import Table
 
     from kfpkit import cluster, console, pipelines, process
@@ -42,16 +41,15 @@ def up(
     from kfpkit.cluster import lifecycle
     from kfpkit.install import lifecycle as installation
     from kfpkit.install import target
-    from kfpkit.runs import parameters
+    from kfpkit.runs import refusals
     from kfpkit.runs.run import duration
     from kfpkit.versions import ROOT
 
     if TYPE_CHECKING:
         from collections.abc import Iterator
 
-    # Refused at once, not once the cluster is up.
-    found = pipelines.find(pipeline)
-    parameters.parse(json_format.MessageToDict(found.func.pipeline_spec), arguments or [])
+    # Before the long phases; the run itself does it again.
+    refusals.admit(pipelines.find(pipeline), arguments or [], {})
     took: dict[str, float] = {}
 
     @contextmanager

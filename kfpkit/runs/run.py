@@ -60,7 +60,7 @@ class Parameter:
     @property
     def differs(self) -> bool:
         """Whether the value is not the pipeline's default."""
-        return bool(self.value != self.default)
+        return _canonical(self.value) != _canonical(self.default)
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,12 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _canonical(value: Any) -> str:
+    # Not ==, for which True is 1; and as protobuf's JSON, which has each number as a float.
+    same = json.loads(json.dumps(value), parse_int=float)
+    return json.dumps(same, sort_keys=True)
 
 
 def _seconds(started: datetime | None, finished: datetime | None) -> float | None:

@@ -1,0 +1,190 @@
+"""What is refused of a run before anything of it is made: inputs that would arrive changed.
+
+The values that are given as texts are read by `parameters`. Here are those that a pipeline's author
+wrote into it, what a pipeline asks for that a run cannot have, and texts that a cluster evaluates.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from kfpkit.errors import BadInputError, join_names
+from kfpkit.runs.parameters import (
+    LARGEST_INTEGER,
+    SHOWN_CHARACTERS,
+    parse,
+    parts,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kfpkit.pipelines import Pipeline
+    from kfpkit.runs.run import Parameter
+    from kfpkit.runs.spec import Spec
+
+#: Where a list or an object of a compiled pipeline holds a larger whole number, it was rather a
+#: float that the author wrote.
+LARGEST_OF_64_BITS = 2**64
+
+#: Placeholders that kfp itself compiles into a task's inputs, for values that are not known before.
+_COMPILED = re.compile(
+    r"\{\{\$\.(?:inputs\.parameters\[(?P<q>'+)pipelinechannel--[^']+(?P=q)\]|\w+)\}\}"
+)
+
+#: The beginning of what Argo Workflows (`{{=1+1}}`, `{{workflow.name}}`: its util/template) and
+#: KFP's driver and launcher (`{{$.inputs…}}`: getPlaceholders) put something else in the place of.
+#: They leave other words as they are.
+_EVALUATED = (
+    r"\{\{(?:=|\$\.|\s*"
+    r"(?:(?:workflow|inputs|outputs|tasks|steps|item|pod|node|lastRetry|cronworkflow)\."
+    r"|(?:item|retries)\s*\}\}))"
+)
+
+#: Where an author's own code is concerned: it is part of the command, in which KFP's launcher puts
+#: all inputs in the place of `{{$}}`.
+_IN_SOURCE = re.compile(rf"{_EVALUATED}|\{{\{{\$\}}")
+
+#: Where data is: without its end, a tag takes in what comes after the value, too.
+_IN_VALUE = re.compile(rf"{_EVALUATED}|\{{\{{(?!.*\}}\}})", re.DOTALL)
+
+
+def admit(
+    pipeline: Pipeline, arguments: Sequence[str], names: Mapping[str, str] | None = None
+) -> tuple[Spec, list[Parameter]]:
+    """Return a pipeline as compiled and all parameters of a run of it.
+
+    Args:
+        pipeline: The pipeline.
+        arguments: Texts `name=value`.
+        names: For a run on a cluster, the names that go there, by what they name.
+
+    Raises:
+        BadInputError: The run would not be the one that is written down: a parameter is wrong; the
+            pipeline takes an artifact; it has an integer beyond 2^53, NaN or an infinity as a
+            default that the run would use, as a task's constant input, or as an item of a loop; or
+            a cluster would evaluate a text.
+    """
+    spec = _compiled(pipeline)
+    _check_artifacts(spec)
+    given = parse(spec, arguments)
+    for parameter in given:
+        default = pipeline.inputs[parameter.name].default
+        if not parameter.differs and any(_is_large(part) for part in parts(default)):
+            raise _large(f"the default of parameter {parameter.name!r}")
+    for place, type_, value in _constants(spec):
+        if type_ != "NUMBER_DOUBLE" and any(_may_be_large(part, type_) for part in parts(value)):
+            raise _large(place)
+    for path, task in _tasks(spec):
+        try:
+            read_json(task.get("parameterIterator", {}).get("items", {}).get("raw", "[]"))
+        except ValueError as error:
+            raise BadInputError(f"the items of {path}: {error}", "Mend the pipeline") from None
+    if names is not None:
+        _check_for_cluster(spec, given, names)
+    return spec, given
+
+
+def _compiled(pipeline: Pipeline) -> Spec:
+    from google.protobuf import json_format
+
+    try:
+        return dict(json_format.MessageToDict(pipeline.func.pipeline_spec))
+    except json_format.SerializeToJsonError:
+        raise BadInputError(
+            f"the pipeline {pipeline.name} has NaN or an infinity as a default or as a task's "
+            "input, and JSON, which carries a run's values, has neither",
+            "Pass it as a text",
+        ) from None
+
+
+def _check_artifacts(spec: Spec) -> None:
+    declared = spec["root"].get("inputDefinitions", {}).get("artifacts", {})
+    needed = [name for name, one in declared.items() if not one.get("isOptional")]
+    if needed:
+        raise BadInputError(
+            f"the pipeline takes artifacts ({join_names(needed)}), and a run is given values only",
+            "Import them inside the pipeline with dsl.importer, its URI being a parameter",
+        )
+
+
+def _check_for_cluster(
+    spec: Spec, parameters: Sequence[Parameter], names: Mapping[str, str]
+) -> None:
+    """Refuse texts that a cluster would evaluate; this machine takes them as they are."""
+    for what, name in names.items():
+        _check_braces(f"the name of the {what}", name)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise BadInputError(
+                f"the name of the {what}, {name!r}, is not in UTF-8", "Give it in UTF-8"
+            ) from None
+    for parameter in parameters:
+        value = parameter.value if parameter.differs else _uncompiled(parameter.value)
+        _check_braces(f"parameter {parameter.name!r}", value)
+    for place, _, value in _constants(spec):
+        _check_braces(place, _uncompiled(value))
+    for path, task in _tasks(spec):
+        _check_braces(f"task {path}", _uncompiled({**task, "inputs": {}}))
+    for name, executor in sorted(spec["deploymentSpec"]["executors"].items()):
+        container = executor.get("container", {})
+        # Other commands are not source, and have KFP's placeholders rightly.
+        if "--function_to_execute" in container.get("args", []):
+            place = f"the source of component {name.removeprefix('exec-')}"
+            _check_braces(place, container["command"], _IN_SOURCE)
+
+
+def _check_braces(place: str, value: Any, pattern: re.Pattern[str] = _IN_VALUE) -> None:
+    for part in parts(value):
+        if isinstance(part, str) and (found := pattern.search(part)):
+            text = part[found.start() : found.start() + SHOWN_CHARACTERS]
+            raise BadInputError(
+                f"{place} has {text!r} in it, which a cluster takes for an expression of its own",
+                "Write it without the double brace",
+            )
+
+
+def _uncompiled(value: Any) -> list[Any]:
+    """Return all that a value holds, without the placeholders that kfp itself compiles."""
+    return [_COMPILED.sub("…", part) if isinstance(part, str) else part for part in parts(value)]
+
+
+def _constants(spec: Spec) -> Iterator[tuple[str, str, Any]]:
+    """Yield the place, the type and the value of all inputs that tasks have from the author."""
+    for path, task in _tasks(spec):
+        component = spec["components"][task["componentRef"]["name"]]
+        given = task.get("inputs", {}).get("parameters", {})
+        for name, one in component.get("inputDefinitions", {}).get("parameters", {}).items():
+            place = f"input {name!r} of task {path}"
+            if name not in given:
+                yield place, one["parameterType"], one.get("defaultValue")
+            elif "runtimeValue" in given[name]:
+                yield place, one["parameterType"], given[name]["runtimeValue"].get("constant")
+
+
+def _tasks(spec: Spec, graph: str = "", prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the path and the description of every task and of every graph inside."""
+    component = spec["components"][graph] if graph else spec["root"]
+    for name, task in sorted(component.get("dag", {}).get("tasks", {}).items()):
+        yield prefix + name, task
+        yield from _tasks(spec, task["componentRef"]["name"], f"{prefix}{name}/")
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST_INTEGER
+
+
+def _may_be_large(value: Any, type_: str) -> bool:
+    """Whether a number of a compiled pipeline may be an integer that has lost digits."""
+    if not isinstance(value, float) or abs(value) < LARGEST_INTEGER:
+        return False
+    return type_ == "NUMBER_INTEGER" or abs(value) <= LARGEST_OF_64_BITS
+
+
+def _large(place: str) -> BadInputError:
+    return BadInputError(
+        f"{place} is or holds an integer beyond 2^53, which loses digits", "Pass it as a text"
+    )
