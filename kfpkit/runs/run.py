@@ -59,8 +59,15 @@ class Parameter:
 
     @property
     def differs(self) -> bool:
-        """Whether the value is not the pipeline's default."""
-        return bool(self.value != self.default)
+        """Whether the value is not the pipeline's default; 1, 1.0 and true are three values.
+
+        Only where the pipeline takes a number of either kind, 1 and 1.0 are the same.
+        """
+        value, default = (
+            float(of) if self.type == "NUMBER_DOUBLE" and type(of) is int else of
+            for of in (self.value, self.default)
+        )
+        return json.dumps(value, sort_keys=True) != json.dumps(default, sort_keys=True)
 
 
 @dataclass(frozen=True)

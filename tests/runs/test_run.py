@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.errors import BadInputError
-from kfpkit.runs.run import Run, State, Task, duration
+from kfpkit.runs.run import Parameter, Run, State, Task, duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +81,22 @@ def test_what_json_has_no_number_for_is_a_text() -> None:
     run = a_run(Task("make", "make", outputs={"x": math.nan, "y": [math.inf, {"z": -math.inf}]}))
     read = json.loads(run.to_json(), parse_constant=pytest.fail)
     assert read["tasks"][0]["outputs"] == {"x": "NaN", "y": ["Infinity", {"z": "-Infinity"}]}
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "default", "differs"),
+    [
+        ("NUMBER_INTEGER", 1, 1, False),
+        ("NUMBER_DOUBLE", 1, 1.0, False),
+        ("NUMBER_DOUBLE", 1.5, 1, True),
+        ("LIST", [1.0, 2], [1, 2], True),
+        ("LIST", [True], [1], True),
+        ("STRUCT", {"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
+        ("STRUCT", {"a": False}, {"a": 0}, True),
+        ("STRING", "", None, True),
+    ],
+)
+def test_a_value_differs_from_a_default_of_another_type(
+    type_: str, value: object, default: object, differs: bool
+) -> None:
+    assert Parameter("p", type_, value, default).differs is differs
