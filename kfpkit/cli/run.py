@@ -250,7 +250,7 @@ def _tell(done: Run) -> None:
     table = Table("task", "metric", box=None, pad_edge=False, title_justify="left")
     table.add_column("value", justify="right")
     for metric in found[:SHOWN_METRICS]:
-        cells = (metric.task, metric.label, shown.number(metric.value))
+        cells = (metric.task, metric.name, shown.number(metric.value))
         table.add_row(*(Text(shown.plain(cell)) for cell in cells))
     console.out.print()
     # A table no wider than the terminal would cut values.

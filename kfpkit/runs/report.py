@@ -53,11 +53,11 @@ class Metric:
 
     Attributes:
         task: The task's name, or the round's.
-        label: The value's name; the artifact's before it where the task has several with metrics.
+        name: The value's name; the artifact's before it where the task has several with metrics.
     """
 
     task: str
-    label: str
+    name: str
     value: Any
 
 
@@ -171,10 +171,10 @@ def metrics(run: Run) -> list[Metric]:
 
 
 def _by_row(listed: list[Metric]) -> dict[str, dict[str, Any]]:
-    """Return the metrics' values by label, by row."""
+    """Return the metrics' values by name, by row."""
     rows: dict[str, dict[str, Any]] = {}
     for metric in listed:
-        rows.setdefault(metric.task, {})[metric.label] = metric.value
+        rows.setdefault(metric.task, {})[metric.name] = metric.value
     return rows
 
 

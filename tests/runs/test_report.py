@@ -268,7 +268,7 @@ def test_metrics_of_two_artifacts_of_one_task_are_told_apart(run: Run) -> None:
     run.tasks[2].artifacts = [
         Artifact(name, "system.Metrics", "", "", {"loss": 0.5}) for name in ("train", "test")
     ]
-    assert [metric.label for metric in report.metrics(run)] == ["train: loss", "test: loss"]
+    assert [metric.name for metric in report.metrics(run)] == ["train: loss", "test: loss"]
 
 
 def test_metadata_is_listed_where_no_picture_shows_it(run: Run, folder: Path) -> None:

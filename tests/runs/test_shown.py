@@ -8,7 +8,7 @@ import pytest
 from kfpkit.runs import shown
 
 #: No two of them may look the same.
-DIFFERENT = [
+DIFFERENT: list[object] = [
     *(1, 1.0, True, "1", "1.0", "true", "True"),
     *(None, "", " ", "null", "None", [], {}, "[]", "{}", [[]]),
     *(nan, inf, -inf, "NaN", "Infinity", "inf"),
