@@ -376,3 +376,15 @@ def test_the_contents_stand_beside_a_wide_page_and_above_a_narrow_one(
         else:
             assert nav["x"] + nav["width"] <= main["x"]
             assert nav["y"] >= 0, "it stays in sight"
+
+
+def test_on_paper_it_is_light_and_all_of_a_list_is_there(page: Any, run: Run, folder: Path) -> None:
+    run.tasks.append(looped())
+    open_report(page, run, folder, 1280, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    ratios = page.evaluate(CONTRAST)
+    assert [(round(ratio, 2), text) for ratio, text in ratios if ratio < 1] == []
+    hidden = "all => all.filter(e => e.scrollHeight > e.clientHeight + 1).length"
+    assert page.locator(".bounded:visible").evaluate_all(hidden) == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
