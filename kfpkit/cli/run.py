@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
 
+#: How many failed tasks or rounds are shown so.
+SHOWN_TASKS = 5
+
+#: How many metrics the terminal shows.
+SHOWN_METRICS = 100
+
 #: What to do where a run's folder cannot be written.
 OTHER_FOLDER = "choose another folder: RUNS=folder"
 
@@ -272,31 +278,38 @@ def _report(done: Run, folder: Path) -> None:
 
 
 def _tell(done: Run) -> None:
-    """Print the metrics as a table."""
+    """Print the metrics as a table, every value whole."""
+    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from kfpkit import console
-    from kfpkit.runs import report
+    from kfpkit.runs import report, shown
 
     found = report.metrics(done)
     if not found:
         return
     table = Table("task", "metric", box=None, pad_edge=False, title_justify="left")
     table.add_column("value", justify="right")
-    for metric in found:
-        table.add_row(metric.task, metric.name, report.number(metric.value))
+    for metric in found[:SHOWN_METRICS]:
+        cells = (metric.task, metric.name, shown.number(metric.value))
+        table.add_row(*(Text(shown.plain(cell)) for cell in cells))
     console.out.print()
-    console.out.print(table)
+    # A table no wider than the terminal would cut values.
+    Console(width=10_000, highlight=False).print(table)
+    if len(found) > SHOWN_METRICS:
+        console.out.print(f"and {len(found) - SHOWN_METRICS} more, in the report")
     console.out.print()
 
 
 def _fail(done: Run) -> None:
-    """Raise where the run failed, with the task's name and the end of its output.
+    """Raise where the run failed, with each failed task or round and the end of its output.
 
     Raises:
         KitError: It failed.
     """
-    from kfpkit.errors import KitError, join_names
+    from kfpkit.errors import KitError
+    from kfpkit.runs import shown
     from kfpkit.runs.run import State, duration
 
     if done.state is State.SUCCEEDED:
@@ -304,13 +317,30 @@ def _fail(done: Run) -> None:
 
         console.say(f"{done.pipeline} succeeded in {duration(done.seconds)}")
         return
+    ended = "was cancelled" if done.state is State.CANCELLED else "failed"
     if not done.failed:
-        raise KitError(f"the run failed: {done.error}")
-    names = join_names([task.name for task in done.failed])
-    lines = "\n".join(
-        f"    {line}" for task in done.failed for line in task.error.splitlines()[-SHOWN_LINES:]
+        raise KitError(f"the run {ended}: {shown.plain(done.error) or 'nothing says why'}")
+    # What the run says beside its tasks, for example that two sources disagree.
+    also = f"{shown.plain(done.error)}\n" if done.error else ""
+    blocks = {
+        shown.plain(task.name): "\n".join(
+            f"    {line}" for line in shown.plain(task.error).splitlines()[-SHOWN_LINES:]
+        )
+        or "    (it printed nothing)"
+        for task in done.failed[:SHOWN_TASKS]
+    }
+    if len(done.failed) == 1:
+        ((name, block),) = blocks.items()
+        raise KitError(
+            f"task {name} failed; the end of its output:\n{block}\n{also}The report has more"
+        )
+    several = "\n".join(f"  {name}:\n{block}" for name, block in blocks.items())
+    more = len(done.failed) - SHOWN_TASKS
+    raise KitError(
+        f"{len(done.failed)} tasks failed; the end of the output of each:\n{several}\n"
+        + (f"  and {more} more\n" if more > 0 else "")
+        + f"{also}The report has more"
     )
-    raise KitError(f"task {names} failed; the end of its output:\n{lines}\nThe report has more")
 
 
 def _shown(path: Path) -> str:

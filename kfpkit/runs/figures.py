@@ -5,6 +5,7 @@ Only numbers and texts leave this module; the template draws them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from kfpkit.runs.run import Task
 
 # Pixels.
-NODE_WIDTH = 172.0
-NODE_HEIGHT = 58.0
+NODE_WIDTH = 180.0
+NODE_HEIGHT = 74.0
 GAP_ALONG = 40.0
 GAP_ACROSS = 20.0
 #: Room that a long edge takes where it passes a level.
@@ -24,6 +25,15 @@ PASS = 10.0
 MARGIN = 4.0
 
 ROC_SIZE = 300.0
+
+#: A ROC curve of more points is drawn through some of them only.
+ROC_POINTS = 1000
+
+#: A confusion matrix of more labels is drawn in shades alone, without a number in each cell.
+NUMBERED = 20
+
+#: How many shades such a picture has.
+SHADES = 20
 
 
 @dataclass(frozen=True)
@@ -196,21 +206,38 @@ def _xy(point: tuple[float, float]) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a confusion matrix; `share` is its part of the row, from 0 to 1."""
+    """A cell of a confusion matrix; `share` is its part of the row, None where it is no number."""
 
     count: float
-    share: float
+    share: float | None
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix: a row for each true label, a column for each predicted one."""
+    """A confusion matrix: a row for each true label, a column for each predicted one.
+
+    Attributes:
+        right: Sum of the diagonal; cells that are NaN or infinite are left out, as in `total`.
+        lost: How many cells are NaN or infinite.
+    """
 
     title: str
     labels: list[str]
     rows: list[list[Cell]]
     right: float
     total: float
+    lost: int
+
+    def shades(self) -> list[tuple[float, str]]:
+        """Return the cells as squares of side 1, as path data, by shade; 1 is the largest share."""
+        largest = max(cell.share or 0 for row in self.rows for cell in row)
+        paths: dict[float, list[str]] = {}
+        for y, row in enumerate(self.rows):
+            for x, cell in enumerate(row):
+                if cell.share:
+                    shade = math.ceil(cell.share / largest * SHADES) / SHADES
+                    paths.setdefault(shade, []).append(f"M{x} {y}h1v1h-1z")
+        return [(shade, "".join(paths[shade])) for shade in sorted(paths)]
 
 
 def confusion(title: str, metadata: Mapping[str, Any]) -> Confusion | None:
@@ -223,18 +250,39 @@ def confusion(title: str, metadata: Mapping[str, Any]) -> Confusion | None:
         return None
     if not labels or [len(row) for row in counts] != [len(labels)] * len(labels):
         return None
-    rows = [[Cell(value, value / sum(row) if sum(row) else 0.0) for value in row] for row in counts]
-    right = sum(counts[i][i] for i in range(len(labels)))
-    return Confusion(title, labels, rows, right, sum(map(sum, counts)))
+    rows = [_cells(row) for row in counts]
+    finite = [value for row in counts for value in row if math.isfinite(value)]
+    right = sum(counts[i][i] for i in range(len(labels)) if math.isfinite(counts[i][i]))
+    lost = len(labels) ** 2 - len(finite)
+    return Confusion(title, labels, rows, right, sum(finite), lost)
+
+
+def _cells(row: list[float]) -> list[Cell]:
+    """Return the cells of a row; a count below zero has no share."""
+    total = sum(value for value in row if math.isfinite(value) and value > 0)
+    return [
+        Cell(value, max(value, 0) / total if total else 0.0)
+        if math.isfinite(value)
+        else Cell(value, None)
+        for value in row
+    ]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A ROC curve: SVG path data in a square of `ROC_SIZE`, and the area under it."""
+    """A ROC curve: SVG path data in a square of `ROC_SIZE`, and the area under it.
+
+    Attributes:
+        auc: Of all points, the two ends among them.
+        points: How many there are.
+        drawn: How many of them the path goes through.
+    """
 
     title: str
     path: str
     auc: float
+    points: int
+    drawn: int
 
 
 def roc(title: str, metadata: Mapping[str, Any]) -> Curve | None:
@@ -250,6 +298,8 @@ def roc(title: str, metadata: Mapping[str, Any]) -> Curve | None:
         return None
     # The ends belong to every ROC curve, whether or not a threshold lists them.
     points = sorted({*points, (0.0, 0.0), (1.0, 1.0)})
-    auc = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
-    shown = [_xy((x * ROC_SIZE, (1 - y) * ROC_SIZE)) for x, y in points]
-    return Curve(title, "M" + "L".join(shown), auc)
+    auc = math.fsum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
+    step = math.ceil(len(points) / ROC_POINTS)
+    drawn = points[:-1:step] + points[-1:]
+    shown = [_xy((x * ROC_SIZE, (1 - y) * ROC_SIZE)) for x, y in drawn]
+    return Curve(title, "M" + "L".join(shown), auc, len(points), len(drawn))

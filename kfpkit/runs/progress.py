@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kfpkit import console
+from kfpkit.runs import shown
 from kfpkit.runs.run import State, duration
 from kfpkit.waiting import PLAIN_INTERVAL
 
@@ -37,6 +39,8 @@ SIGNS = {
 
 class Progress:
     """The tasks of a run with state and elapsed time, on standard error.
+
+    A task inside loops is one of them, with how many of its rounds are over.
 
     In a terminal it is one table that keeps itself up to date. Elsewhere each start and each end
     of a task is a line, and a task that takes long is named again every 15 seconds.
@@ -79,9 +83,11 @@ class Progress:
         self._tasks = {task.name: task for task in tasks}
 
     def changed(self, task: Task) -> None:
-        """Take note that a task has another state."""
-        self._tasks[task.name] = task
-        if not self._live:
+        """Take note that a task has another state; of a round it is said only that it failed."""
+        is_round = re.sub(r"\[\d+\]", "", task.name) != task.name
+        if not is_round:
+            self._tasks[task.name] = task
+        if not self._live and (not is_round or task.state is State.FAILED):
             self._say(task)
 
     def _table(self) -> RenderableType:
@@ -89,13 +95,16 @@ class Progress:
         for task in list(self._tasks.values()):
             sign, style = SIGNS[task.state]
             table.add_row(
-                Text(sign, style), Text(task.name), Text(_state(task), style), elapsed(task)
+                Text(sign, style),
+                Text(shown.plain(task.name)),
+                Text(_state(task), style),
+                elapsed(task),
             )
         return table
 
     def _say(self, task: Task) -> None:
         sign, style = SIGNS[task.state]
-        line = f"{sign} {task.name}: {_state(task)}"
+        line = f"{sign} {shown.plain(task.name)}: {_state(task)}"
         console.err.print(Text(f"{line} {elapsed(task)}".rstrip(), style))
         self._said[task.name] = time.monotonic()
 
@@ -108,7 +117,12 @@ class Progress:
 
 
 def _state(task: Task) -> str:
-    return f"{task.state} (from the cache)" if task.cached else task.state
+    if not task.rounds:
+        return f"{task.state} (from the cache)" if task.cached else task.state
+    over = sum(row.state not in (State.PENDING, State.RUNNING) for row in task.rounds)
+    failed = sum(row.state is State.FAILED for row in task.rounds)
+    rounds = f"{task.state}, {over}/{len(task.rounds)} rounds"
+    return f"{rounds}, {failed} failed" if failed else rounds
 
 
 def elapsed(task: Task) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
+import base64
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from kfpkit.runs import figures
+from kfpkit.runs import figures, shown
 from kfpkit.runs.run import Artifact, Run, State, Task, duration
 
 if TYPE_CHECKING:
@@ -25,16 +26,35 @@ FILE = "report.html"
 #: Documents up to this many bytes become part of the report; larger ones are linked only.
 EMBEDDED_BYTES = 2_000_000
 
-#: Metadata that the report draws instead of listing it.
-_DRAWN = ("confusionMatrix", "confidenceMetrics")
+#: Bytes of all documents in a report; those that come after are linked only.
+ALL_EMBEDDED_BYTES = 10_000_000
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 #: A value's text above this length is folded away.
 _SHORT = 160
 
+#: A value's text above this length is shown in part; run.json has the whole.
+_LONG = 10_000
+
+#: How much of a failed task's last line is in the open.
+_CAUSE = 400
+
+#: How many items of a list are in the open: failed tasks, figures.
+_OPEN = 6
+
+#: Curves in one plot, which are told apart by their lines.
+_CURVES = 4
+
 
 @dataclass(frozen=True)
 class Metric:
-    """A number a task reported."""
+    """A value a task reported.
+
+    Attributes:
+        task: The task's name, or the round's.
+        name: The value's name; the artifact's before it where the task has several with metrics.
+    """
 
     task: str
     name: str
@@ -45,9 +65,31 @@ class Metric:
 class Document:
     """An HTML or Markdown artifact that the report shows."""
 
-    task: Task
+    row: Task
     artifact: Artifact
     html: str | Markup
+
+
+@dataclass(frozen=True)
+class Part:
+    """The documents of one output of a task: one, or one a round."""
+
+    task: Task
+    documents: list[Document]
+
+    @property
+    def heading(self) -> str:
+        """The output's name as a heading."""
+        name = self.documents[0].artifact.name.replace("_", " ")
+        return name[:1].upper() + name[1:]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of the evaluation: a confusion matrix, or some ROC curves."""
+
+    matrix: figures.Confusion | None = None
+    curves: tuple[figures.Curve, ...] = ()
 
 
 def write(run: Run, folder: Path) -> Path:
@@ -65,103 +107,151 @@ def write(run: Run, folder: Path) -> Path:
 def render(run: Run, folder: Path) -> str:
     """Return the report on a run as HTML; embeds the small documents of the run's folder."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda text: shown.plain(text) if type(text) is str else text,
     )
     environment.filters |= {
         "bytes": _bytes,
+        "cause": _cause,
         "duration": duration,
+        "facts": _facts,
         "href": quote,
         "id": id,
         "moment": _moment,
-        "number": number,
-        "text": _text,
+        "number": shown.number,
+        "start": shown.start,
+        "value": shown.value,
+        "which": _which,
     }
-    documents = _documents(run, folder)
-    tasks = run.tasks
-    confusions = [figures.confusion(_label(t, a), a.metadata) for t, a in _all(run)]
-    rocs = [figures.roc(_label(t, a), a.metadata) for t, a in _all(run)]
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    parts, linked = _documents(run, folder)
+    plots, drawn = _plots(run)
     return environment.get_template("report.html.j2").render(
         run=run,
         State=State,
-        counts={state: sum(task.state is state for task in tasks) for state in State},
-        metrics=metrics(run),
+        script=Markup(script),  # noqa: S704 - our own
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        looped=[row for task in run.tasks for row in task.rounds],
+        metrics=_by_row(metrics(run)),
         graphs={
-            "wide": figures.graph(tasks, upright=False),
-            "tall": figures.graph(tasks, upright=True),
+            "wide": figures.graph(run.tasks, upright=False),
+            "tall": figures.graph(run.tasks, upright=True),
         },
         node={"width": figures.NODE_WIDTH, "height": figures.NODE_HEIGHT},
-        bars={task.name: _bar(run, task) for task in tasks},
-        confusions=[shown for shown in confusions if shown],
-        rocs=[shown for shown in rocs if shown],
+        bars={row.name: _bar(run, row) for row in (*run.tasks, *run.rows)},
+        plots=plots,
+        numbered=figures.NUMBERED,
         roc_size=figures.ROC_SIZE,
-        metadata={id(a): _metadata(a) for _, a in _all(run)},
-        pages=[d for d in documents if d.artifact.type == "system.HTML"],
-        notes=[d for d in documents if d.artifact.type == "system.Markdown"],
+        metadata={id(a): _metadata(a, drawn) for _, a in _all(run)},
+        parts=parts,
+        linked=linked,
         short=_SHORT,
+        long=_LONG,
+        open=_OPEN,
     )
 
 
 def metrics(run: Run) -> list[Metric]:
-    """Return the numbers of all Metrics artifacts, as each task listed them."""
-    return [
-        Metric(task.name, name, value)
-        for task, artifact in _all(run)
-        if artifact.type == "system.Metrics"
-        for name, value in artifact.metadata.items()
-        if isinstance(value, int | float | str)
-    ]
-
-
-def number(value: Any) -> str:
-    """Return a metric's value with four significant digits, whole numbers whole."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return str(value)
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:.4g}"
-
-
-def _all(run: Run) -> list[tuple[Task, Artifact]]:
-    return [(task, artifact) for task in run.rows for artifact in task.artifacts]
-
-
-def _label(task: Task, artifact: Artifact) -> str:
-    return f"{task.name} · {artifact.name}"
-
-
-def _documents(run: Run, folder: Path) -> list[Document]:
-    # No HTML inside Markdown: the text comes from a task, the report is a page of ours.
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    """Return the values of all Metrics artifacts, as each task or round listed them."""
     found = []
-    for task, artifact in _all(run):
-        if artifact.type not in ("system.HTML", "system.Markdown") or not artifact.path:
-            continue
-        path = (folder / artifact.path).resolve()
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
-            continue
-        if path.stat().st_size > EMBEDDED_BYTES:
-            continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if artifact.type == "system.Markdown":
-            found.append(Document(task, artifact, Markup(markdown.render(text))))  # noqa: S704
-        else:
-            found.append(Document(task, artifact, text))
+    for row in run.rows:
+        mine = [artifact for artifact in row.artifacts if artifact.type == "system.Metrics"]
+        for artifact in mine:
+            before = f"{artifact.name}: " if len(mine) > 1 else ""
+            found += [
+                Metric(row.name, before + name, value)
+                for name, value in artifact.metadata.items()
+                if _is_metric(value)
+            ]
     return found
 
 
-def _metadata(artifact: Artifact) -> list[tuple[str, str]]:
-    """Return the metadata as texts; without what is drawn, and without what is a metric."""
-    if artifact.type == "system.Metrics":
-        return []
-    return [
-        (key, _text(value))
-        for key, value in artifact.metadata.items()
-        if key not in _DRAWN and value not in ({}, [], "")
+def _by_row(listed: list[Metric]) -> dict[str, dict[str, Any]]:
+    """Return the metrics' values by name, by row."""
+    rows: dict[str, dict[str, Any]] = {}
+    for metric in listed:
+        rows.setdefault(metric.task, {})[metric.name] = metric.value
+    return rows
+
+
+def _is_metric(value: Any) -> bool:
+    return isinstance(value, int | float | str)
+
+
+def _all(run: Run) -> list[tuple[Task, Artifact]]:
+    return [(row, artifact) for row in run.rows for artifact in row.artifacts]
+
+
+def _plots(run: Run) -> tuple[list[Plot], set[tuple[int, str]]]:
+    """Return the pictures, and which metadata they show: an artifact's `id` and the key."""
+    plots: list[Plot] = []
+    drawn: set[tuple[int, str]] = set()
+    curves: list[figures.Curve] = []
+    for row, artifact in _all(run):
+        title = f"{row.name} · {artifact.name}"
+        if matrix := figures.confusion(title, artifact.metadata):
+            plots.append(Plot(matrix))
+            drawn.add((id(artifact), "confusionMatrix"))
+        if curve := figures.roc(title, artifact.metadata):
+            curves.append(curve)
+            drawn.add((id(artifact), "confidenceMetrics"))
+    # The first curves stand beside the first matrix.
+    several = [
+        Plot(curves=tuple(curves[at : at + _CURVES])) for at in range(0, len(curves), _CURVES)
     ]
+    return plots[:1] + several[:1] + plots[1:] + several[1:], drawn
+
+
+def _documents(run: Run, folder: Path) -> tuple[list[Part], list[Document]]:
+    """Return the documents to show, Markdown first, and those that are too large for it."""
+    # No HTML inside Markdown: the text comes from a task, the report is a page of ours.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    outputs: dict[tuple[str, str, str], Part] = {}
+    linked = []
+    left = ALL_EMBEDDED_BYTES
+    for task in run.tasks:
+        for row in task.rounds or [task]:
+            for artifact in row.artifacts:
+                if artifact.type not in ("system.HTML", "system.Markdown") or not artifact.path:
+                    continue
+                path = (folder / artifact.path).resolve()
+                if not path.is_relative_to(folder.resolve()) or not path.is_file():
+                    continue
+                size = path.stat().st_size
+                if size > min(EMBEDDED_BYTES, left):
+                    linked.append(Document(row, artifact, ""))
+                    continue
+                left -= size
+                text: str | Markup = path.read_text(encoding="utf-8", errors="replace")
+                if artifact.type == "system.Markdown":
+                    text = Markup(markdown.render(text))  # noqa: S704
+                part = outputs.setdefault((artifact.type, task.name, artifact.name), Part(task, []))
+                part.documents.append(Document(row, artifact, text))
+    return [outputs[key] for key in sorted(outputs, key=lambda key: key[0], reverse=True)], linked
+
+
+def _metadata(artifact: Artifact, drawn: set[tuple[int, str]]) -> dict[str, Any]:
+    """Return the metadata without what is drawn, and without what is a metric."""
+    return {
+        key: value
+        for key, value in artifact.metadata.items()
+        if (id(artifact), key) not in drawn
+        and not (artifact.type == "system.Metrics" and _is_metric(value))
+    }
+
+
+def _facts(metadata: dict[str, Any]) -> str:
+    """Return the few short values of an artifact's metadata, for one line."""
+    short = [
+        f"{key} {shown.value(value)}"
+        for key, value in metadata.items()
+        if not isinstance(value, dict | list) and len(shown.value(value)) <= 24
+    ]
+    return " · ".join(short[:3])
 
 
 def _bar(run: Run, task: Task) -> tuple[float, float] | None:
@@ -172,21 +262,15 @@ def _bar(run: Run, task: Task) -> tuple[float, float] | None:
     return round(max(start, 0), 2), round(min(task.seconds / run.seconds * 100, 100), 2)
 
 
-def _text(value: Any) -> str:
-    """Return a value as a person writes it: lists and flat objects without quotes and braces."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and value and all(_plain(v) for v in value.values()):
-        return ", ".join(f"{key}: {_text(v)}" for key, v in value.items())
-    if isinstance(value, list) and value and all(_plain(v) for v in value):
-        return ", ".join(_text(v) for v in value)
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}" if value != int(value) else str(int(value))
-    return json.dumps(value, ensure_ascii=False)
+def _which(row: Task) -> str:
+    """Return which round a row is: `[0]`, in loops inside loops `[0][3]`."""
+    return "".join(re.findall(r"\[\d+\]", row.name)) or row.name
 
 
-def _plain(value: Any) -> bool:
-    return not isinstance(value, dict | list)
+def _cause(error: str) -> str:
+    """Return the last line of a failed task's output, and no more of it than is read at once."""
+    line = error.strip().splitlines()[-1]
+    return line if len(line) <= _CAUSE else f"{line[:_CAUSE]}…"
 
 
 def _bytes(size: int | None) -> str:

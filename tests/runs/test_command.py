@@ -37,7 +37,7 @@ def test_the_sample_reaches_its_accuracy_and_leaves_a_report(tmp_path: Path) -> 
         if artifact.type == "system.Metrics"
     ]
     assert accuracy >= 0.95
-    assert re.search(rf"evaluate +accuracy +{accuracy:.4g}\n", done.stdout)
+    assert re.search(rf"evaluate +accuracy +{accuracy!r}\n", done.stdout)
     assert f"report: {folder / 'report.html'}" in done.stdout
     html = (folder / "report.html").read_text()
     for part in ("Confusion matrix", "ROC curve", "Model card", "<iframe sandbox"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import inf, nan
 
 import pytest
 
@@ -112,3 +113,50 @@ def test_a_roc_curve_has_its_area() -> None:
 )
 def test_what_is_no_roc_curve_is_left_out(metadata: dict[str, object]) -> None:
     assert figures.roc("t", metadata) is None
+
+
+def matrix(*rows: list[float]) -> figures.Confusion:
+    labels = [{"displayName": f"l{n}"} for n in range(len(rows))]
+    found = figures.confusion(
+        "t", {"confusionMatrix": {"annotationSpecs": labels, "rows": [{"row": r} for r in rows]}}
+    )
+    assert found is not None
+    return found
+
+
+def test_cells_that_are_no_number_leave_the_others_right() -> None:
+    found = matrix([3, nan], [inf, 1])
+    assert [[cell.share for cell in row] for row in found.rows] == [[1, None], [None, 1]]
+    assert (found.right, found.total, found.lost) == (4, 4, 2)
+
+
+def test_shares_stay_between_0_and_1() -> None:
+    found = matrix([3, -1], [0, 0])
+    assert [[cell.share for cell in row] for row in found.rows] == [[1, 0], [0, 0]]
+
+
+def test_the_picture_of_many_labels_stays_small() -> None:
+    found = matrix(*[[float((x * y) % 7) for x in range(100)] for y in range(100)])
+    shades = found.shades()
+    assert len(shades) <= figures.SHADES
+    assert max(shade for shade, _ in shades) == 1
+    assert sum(len(path) for _, path in shades) < 200_000
+    assert sum(path.count("M") for _, path in shades) == sum(
+        bool(cell.share) for row in found.rows for cell in row
+    )
+
+
+def test_a_curve_of_many_points_is_drawn_through_some_and_measured_by_all() -> None:
+    count = 30_000
+    found = figures.roc("t", points(*[(n / count, (n / count) ** 0.5) for n in range(count)]))
+    assert found is not None
+    assert found.auc == pytest.approx(2 / 3, abs=1e-6)
+    assert found.points == count + 1
+    assert found.drawn == found.path.count("L") + 1 <= figures.ROC_POINTS + 1
+    assert found.path.startswith("M0.0,300.0")
+    assert found.path.endswith("L300.0,0.0")
+
+
+def test_a_threshold_without_end_does_not_hide_the_curve() -> None:
+    first = {"confidenceThreshold": inf, "recall": 0.0, "falsePositiveRate": 0.0}
+    assert figures.roc("t", {"confidenceMetrics": [first]}) is not None
