@@ -59,7 +59,9 @@ def test_an_artifact_has_the_values_that_its_task_gave() -> None:
         "species": {"struct_value": {"list": ["a", "b"]}},
         "versions": {"struct_value": {"struct": {"python": "3.11", "deep": [1, 2.5]}}},
         "display_name": {"string_value": "table"},
-        "store_session_info": {"string_value": '{"Provider": "minio", "Params": {"region": "x"}}'},
+        "store_session_info": {
+            "string_value": '{"Provider": "minio", "Params": {"secretName": "x"}}'
+        },
     }
     properties = [{"key": key, "value": value} for key, value in given.items()]
     sent = message(
@@ -73,7 +75,8 @@ def test_an_artifact_has_the_values_that_its_task_gave() -> None:
         "species": ["a", "b"],
         "versions": {"python": "3.11", "deep": [1, 2.5]},
     }
-    assert found.store["Params"] == {"region": "x"}
+    assert found.access == {"secretName": "x"}
+    assert found.rounded == ["rows", "share"]
     assert (found.name, found.type, found.uri) == ("table", "system.Dataset", "minio://b/k")
 
 

@@ -23,7 +23,7 @@ def test_the_last_traceback_without_the_launchers_own_lines() -> None:
 def test_the_last_lines_where_there_is_no_traceback() -> None:
     rows = [f"row {number}" for number in range(ERROR_LINES + 5)]
     log = LAUNCHER + "\n".join(rows) + "\n" + FATAL
-    assert excerpt(log, "Error (exit code 3)").splitlines() == rows[5:]
+    assert excerpt(log, "Error (exit code 1)").splitlines() == [*rows[5:], "exit code 1"]
 
 
 def test_the_launchers_error_where_the_task_printed_nothing() -> None:

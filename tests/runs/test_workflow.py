@@ -46,7 +46,7 @@ def state(*nodes: dict[str, Any], task: str = "train") -> Task:
         [task, "other"],
     )
     found = Task(task, "train")
-    workflow.update(found, seen.of(found))
+    workflow.update(found, seen)
     return found
 
 
@@ -155,7 +155,7 @@ def test_the_pod_of_a_graph_belongs_to_no_task() -> None:
         {"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}}, ["train"]
     )
     (found,) = seen.nodes
-    assert (found.task, found.failed) == ("", True)
+    assert (found.row, found.failed) == ("", True)
     assert found.pod.startswith(f"{NAME}-{GRAPH_DRIVER}-")
 
 
@@ -174,7 +174,9 @@ def test_the_archived_log_is_known() -> None:
     logs = {"artifacts": [{"name": "main-logs", "s3": {"key": "artifacts/a/main.log"}}]}
     pod = node("root.train.executor", "Failed", IMPL, outputs=logs)
     seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"])
-    assert [n.log for n in workflow.bad_pods(seen.nodes)] == ["artifacts/a/main.log"]
+    found = workflow.bad_pod(seen.nodes)
+    assert found
+    assert found.log == "artifacts/a/main.log"
 
 
 def test_nodes_that_argo_compressed_are_read() -> None:
