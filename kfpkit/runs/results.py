@@ -175,7 +175,7 @@ class _Reader:
             row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
 
     def _artifact(
-        self, output: Output, numbers: Mapping[str, Any], folder: Path, path: Path
+        self, output: Output, numbers: dict[str, Any], folder: Path, path: Path
     ) -> Artifact:
         """Return an artifact, its files brought here unless they are too large."""
         known = output.metadata | numbers

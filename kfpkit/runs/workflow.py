@@ -256,7 +256,7 @@ def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
         names = [
             f"{graph}[{number}]" if number is not None else graph
             for graph in graphs
-            for number in sorted(rounds.get(graph, ())) or [None]
+            for number in (*sorted(rounds.get(graph, ())),) or (None,)
         ]
     if names == [task.name]:
         return [task]
