@@ -222,7 +222,7 @@ class _Follower:
         self._run = description
         self._spec = spec
         self._progress = progress
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[str] = set()
         #: The run's Workflow as last seen.
         self.seen = workflow.Seen("", {}, [], {})
 
@@ -258,6 +258,11 @@ class _Follower:
             self.seen = workflow.read(found[0], [task.name for task in self._run.tasks])
             self._update()
         if there.state not in _ENDS:
+            if not found:
+                self._warn(
+                    f"the run is {there.state} and has no Workflow, so nothing moves it: "
+                    f"`make explain RUN={self._run.id}`"
+                )
             return False
         self._close(there)
         return True
@@ -266,11 +271,15 @@ class _Follower:
         for task in self._run.tasks:
             if workflow.update(task, self.seen):
                 self._progress.changed(task)
-            why = workflow.waiting(self.seen.of(task.name))
-            if why and (task.name, why) not in self._warned:
-                self._warned.add((task.name, why))
-                console.warn(f"{task.name} waits: {why}")
+            if why := workflow.waiting(self.seen.of(task.name)):
+                self._warn(f"{task.name} waits: {why}")
         self._run.started = self.seen.started or self._run.started
+
+    def _warn(self, message: str) -> None:
+        """Say something once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            console.warn(message)
 
     def _close(self, there: Any) -> None:
         """Give the run and its unfinished tasks the state they end with."""

@@ -14,6 +14,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.runs.run import State
@@ -139,7 +140,15 @@ class Seen:
 
     def of(self, name: str) -> list[Node]:
         """Return the nodes of a task, or of one round of it."""
-        return [node for node in self.nodes if name in (node.row, task_of(node.row))]
+        return self._by_name.get(name, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in {node.row, task_of(node.row)}:
+                found.setdefault(name, []).append(node)
+        return found
 
 
 def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:

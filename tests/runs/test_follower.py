@@ -125,14 +125,18 @@ class Cluster(Target):
 
 def follow(
     monkeypatch: pytest.MonkeyPatch,
-    says: str,
+    says: str | list[str],
     nodes: Sequence[dict[str, Any]] = (),
     placed: dict[str, Execution] | None = None,
 ) -> tuple[Run, list[str]]:
     """Return a run of the tasks `a` and `b` after a look at its end, and the changes shown."""
-    said = SimpleNamespace(state=says, created_at=START, finished_at=at(60), error=None)
-    client = SimpleNamespace(get_run=lambda _: said)
-    monkeypatch.setattr(api, "connect", lambda _: client)
+    looks = iter([says] if isinstance(says, str) else says)
+
+    def get_run(_: str) -> Any:
+        return SimpleNamespace(state=next(looks), created_at=START, finished_at=at(60), error=None)
+
+    monkeypatch.setattr(api, "connect", lambda _: SimpleNamespace(get_run=get_run))
+    monkeypatch.setattr(remote, "INTERVAL", 0)
 
     def recorded(*_: object) -> tuple[dict[str, Execution], Home]:
         if placed is None:
@@ -208,3 +212,12 @@ def test_where_nothing_is_known_of_the_tasks_it_is_said_and_nothing_made_up(
     run, changes = follow(monkeypatch, "SUCCEEDED")
     assert (run.state, states(run), changes) == (State.SUCCEEDED, [State.PENDING] * 2, [])
     assert "the states of some tasks are not known" in capsys.readouterr().err
+
+
+def test_a_run_that_nothing_moves_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follow(monkeypatch, ["RUNNING", "RUNNING", "FAILED"], placed={"a": execution(State.FAILED)})
+    said = capsys.readouterr().err
+    assert said.count("the run is RUNNING and has no Workflow") == 1
+    assert "make explain RUN=1" in said
