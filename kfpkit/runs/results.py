@@ -45,6 +45,9 @@ _CALL = re.compile(r"driver\.\w+\(.*\) failed: ")
 #: Before what a step wrote for KFP, which the launcher prints when the step has ended well.
 _WRITTEN = re.compile(r"launcher_v2\.go:\d+\] ExecutorOutput: ")
 
+#: Keys in that which name nothing of the step's own.
+_FRAME = ("parameterValues", "artifacts", "metadata")
+
 #: Pod of a task: the name of its Workflow, and what Argo appends.
 _POD = re.compile(r"(?P<workflow>.+)-(retry-)?system-container-impl-\d+$")
 
@@ -84,8 +87,7 @@ def bring(target: Target, run: Run, spec: Spec, seen: workflow.Seen, folder: Pat
         logs = []
         for row in run.rows:
             execution = found.get(row.name)
-            text = reader.logs(row, execution)
-            logs += text
+            logs += reader.logs(row, execution)
             if row.state is State.FAILED:
                 row.error = reader.why(row, execution)
             declared = spec["components"][f"comp-{row.component}"]
@@ -167,10 +169,10 @@ class _Reader:
         if any(one.rounded for one in outputs):
             # Where it is cached, the pod is another run's, whose log may be gone by right.
             log = self._log(*self._archived(execution.pod), needed=not execution.cached)
-            exact = written(log).get("artifacts", {})
+            exact = written(log).get("artifacts") or {}
         below = Path(PIPELINE_ROOT, re.sub(r"\[(\d+)\]", r"/\1", row.name))
         for output in sorted(outputs, key=lambda one: one.name):
-            listed = exact.get(output.name, {}).get("artifacts") or [{}]
+            listed = (exact.get(output.name) or {}).get("artifacts") or [{}]
             numbers = unrounded(output, listed[0].get("metadata") or {})
             row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
 
@@ -348,7 +350,7 @@ def excerpt(log: str, message: str, *, of_task: bool = True) -> str:
     ended = _STEP_ENDED.search(fatal) if of_task else None
     starts = [place for place, row in enumerate(own) if row.startswith("Traceback (")]
     if fatal and not ended:
-        found = [fatal, *_not_finite(written(log))]
+        found = [fatal, *dict.fromkeys(_not_finite(written(log)))]
     elif starts:
         found = own[starts[-1] :]
     elif own and of_task:
@@ -383,21 +385,13 @@ def _parts(log: str) -> tuple[list[str], list[str], str]:
     return own, errors, ""
 
 
-def _not_finite(executor_output: Mapping[str, Any]) -> Iterator[str]:
+def _not_finite(value: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield a line for each value that a step wrote and KFP cannot keep: NaN and infinity."""
-    places = {("output", n): v for n, v in executor_output.get("parameterValues", {}).items()}
-    for name, listed in executor_output.get("artifacts", {}).items():
-        for artifact in listed.get("artifacts", []):
-            places |= {(name, key): v for key, v in artifact.get("metadata", {}).items()}
-    for (where, key), value in places.items():
-        bad = next((n for n in _numbers(value) if not math.isfinite(n)), None)
-        if bad is not None:
-            yield f"{where} {key} has the value {bad}: KFP keeps finite numbers only"
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(inner)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, place if key in _FRAME else (*place, key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _not_finite(inner, place)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{' '.join(place)} is {value}: KFP keeps finite numbers only"

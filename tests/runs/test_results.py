@@ -91,16 +91,16 @@ def test_values_that_kfp_cannot_keep_are_named() -> None:
         "parameterValues": {"share": float("nan"), "rows": 3},
         "artifacts": {
             "metrics": {"artifacts": [{"metadata": {"loss": float("inf"), "accuracy": 0.5}}]},
-            "roc": {"artifacts": [{"metadata": {"points": [{"threshold": float("-inf")}]}}]},
+            "roc": {"artifacts": [{"metadata": {"points": [{"threshold": float("inf")}] * 9}}]},
         },
     }
     error = "failed to execute component: failed to unmarshall ExecutorOutput: invalid value NaN"
     log = output(json.dumps(wrote)) + fatal(error)
     assert excerpt(log, "Error (exit code 1)").splitlines() == [
         error,
-        "output share has the value nan: KFP keeps finite numbers only",
-        "metrics loss has the value inf: KFP keeps finite numbers only",
-        "roc points has the value -inf: KFP keeps finite numbers only",
+        "share is nan: KFP keeps finite numbers only",
+        "metrics loss is inf: KFP keeps finite numbers only",
+        "roc points threshold is inf: KFP keeps finite numbers only",
     ]
 
 
