@@ -1,4 +1,4 @@
-"""What ML Metadata knows of a run: each task's parameters and output artifacts.
+"""What ML Metadata knows of a run: each task's state, parameters and output artifacts.
 
 The KFP API does not tell them, so they are read where the web UI reads them: from the metadata
 server behind its grpc-web bridge. That is HTTP, so it needs no gRPC library; and the server's own
@@ -11,15 +11,21 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import requests
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 from kfpkit.errors import KitError
+from kfpkit.runs.run import State
+from kfpkit.runs.workflow import graphs_of, set_rounds, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from kfpkit.runs.run import Task
+    from kfpkit.runs.spec import Spec
 
 #: Seconds for one answer.
 TIMEOUT = 30.0
@@ -30,6 +36,16 @@ PAGE = 100
 #: `Event.type` of an artifact that an execution wrote.
 _OUTPUT = 4
 
+#: `Execution.last_known_state`; a task that its condition left out is CANCELED (6).
+_STATES = {
+    2: State.RUNNING,
+    3: State.SUCCEEDED,
+    4: State.FAILED,
+    5: State.SUCCEEDED,
+    6: State.SKIPPED,
+}
+_CACHED = 5
+
 #: Custom properties of an artifact that are KFP's, not the task's.
 _OF_KFP = ("display_name", "store_session_info")
 
@@ -39,8 +55,9 @@ _MESSAGES = {
     "struct_value google.protobuf.Struct 4, bool_value bool 6",
     # What a map field is on the wire.
     "Property": "key string 1, value Value 2",
-    "Context": "id int64 1",
-    "Execution": "id int64 1, custom_properties *Property 5",
+    "Context": "id int64 1, custom_properties *Property 5",
+    "Execution": "id int64 1, last_known_state int32 3, custom_properties *Property 5, "
+    "create_time_since_epoch int64 9, last_update_time_since_epoch int64 10",
     "Artifact": "id int64 1, uri string 3, custom_properties *Property 5, type string 8",
     "Step": "index int64 1, key string 2",
     "Path": "steps *Step 1",
@@ -50,6 +67,8 @@ _MESSAGES = {
     "GetContextByTypeAndNameResponse": "context Context 1",
     "GetExecutionsByContextRequest": "context_id int64 1, options Options 2",
     "GetExecutionsByContextResponse": "executions *Execution 1, next_page_token string 2",
+    "GetExecutionsByIDRequest": "execution_ids *int64 1",
+    "GetExecutionsByIDResponse": "executions *Execution 1",
     "GetEventsByExecutionIDsRequest": "execution_ids *int64 1",
     "GetEventsByExecutionIDsResponse": "events *Event 1",
     "GetArtifactsByIDRequest": "artifact_ids *int64 1",
@@ -66,24 +85,49 @@ class Output:
         type: The artifact type's schema title.
         uri: Where it is.
         metadata: JSON values by key.
-        store: How its object store is reached, as the launcher wrote it down.
+        access: How its object store is reached, as the launcher wrote it down: `Params` of the
+            store's session; empty where that is the pod's own affair.
+        rounded: Keys of the metadata that are numbers of their own. The server writes them into
+            its database with six decimals, and none above 1e65; those in lists and objects it
+            keeps as they are.
     """
 
     name: str
     type: str
     uri: str
     metadata: dict[str, Any]
-    store: dict[str, Any]
+    access: dict[str, str]
+    rounded: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a run keeps what its tasks write.
+
+    Attributes:
+        root: URI of its folder; empty where the run has not started.
+        access: How its object store is reached.
+    """
+
+    root: str = ""
+    access: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Execution:
-    """An execution of a task.
+    """An execution of a task, of a graph, or of a round of a loop.
 
     Attributes:
         id: The metadata server's number for it.
-        task: The task's name inside its graph.
+        task: The task's name inside its graph, or what it is called for people.
         graph: The number of the graph's own execution; 0 for the pipeline itself.
+        round: The number of the round, if it is one; its graph is then the loop.
+        state: The state; PENDING where the server knows none.
+        cached: Whether its outputs are an earlier run's.
+        started: When KFP took it up.
+        finished: When it was last written, which is its end if it has ended.
+        pod: The pod that wrote the outputs, which is an earlier run's if it is cached; empty where
+            there is none.
         inputs: Values of the input parameters.
         outputs: Values of the output parameters.
         artifacts: The output artifacts by name.
@@ -92,6 +136,12 @@ class Execution:
     id: int
     task: str
     graph: int
+    round: int | None = None
+    state: State = State.PENDING
+    cached: bool = False
+    started: datetime | None = None
+    finished: datetime | None = None
+    pod: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Output] = field(default_factory=list)
@@ -107,31 +157,118 @@ def executions(address: str, run_id: str) -> list[Execution]:
     Raises:
         KitError: The bridge or the metadata server does not answer, or refuses.
     """
-    named = _call(
-        address,
-        "GetContextByTypeAndName",
-        {"type_name": "system.PipelineRun", "context_name": run_id},
-    )
-    if not named.context.id:
+    context = _context(address, run_id)
+    if not context.id:
         return []
-    found: dict[int, Execution] = {}
+    messages: dict[int, Any] = {}
     token = ""
     while True:
         page = _call(
             address,
             "GetExecutionsByContext",
             {
-                "context_id": named.context.id,
+                "context_id": context.id,
                 "options": {"max_result_size": PAGE, "next_page_token": token},
             },
         )
-        for execution in page.executions:
-            found[execution.id] = _execution(execution)
+        messages |= {message.id: message for message in page.executions}
         token = page.next_page_token
         if not token:
             break
+    found = {number: _execution(messages[number]) for number in sorted(messages)}
     _add_artifacts(address, found)
-    return [found[number] for number in sorted(found)]
+    _add_pods(address, found, messages)
+    return list(found.values())
+
+
+def home(address: str, run_id: str) -> Home:
+    """Return where a run keeps what its tasks write; the arguments are those of `executions`.
+
+    Raises:
+        KitError: The bridge or the metadata server does not answer, or refuses.
+    """
+    properties = _properties(_context(address, run_id).custom_properties)
+    root = str(properties.get("pipeline_root", "")).partition("?")[0]
+    return Home(root, _access(properties))
+
+
+def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
+    """Return the executions by the names of their rows and graphs, `for-loop-1[0]/train`.
+
+    Where there are several of one name, as after KFP's own retry of a run, the newest counts.
+
+    Args:
+        executions: All executions of a run, oldest first.
+        spec: The compiled pipeline.
+    """
+    found: dict[str, Execution] = {}
+    graphs: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    for execution in executions:
+        name, component = graphs.get(execution.graph, ("", spec["root"]))
+        if execution.round is not None:
+            name += f"[{execution.round}]"
+        elif execution.graph:
+            tasks = component.get("dag", {}).get("tasks", {})
+            inner = _task(execution.task, tasks)
+            if inner is None:
+                continue
+            name = f"{name}/{inner}".removeprefix("/")
+            component = spec["components"][tasks[inner]["componentRef"]["name"]]
+        graphs[execution.id] = (name, component)
+        found[name] = execution
+    return found
+
+
+def _task(said: str, tasks: Mapping[str, Any]) -> str | None:
+    """Return the task of a graph that an execution is of; None where it is of none."""
+    if said in tasks:
+        return said
+    # 2.14.3 calls loops and importers by their names for people.
+    named = (name for name, task in tasks.items() if task.get("taskInfo", {}).get("name") == said)
+    return next(named, None)
+
+
+def update(task: Task, placed: Mapping[str, Execution]) -> bool:
+    """Bring a task and its rounds to where their executions are, as far as those tell.
+
+    Args:
+        task: The task; what is over stays as it is.
+        placed: What `place` returned.
+
+    Returns:
+        Whether the task's state changed.
+    """
+    before = task.state
+    for row in set_rounds(task, placed):
+        if row.state not in (State.PENDING, State.RUNNING):
+            continue
+        around = [placed[graph] for graph in graphs_of(row.name) if graph in placed]
+        if execution := placed.get(row.name):
+            row.state, row.cached = execution.state, execution.cached
+            ran = row.state is not State.SKIPPED
+            row.started = execution.started if ran else None
+            row.finished = execution.finished if ran and row.state is not State.RUNNING else None
+        elif any(graph.state is State.SKIPPED for graph in around):
+            row.state = State.SKIPPED
+    sum_up(task)
+    return task.state is not before
+
+
+def _context(address: str, run_id: str) -> Any:
+    asked = {"type_name": "system.PipelineRun", "context_name": run_id}
+    return _call(address, "GetContextByTypeAndName", asked).context
+
+
+def _add_pods(address: str, found: dict[int, Execution], messages: Mapping[int, Any]) -> None:
+    """Name the pods; of a cached execution that of the one whose outputs it has."""
+    own = {number: _properties(m.custom_properties) for number, m in messages.items()}
+    first = {number: int(p.get("cached_execution_id") or number) for number, p in own.items()}
+    others = sorted(set(first.values()) - own.keys())
+    if others:
+        answer = _call(address, "GetExecutionsByID", {"execution_ids": others})
+        own |= {m.id: _properties(m.custom_properties) for m in answer.executions}
+    for number, execution in found.items():
+        execution.pod = str(own.get(first[number], {}).get("pod_name", ""))
 
 
 def _add_artifacts(address: str, found: dict[int, Execution]) -> None:
@@ -157,19 +294,36 @@ def _execution(message: Any) -> Execution:
         id=message.id,
         task=properties.get("task_name", ""),
         graph=properties.get("parent_dag_id", 0),
+        round=properties.get("iteration_index"),
+        state=_STATES.get(message.last_known_state, State.PENDING),
+        cached=message.last_known_state == _CACHED,
+        started=_moment(message.create_time_since_epoch),
+        finished=_moment(message.last_update_time_since_epoch),
         inputs=properties.get("inputs", {}),
         outputs=properties.get("outputs", {}),
     )
 
 
+def _moment(milliseconds: int) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
 def _output(name: str, message: Any) -> Output:
     properties = _properties(message.custom_properties)
-    try:
-        store = json.loads(properties.get("store_session_info") or "{}")
-    except ValueError:
-        store = {}
     metadata = {key: _json(value) for key, value in properties.items() if key not in _OF_KFP}
-    return Output(name, message.type, message.uri, metadata, store)
+    numbers = {p.key for p in message.custom_properties if p.value.HasField("double_value")}
+    rounded = sorted(numbers & metadata.keys())
+    return Output(name, message.type, message.uri, metadata, _access(properties), rounded)
+
+
+def _access(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Return how a store is reached; empty where no Secret for it is named."""
+    try:
+        session = json.loads(properties.get("store_session_info") or "{}")
+        parameters: dict[str, str] = session["Params"]
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return parameters if parameters and parameters.get("secretName") else {}
 
 
 def _properties(entries: Iterable[Any]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -28,6 +29,9 @@ CHUNK = 4 * 1024 * 1024
 #: What is needed to reach a store, as KFP's launcher writes it down: `endpoint`, `region`,
 #: `disableSSL`, `secretName` and the Secret's two keys. Empty for a store that knows its user.
 Access = dict[str, str]
+
+#: Scheme, bucket and key of a URI, as KFP's launcher reads it: a key may have a `#` in it.
+_URI = re.compile(r"(?P<scheme>[a-z][a-z0-9]*)://(?P<bucket>[^/?]+)/?(?P<key>[^?]*)")
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,13 @@ class Objects:
             return bytes(obstore.get(store, key).bytes()).decode(errors="replace")
 
     def _open(self, uri: str, access: Access) -> tuple[S3Store | GCSStore, str]:
-        parts = urlsplit(uri)
-        place = (f"{parts.scheme}://{parts.netloc}", json.dumps(access, sort_keys=True))
+        parts = _URI.match(uri)
+        if not parts:
+            raise KitError(f"{uri} is no URI of an object store")
+        place = (bucket_of(uri), json.dumps(access, sort_keys=True))
         if place not in self._stores:
-            self._stores[place] = self._store(parts.scheme, parts.netloc, access)
-        return self._stores[place], parts.path.lstrip("/")
+            self._stores[place] = self._store(parts["scheme"], parts["bucket"], access)
+        return self._stores[place], parts["key"]
 
     def _store(self, scheme: str, bucket: str, access: Access) -> S3Store | GCSStore:
         if scheme == "gs":
@@ -126,6 +132,13 @@ class Objects:
             raise KitError(f"a store of the kind {scheme}:// cannot be read from here")
         options: dict[str, Any] = {"region": access.get("region") or "us-east-1"}
         secret = access.get("secretName", "")
+        if not secret and "AWS_ACCESS_KEY_ID" not in os.environ:
+            # Without keys the client would ask for those of an Amazon machine, and wait long.
+            raise KitError(
+                f"{scheme}://{bucket} cannot be read from here: KFP names no Secret for it, which "
+                "leaves it to the rights of the pods",
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to read it as yourself",
+            )
         if secret:
             keys = (access.get("accessKeyKey", ""), access.get("secretKeyKey", ""))
             values = secrets.opening(self._target, secret, *keys)
@@ -155,6 +168,12 @@ class Objects:
             else:
                 self._endpoints[endpoint] = endpoint
         return self._endpoints[endpoint]
+
+
+def bucket_of(uri: str) -> str:
+    """Return the bucket of a URI with its scheme, `s3://bucket`; empty where it has none."""
+    found = _URI.match(uri)
+    return f"{found['scheme']}://{found['bucket']}" if found else ""
 
 
 @contextlib.contextmanager

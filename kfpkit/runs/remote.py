@@ -24,7 +24,7 @@ from kfpkit.install.health import WORKFLOWS
 from kfpkit.install.lifecycle import RUNTIME
 from kfpkit.install.upload import documents, upload
 from kfpkit.pipelines import compile_to
-from kfpkit.runs import results, workflow
+from kfpkit.runs import metadata, results, workflow
 from kfpkit.runs import spec as ir
 from kfpkit.runs.local import InterruptedRun
 from kfpkit.runs.parameters import complete
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kfpkit.pipelines import Pipeline
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
-    from kfpkit.runs.run import Parameter
+    from kfpkit.runs.run import Parameter, Task
     from kfpkit.runs.spec import Spec
 
 #: Seconds between two looks at a run.
@@ -200,14 +200,14 @@ def run(
         description=spec["pipelineInfo"].get("description", ""),
         link=where.link(run_id),
     )
-    follower = _Follower(where, description, progress)
+    follower = _Follower(where, description, spec, progress)
     progress.show(description.tasks)
     interrupted = False
     try:
         follower.follow()
     except KeyboardInterrupt:
         interrupted = True
-    results.bring(where.target, description, follower.seen, folder)
+    results.bring(where.target, description, spec, follower.seen, folder)
     if interrupted:
         raise InterruptedRun(description)
     return description
@@ -216,14 +216,15 @@ def run(
 class _Follower:
     """Keeps the description of a run up to date with the cluster."""
 
-    def __init__(self, where: Place, description: Run, progress: Progress) -> None:
+    def __init__(self, where: Place, description: Run, spec: Spec, progress: Progress) -> None:
         self._where = where
         self._client = api.connect(where.host)
         self._run = description
+        self._spec = spec
         self._progress = progress
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[str] = set()
         #: The run's Workflow as last seen.
-        self.seen = workflow.Seen({}, [], {})
+        self.seen = workflow.Seen("", {}, [], {})
 
     def follow(self) -> None:
         """Return when the run is over.
@@ -257,20 +258,28 @@ class _Follower:
             self.seen = workflow.read(found[0], [task.name for task in self._run.tasks])
             self._update()
         if there.state not in _ENDS:
+            if not found:
+                self._warn(
+                    f"the run is {there.state} and has no Workflow, so nothing moves it: "
+                    f"`make explain RUN={self._run.id}`"
+                )
             return False
         self._close(there)
         return True
 
     def _update(self) -> None:
         for task in self._run.tasks:
-            mine = self.seen.of(task)
-            if workflow.update(task, mine):
+            if workflow.update(task, self.seen):
                 self._progress.changed(task)
-            why = workflow.waiting(mine)
-            if why and (task.name, why) not in self._warned:
-                self._warned.add((task.name, why))
-                console.warn(f"{task.name} waits: {why}")
+            if why := workflow.waiting(self.seen.of(task.name)):
+                self._warn(f"{task.name} waits: {why}")
         self._run.started = self.seen.started or self._run.started
+
+    def _warn(self, message: str) -> None:
+        """Say something once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            console.warn(message)
 
     def _close(self, there: Any) -> None:
         """Give the run and its unfinished tasks the state they end with."""
@@ -279,20 +288,71 @@ class _Follower:
         run.created = there.created_at
         run.started = run.started or there.created_at
         run.finished = self.seen.finished or there.finished_at
+        run.error = (there.error and there.error.message) or ""
+        before = {task.name: task.state for task in run.tasks}
+        known = bool(self.seen.nodes)
+        if any(row.state in (State.PENDING, State.RUNNING) for row in run.rows):
+            # The Workflow is gone a day after its end, and one may be too large to be read.
+            try:
+                placed, _ = results.recorded(self._where.target, run.id, self._spec)
+                known = known or bool(placed)
+                for task in run.tasks:
+                    metadata.update(task, placed)
+            except KitError as error:
+                console.warn(f"the states of some tasks are not known: {error.what}")
+        if known:
+            settle(run)
+        said = disagreement(run, self.seen.phase)
+        if said:
+            console.warn(said)
+            run.state, run.error = State.FAILED, said
         for task in run.tasks:
-            before = task.state
-            if task.state is State.RUNNING:
-                task.state = State.CANCELLED if run.state is State.CANCELLED else State.FAILED
-                task.finished = run.finished
-            elif task.state is State.FAILED and run.state is State.CANCELLED:
-                # Ending a run fails the tasks that were under way.
-                task.state = State.CANCELLED
-            elif task.state is State.PENDING:
-                # Where nothing failed, it was in a branch that was not taken.
-                good = run.state is State.SUCCEEDED
-                task.state = State.SKIPPED if good else State.NOT_RUN
-            if task.state is not before:
+            if task.state is not before[task.name]:
                 self._progress.changed(task)
-        if run.state is State.FAILED and not run.failed:
-            said = there.error.message if there.error else ""
-            run.error = said or self.seen.message or "KFP does not say why"
+
+
+def settle(run: Run) -> None:
+    """Give the rows of a run that is over the states they end with.
+
+    Args:
+        run: The run with its final state, and its tasks as far as they are known. In a run that
+            succeeded nothing failed: what did not run was left out by the pipeline itself.
+    """
+    for task in run.tasks:
+        for row in task.rounds or [task]:
+            if row.state is State.RUNNING:
+                row.state = run.state
+                row.finished = run.finished
+            elif row.state is State.FAILED and run.state is State.CANCELLED:
+                # Ending a run fails the tasks that were under way.
+                row.state = State.CANCELLED
+            elif row.state in (State.PENDING, State.NOT_RUN):
+                left_out = run.state is State.SUCCEEDED or _after_a_skipped(run, row)
+                row.state = State.SKIPPED if left_out else State.NOT_RUN
+        workflow.sum_up(task)
+
+
+def _after_a_skipped(run: Run, row: Task) -> bool:
+    """Return whether a row did not run because those before it were left out, not for a failure."""
+    states = {each.name: each.state for task in run.tasks for each in (task, *task.rounds)}
+    before = [
+        states.get(workflow.round_of(row.name, name), states[name]) for name in row.depends_on
+    ]
+    return State.SKIPPED in before and set(before) <= {State.SKIPPED, State.SUCCEEDED}
+
+
+def disagreement(run: Run, phase: str) -> str:
+    """Return in what the sources disagree about how a run ended; empty if in nothing.
+
+    Args:
+        run: The run, its tasks settled.
+        phase: Argo's phase of its Workflow; empty where there is none.
+    """
+    if run.state is State.FAILED and phase == "Succeeded":
+        return "KFP says that the run failed, but its Workflow succeeded"
+    against = [f"task {row.name} failed" for row in run.failed]
+    if phase in workflow.BAD:
+        against.insert(0, f"its Workflow is {phase}")
+    if run.state is State.SUCCEEDED and against:
+        return f"KFP says that the run succeeded, but {', '.join(against)}"
+    return ""

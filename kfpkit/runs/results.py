@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console
-from kfpkit.errors import KitError
+from kfpkit.errors import KitError, join_names
 from kfpkit.install import forward
 from kfpkit.runs import metadata, workflow
 from kfpkit.runs.local import ERROR_LINES, LOG, PIPELINE_ROOT
-from kfpkit.runs.objects import Objects
+from kfpkit.runs.objects import Objects, bucket_of
 from kfpkit.runs.run import Artifact, Run, State, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from kfpkit.install.target import Target
-    from kfpkit.runs.workflow import Node
+    from kfpkit.runs.metadata import Execution, Home, Output
+    from kfpkit.runs.objects import Access
+    from kfpkit.runs.spec import Spec
 
 #: Bytes up to which an artifact is brought into the run's folder; a larger one is listed only.
 ARTIFACT_BYTES = 64 * 1024 * 1024
@@ -31,105 +36,246 @@ _LOGS = "executor-logs"
 _GLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] ")
 _ARGO = re.compile(r"time=\S+ level=|Error: exit status \d+$")
 
+#: How the launcher's error ends where it is the step that failed, not the launcher.
+_STEP_ENDED = re.compile(r"(?:exit status (?P<code>\d+)|(?P<signal>signal: .+))$")
 
-def bring(target: Target, run: Run, seen: workflow.Seen, folder: Path) -> None:
+#: What a driver's error says before its cause: all that the driver was called with.
+_CALL = re.compile(r"driver\.\w+\(.*\) failed: ")
+
+#: Before what a step wrote for KFP, which the launcher prints when the step has ended well.
+_WRITTEN = re.compile(r"launcher_v2\.go:\d+\] ExecutorOutput: ")
+
+#: Keys in that which name nothing of the step's own.
+_FRAME = ("parameterValues", "artifacts", "metadata")
+
+#: Pod of a task: the name of its Workflow, and what Argo appends.
+_POD = re.compile(r"(?P<workflow>.+)-(retry-)?system-container-impl-\d+$")
+
+#: How far ML Metadata's six decimals are from a number; and its largest number, a little less.
+_DECIMALS, _LARGEST = 1e-6, 9.9e64
+
+
+def recorded(target: Target, run_id: str, spec: Spec) -> tuple[dict[str, Execution], Home]:
+    """Return what ML Metadata has of a run, by the names of rows and graphs, and the run's folder.
+
+    Raises:
+        KitError: The metadata server does not answer.
+    """
+    with forward.opened(target, forward.METADATA) as address:
+        executions = metadata.executions(address, run_id)
+        return metadata.place(executions, spec), metadata.home(address, run_id)
+
+
+def bring(target: Target, run: Run, spec: Spec, seen: workflow.Seen, folder: Path) -> None:
     """Complete the description of a run; what cannot be had is said, and left out.
 
     Args:
         target: The cluster.
-        run: The description, whose tasks have their states.
+        run: The description, whose rows have their states.
+        spec: The compiled pipeline.
         seen: The run's Workflow.
         folder: The run's own folder; takes the log and the outputs.
     """
-    with Objects(target) as objects:
-        _bring_logs(target, run, seen, objects, folder)
-        try:
-            with forward.opened(target, forward.METADATA) as address:
-                found = metadata.executions(address, run.id)
-        except KitError as error:
-            console.warn(f"the report has no metrics and no artifacts: {error.what}")
-            return
-        for task in run.tasks:
-            mine = _executions_of(task, seen, found)
-            for number, execution in enumerate(mine):
-                task.inputs |= execution.inputs
-                task.outputs |= execution.outputs
-                # The rounds of a loop have the same outputs.
-                several = len(mine) > 1
-                for output in sorted(execution.artifacts, key=lambda one: one.name):
-                    if output.name == _LOGS:
-                        continue
-                    path = Path(PIPELINE_ROOT, task.name, *([str(number)] if several else []))
-                    artifact = _artifact(output, objects, folder, path / output.name)
-                    task.artifacts.append(artifact)
-
-
-def _executions_of(
-    task: Task, seen: workflow.Seen, found: list[metadata.Execution]
-) -> list[metadata.Execution]:
-    """Return the executions of a task: those of its name in its graph."""
-    outer, _, name = task.name.rpartition("/")
-    graphs = seen.graphs.get(outer, ())
-    return [
-        execution for execution in found if (execution.graph in graphs) and execution.task == name
-    ]
-
-
-def _artifact(output: metadata.Output, objects: Objects, folder: Path, path: Path) -> Artifact:
-    """Return an artifact, its files brought into the run's folder unless they are too large."""
-    artifact = Artifact(output.name, output.type, output.uri, metadata=output.metadata)
-    access = output.store.get("Params") or {}
+    found: dict[str, Execution] = {}
+    home = metadata.Home()
     try:
-        found = objects.find(output.uri, access)
-        if found is None:
-            return replace(artifact, uri="")
-        artifact = replace(artifact, size=found.size)
-        if found.size > ARTIFACT_BYTES:
-            console.say(f"{output.uri} stays where it is: {found.size:,} bytes")
-            return artifact
-        objects.fetch(output.uri, access, found, folder / path)
-        return replace(artifact, path=str(path))
+        found, home = recorded(target, run.id, spec)
     except KitError as error:
-        console.warn(error.what)
-        return artifact
-
-
-def _bring_logs(
-    target: Target, run: Run, seen: workflow.Seen, objects: Objects, folder: Path
-) -> None:
-    """Write all that the tasks printed into the run's log, and the errors into the tasks."""
-    parts = []
-    for task in run.tasks:
-        mine = seen.of(task)
-        for node in mine:
-            if node.role == "executor" and node.type == "Pod":
-                text = _log(target, node, seen.repository, objects)
-                if text:
-                    parts.append(f"==== {task.name} ({node.pod})\n{text.rstrip()}\n")
-        if task.state is State.FAILED:
-            task.error = _why(target, workflow.bad_pods(mine), seen.repository, objects)
-            if not task.error:
-                messages = [node.message for node in mine if node.failed and node.message]
-                task.error = "\n".join(dict.fromkeys(messages))
-    if run.state is State.FAILED and not run.failed:
-        # A graph's own driver: it belongs to no task.
-        stray = [node for node in seen.nodes if not node.task and node.failed]
-        why = _why(target, stray[-1:], seen.repository, objects)
-        run.error = why or run.error
-    if parts:
-        (folder / LOG).write_text("\n".join(parts), encoding="utf-8")
+        console.warn(f"the report has no metrics and no artifacts: {error.what}")
+    with Objects(target) as objects:
+        reader = _Reader(target, run.id, seen, home, objects)
+        logs = []
+        for row in run.rows:
+            execution = found.get(row.name)
+            logs += reader.logs(row, execution)
+            if row.state is State.FAILED:
+                row.error = reader.why(row, execution)
+            declared = spec["components"][f"comp-{row.component}"]
+            row.inputs = _typed(
+                row.inputs | (execution.inputs if execution else {}),
+                declared.get("inputDefinitions", {}),
+            )
+            if execution:
+                row.outputs = _typed(execution.outputs, declared.get("outputDefinitions", {}))
+                reader.artifacts(row, execution, folder)
+        if run.state is State.FAILED and not run.failed:
+            run.error = reader.why_run(run.error)
+    artifacts = [(row, artifact) for row in run.rows for artifact in row.artifacts]
+    if rounded := [f"{row.name}.{one.name}" for row, one in artifacts if one.rounded]:
+        console.say(
+            f"the numbers of {join_names(rounded)} have the six decimals that ML Metadata keeps: "
+            "the log with all their digits is gone"
+        )
+    if logs:
+        (folder / LOG).write_text("\n".join(logs), encoding="utf-8")
         run.log = LOG
 
 
-def _log(target: Target, node: Node, repository: Mapping[str, Any], objects: Objects) -> str:
-    """Return the log of a pod, from the archive where the pod is gone."""
-    got = target.query("logs", node.pod, "--container=main", check=False)
-    if got.ok:
-        return got.stdout
-    if not node.log:
-        return ""
+class _Reader:
+    """Reads what the rows of one run left, from wherever it still is."""
+
+    def __init__(
+        self, target: Target, run_id: str, seen: workflow.Seen, home: Home, objects: Objects
+    ) -> None:
+        self._target = target
+        self._run_id = run_id
+        self._seen = seen
+        self._home = home
+        self._objects = objects
+        self._texts: dict[str, str] = {}
+        self._said: set[str] = set()
+
+    def logs(self, row: Task, execution: Execution | None) -> list[str]:
+        """Return the logs of a row's pods, each under a line that names it."""
+        texts = [(pod, self._log(pod, key)) for pod, key in self._pods(row, execution)]
+        return [f"==== {row.name} ({pod})\n{text.rstrip()}\n" for pod, text in texts if text]
+
+    def why(self, row: Task, execution: Execution | None) -> str:
+        """Return why a row failed, for a person; never empty."""
+        mine = self._seen.of(row.name)
+        pod = workflow.bad_pod(mine)
+        if pod:
+            log = self._log(pod.pod, pod.log)
+            why = excerpt(log, pod.message, of_task=pod.role == "executor")
+        else:
+            gone = self._pods(row, execution)[-1:] if not mine else []
+            why = "".join(excerpt(self._log(name, key), "") for name, key in gone)
+        if not why or why.startswith("Error (exit code "):
+            said = [node.message for node in mine if node.failed and node.message]
+            said += self._events({node.pod for node in mine if node.pod})
+            why = "\n".join(dict.fromkeys(said)) or self.why_run("")
+        return why
+
+    def why_run(self, known: str) -> str:
+        """Return why a run failed of which no row did, for a person; never empty."""
+        # A graph's own driver: it belongs to no row.
+        stray = [node for node in self._seen.nodes if not node.row and node.failed]
+        if stray:
+            log = self._log(stray[-1].pod, stray[-1].log)
+            if why := excerpt(log, stray[-1].message, of_task=False):
+                return why
+        said = [known or self._seen.message, *self._events({self._seen.name})]
+        return "\n".join(dict.fromkeys(filter(None, said))) or (
+            "neither a log nor Kubernetes says why; "
+            f"`make explain RUN={self._run_id}` tells what else is known"
+        )
+
+    def artifacts(self, row: Task, execution: Execution, folder: Path) -> None:
+        """Give a row its artifacts, their files brought into the run's folder."""
+        outputs = [one for one in execution.artifacts if one.name != _LOGS]
+        if not outputs:
+            return
+        exact = {}
+        if any(one.rounded for one in outputs):
+            # Where it is cached, the pod is another run's, whose log may be gone by right.
+            log = self._log(*self._archived(execution.pod), needed=not execution.cached)
+            exact = written(log).get("artifacts") or {}
+        below = Path(PIPELINE_ROOT, re.sub(r"\[(\d+)\]", r"/\1", row.name))
+        for output in sorted(outputs, key=lambda one: one.name):
+            listed = (exact.get(output.name) or {}).get("artifacts") or [{}]
+            numbers = unrounded(output, listed[0].get("metadata") or {})
+            row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
+
+    def _artifact(
+        self, output: Output, numbers: dict[str, Any], folder: Path, path: Path
+    ) -> Artifact:
+        """Return an artifact, its files brought here unless they are too large."""
+        known = output.metadata | numbers
+        rounded = [key for key in output.rounded if key not in numbers]
+        artifact = Artifact(output.name, output.type, output.uri, metadata=known, rounded=rounded)
+        access = self._access(output)
+        try:
+            found = self._objects.find(output.uri, access)
+            if found is None:
+                # Whoever writes no file has the place that KFP gave it all the same.
+                own = self._home.root and output.uri.startswith(f"{self._home.root}/")
+                return replace(artifact, uri="") if own else artifact
+            artifact = replace(artifact, size=found.size)
+            if found.size > ARTIFACT_BYTES:
+                console.say(f"{output.uri} stays where it is: {found.size:,} bytes")
+                return artifact
+            self._objects.fetch(output.uri, access, found, folder / path)
+            return replace(artifact, path=str(path))
+        except KitError as error:
+            self._warn(str(error).removesuffix("."))
+            return artifact
+
+    def _access(self, output: Output) -> Access:
+        """Return how an artifact is reached: as the launcher did, which notes none of imports."""
+        root = self._home.root
+        ours = root and (
+            bucket_of(output.uri) == bucket_of(root)
+            or (output.uri.startswith("minio://") and root.startswith("minio://"))
+        )
+        return output.access or (self._home.access if ours else {})
+
+    def _pods(self, row: Task, execution: Execution | None) -> list[tuple[str, str]]:
+        """Return a row's own pods and the keys of their archived logs, the newest last."""
+        mine = [n for n in self._seen.of(row.name) if n.role == "executor" and n.type == "Pod"]
+        if mine or self._seen.nodes or not execution or execution.cached:
+            return [(node.pod, node.log) for node in mine]
+        return [self._archived(execution.pod)] if execution.pod else []
+
+    @staticmethod
+    def _archived(pod: str) -> tuple[str, str]:
+        """Return a pod and the key of its log, by the keyFormat of the artifactRepository."""
+        named = _POD.match(pod)
+        return pod, f"{workflow.LOGS}{named['workflow']}/{pod}/main.log" if named else ""
+
+    def _log(self, pod: str, key: str, *, needed: bool = True) -> str:
+        """Return the log of a pod, from the archive where the pod is gone; empty if none is."""
+        if pod not in self._texts:
+            self._texts[pod] = self._read_log(pod, key, needed=needed) if pod else ""
+        return self._texts[pod]
+
+    def _read_log(self, pod: str, key: str, *, needed: bool) -> str:
+        got = self._target.query("logs", pod, "--container=main", check=False)
+        if got.ok:
+            return got.stdout
+        if not key:
+            return ""
+        bucket, access = archive(self._seen.repository, self._home)
+        try:
+            return self._objects.read(f"{bucket}/{key}", access)
+        except KitError as error:
+            if needed:
+                self._warn(error.what)
+            return ""
+
+    def _events(self, names: set[str]) -> list[str]:
+        """Return the warnings that Kubernetes has of objects, oldest first."""
+        return [
+            f"{event.get('reason', '')}: {event.get('message', '').strip()}"
+            for event in self._all_events
+            if event.get("type") == "Warning" and event["involvedObject"].get("name") in names
+        ][-ERROR_LINES:]
+
+    @cached_property
+    def _all_events(self) -> list[dict[str, Any]]:
+        try:
+            return self._target.items(["events"], "--sort-by=.lastTimestamp")
+        except KitError:
+            return []  # It is no right that the rest needs.
+
+    def _warn(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            console.warn(message)
+
+
+def archive(repository: Mapping[str, Any], home: Home) -> tuple[str, Access]:
+    """Return the bucket of archived logs and how it is reached.
+
+    Args:
+        repository: Argo's configuration of it, from a Workflow; empty where that is gone.
+        home: Where the run keeps its artifacts, which is then the same bucket.
+    """
     s3, gcs = repository.get("s3", {}), repository.get("gcs", {})
-    access = {
+    if gcs:
+        return f"gs://{gcs['bucket']}", {}
+    if not s3:
+        return bucket_of(home.root), home.access
+    return f"s3://{s3.get('bucket', '')}", {
         "endpoint": s3.get("endpoint", ""),
         "region": s3.get("region", ""),
         "disableSSL": str(s3.get("insecure", False)),
@@ -137,23 +283,53 @@ def _log(target: Target, node: Node, repository: Mapping[str, Any], objects: Obj
         "accessKeyKey": s3.get("accessKeySecret", {}).get("key", ""),
         "secretKeyKey": s3.get("secretKeySecret", {}).get("key", ""),
     }
-    bucket = f"gs://{gcs['bucket']}" if gcs else f"s3://{s3.get('bucket', '')}"
+
+
+def written(log: str) -> dict[str, Any]:
+    """Return what a step wrote for KFP, as its launcher printed it: kfp's executor output.
+
+    Its numbers have all their digits. It is empty where the log has none.
+
+    Args:
+        log: The log of the pod's main container.
+    """
+    starts = [match.end() for match in _WRITTEN.finditer(log)]
     try:
-        return objects.read(f"{bucket}/{node.log}", access if s3 else {})
-    except KitError as error:
-        console.warn(error.what)
-        return ""
+        found = json.JSONDecoder().raw_decode(log, starts[-1])[0] if starts else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _why(
-    target: Target, failed: list[Node], repository: Mapping[str, Any], objects: Objects
-) -> str:
-    """Return why pods failed, for a person."""
-    found = []
-    for node in failed:
-        log = _log(target, node, repository, objects)
-        found.append(excerpt(log, node.message, of_task=node.role == "executor"))
-    return "\n".join(filter(None, found))
+def unrounded(output: Output, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata that ML Metadata keeps otherwise than its task gave it, as given.
+
+    Args:
+        output: The artifact, out of ML Metadata.
+        given: Its metadata in what its step wrote; may be another's, whose numbers differ.
+    """
+    return {
+        key: given[key]
+        for key, kept in output.metadata.items()
+        if isinstance(kept, int | float)
+        and isinstance(given.get(key), int | float)
+        and (
+            math.isclose(given[key], kept, abs_tol=_DECIMALS)
+            or min(abs(given[key]), abs(kept)) > _LARGEST
+        )
+    }
+
+
+def _typed(values: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters in the types that a component declares: all numbers come as one kind."""
+    kinds = {"NUMBER_DOUBLE": float, "NUMBER_INTEGER": int}
+
+    def typed(name: str, value: Any) -> Any:
+        kind = kinds.get(declared.get("parameters", {}).get(name, {}).get("parameterType"))
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return kind(value) if kind and number and kind(value) == value else value
+
+    return {name: typed(name, value) for name, value in values.items()}
 
 
 def excerpt(log: str, message: str, *, of_task: bool = True) -> str:
@@ -165,25 +341,57 @@ def excerpt(log: str, message: str, *, of_task: bool = True) -> str:
         of_task: Whether it is a task's own pod, not a driver.
 
     Returns:
-        Of a task the last traceback, or else the last lines that it printed; of a driver, or where
-        the task printed nothing, KFP's own errors. Argo's message comes last where it says more
-        than an exit code, or where it is all there is.
+        Where the step ended well and the launcher or driver failed, its error, with the values that
+        KFP cannot keep. Else the step's last traceback, or the last lines that it printed and its
+        exit code; where it printed nothing, KFP's own errors. Argo's message comes last where it
+        says more than an exit code, or where it is all there is.
     """
-    rows = [row for row in log.splitlines() if row.strip()]
-    own: list[str] = []
-    of_kfp: list[str] = []
-    for row in rows:
-        if match := _GLOG.match(row):
-            if row[0] in "EF":
-                of_kfp.append(row[match.end() :])
-            if row[0] == "F":
-                break  # what follows are the stacks of the launcher's threads
-        elif not _ARGO.match(row):
-            own.append(row)
+    own, errors, fatal = _parts(log)
+    ended = _STEP_ENDED.search(fatal) if of_task else None
     starts = [place for place, row in enumerate(own) if row.startswith("Traceback (")]
-    found = own[starts[-1] :] if starts else own[-ERROR_LINES:]
-    if of_kfp and not (of_task and found):
-        found = of_kfp[-ERROR_LINES:]
+    if fatal and not ended:
+        found = [fatal, *dict.fromkeys(_not_finite(written(log)))]
+    elif starts:
+        found = own[starts[-1] :]
+    elif own and of_task:
+        code = re.match(r"Error \(exit code (\d+)\)$", message)
+        exit_code = (ended and ended["code"]) or (code and not ended and code[1])
+        how = f"exit code {exit_code}" if exit_code else ended["signal"] if ended else ""
+        found = [*own[-ERROR_LINES:], *filter(None, [how])]
+    else:
+        found = errors[-ERROR_LINES:]
     if message and (not found or not message.startswith("Error (exit code ")):
         found = [*found, message]
     return "\n".join(found)
+
+
+def _parts(log: str) -> tuple[list[str], list[str], str]:
+    """Return the rows of a pod's log that are the step's, KFP's errors, and its fatal one."""
+    own: list[str] = []
+    errors: list[str] = []
+    rows = iter([row for row in log.splitlines() if row.strip()])
+    for row in rows:
+        if match := _GLOG.match(row):
+            said = _CALL.sub("", row[match.end() :])
+            if row[0] in "EF":
+                errors.append(said)
+            if row[0] == "F":
+                return own, errors, said  # what follows are the stacks of the launcher's threads
+            if said.endswith("{"):
+                for _ in iter(lambda: next(rows, "}"), "}"):
+                    pass  # the rest of an object that KFP prints in several rows
+        elif not _ARGO.match(row):
+            own.append(row)
+    return own, errors, ""
+
+
+def _not_finite(value: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield a line for each value that a step wrote and KFP cannot keep: NaN and infinity."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, place if key in _FRAME else (*place, key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _not_finite(inner, place)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{' '.join(place)} is {value}: KFP keeps finite numbers only"

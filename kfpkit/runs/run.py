@@ -74,6 +74,7 @@ class Artifact:
         path: The file or folder, relative to the run's folder; empty when it is not there.
         metadata: JSON values by key.
         size: Bytes, also where it was too large to bring here; None when there is no file.
+        rounded: Keys of the metadata whose numbers are only known with six decimals.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Artifact:
     path: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
+    rounded: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 KFP makes a Workflow of each run, and of each task in it two pods: a driver, which resolves the
 inputs and looks into the cache, and the task's own. A node's name says where it stands in the
-pipeline: `penguins-x7k2p.root.train-driver`, `penguins-x7k2p.root.train.executor`.
+pipeline: `penguins-x7k2p.root.train-driver`, `penguins-x7k2p.root.train.executor`; in a loop,
+`penguins-x7k2p.root.for-loop-1.iteration-iterations(0:0).iteration-item.train.executor`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import base64
 import gzip
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.runs.run import State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from kfpkit.runs.run import Task
 
@@ -29,11 +31,27 @@ LOGS = "artifacts/"
 _ROUNDS = ("iteration-iterations", "iteration-item")
 _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")
 
-#: What Argo appends for the rounds of a loop and for the attempts at a task.
-_NUMBER = re.compile(r"\([^)]*\)")
+#: What Argo appends: the number of an attempt at a task, or the number and the item of a round.
+_NUMBER = re.compile(r"\((\d+)(:[^)]*)?\)$")
+
+#: The number of a round in a row's name: `for-loop-1[0]/train`.
+_ROUND = re.compile(r"\[(\d+)\]")
+
+#: States of rounds by what they make of their task, the worst first.
+_WORST = (
+    State.FAILED,
+    State.CANCELLED,
+    State.RUNNING,
+    State.PENDING,
+    State.NOT_RUN,
+    State.SUCCEEDED,
+    State.SKIPPED,
+)
 
 _OVER = ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
-_BAD = ("Failed", "Error")
+
+#: Argo's phases of a Workflow or a node that ended badly.
+BAD = ("Failed", "Error")
 
 #: What a pod that is not running yet says in the normal course of things.
 _NORMAL = ("", "PodInitializing", "ContainerCreating")
@@ -45,7 +63,8 @@ class Node:
 
     Attributes:
         name: Where it stands, without the Workflow's own name.
-        task: Name of the task, as `kfpkit.runs.spec.tasks` names it; empty for a graph's driver.
+        row: Name of the task, in a loop that of its round: `for-loop-1[0]/train`; empty for a
+            graph's driver.
         role: `driver`, `executor`, or `graph` for the node that holds both.
         type: Argo's type: `Pod`, `Retry`, `DAG`, `Skipped` ...
         phase: Argo's phase.
@@ -58,7 +77,7 @@ class Node:
     """
 
     name: str
-    task: str
+    row: str
     role: str
     type: str
     phase: str
@@ -72,7 +91,7 @@ class Node:
     @property
     def failed(self) -> bool:
         """Whether it ended badly."""
-        return self.phase in _BAD
+        return self.phase in BAD
 
 
 @dataclass(frozen=True)
@@ -80,15 +99,17 @@ class Seen:
     """A Workflow as it was at one look.
 
     Attributes:
+        name: Its name; empty where there is no Workflow.
         status: Its status, as Argo has it.
-        nodes: The nodes of tasks and the pods of graphs, in the order in which they started.
-        graphs: By the name of each graph (empty for the pipeline's own), the metadata server's
-            numbers for it; a loop has one for each of its rounds.
+        nodes: The nodes of tasks and the drivers of graphs, in the order in which they started.
+        graphs: Argo's phases of the nodes of each graph, by its name (empty for the pipeline's
+            own); a round of a loop is a graph: `for-loop-1[0]`.
     """
 
+    name: str
     status: Mapping[str, Any]
     nodes: list[Node]
-    graphs: Mapping[str, Collection[int]]
+    graphs: Mapping[str, Collection[str]]
 
     @property
     def started(self) -> datetime | None:
@@ -112,9 +133,22 @@ class Seen:
         found: Mapping[str, Any] = reference.get("artifactRepository", {})
         return found
 
-    def of(self, task: Task) -> list[Node]:
-        """Return the nodes of a task."""
-        return [node for node in self.nodes if node.task == task.name]
+    @property
+    def phase(self) -> str:
+        """Argo's phase of it; empty where there is none yet."""
+        return str(self.status.get("phase", ""))
+
+    def of(self, name: str) -> list[Node]:
+        """Return the nodes of a task, or of one round of it."""
+        return self._by_name.get(name, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in {node.row, task_of(node.row)}:
+                found.setdefault(name, []).append(node)
+        return found
 
 
 def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
@@ -127,20 +161,19 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
     name = workflow["metadata"]["name"]
     status = workflow.get("status", {})
     found = []
-    graphs: dict[str, set[int]] = {}
+    graphs: dict[str, set[str]] = {}
     for node in nodes(status).values():
         path = str(node["name"]).removeprefix(f"{name}.")
         placed = _place(path, node, tasks)
-        if placed is None and node["type"] != "Pod":
+        if placed is None and "-driver" not in node.get("templateName", ""):
+            if not path.endswith("onExit"):  # which hangs at a graph and is none
+                graphs.setdefault(_plain(path), set()).add(node.get("phase", ""))
             continue
-        task, role = placed or ("", "driver")
-        execution = _outputs(node).get("execution-id", "")
-        if execution.isdecimal():
-            graphs.setdefault(_plain(path).removesuffix("-driver"), set()).add(int(execution))
+        row, role = placed or ("", "driver")
         found.append(
             Node(
                 name=path,
-                task=task,
+                row=row,
                 role=role,
                 type=node["type"],
                 phase=node.get("phase", ""),
@@ -152,8 +185,7 @@ def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
                 log=archived_log(node),
             )
         )
-    far = datetime.max.replace(tzinfo=UTC)
-    return Seen(status, sorted(found, key=lambda node: (node.started or far, node.pod)), graphs)
+    return Seen(name, status, sorted(found, key=_order), graphs)
 
 
 def nodes(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -194,26 +226,120 @@ def _outputs(node: Mapping[str, Any]) -> dict[str, str]:
     return {parameter["name"]: parameter.get("value", "") for parameter in parameters}
 
 
-def update(task: Task, mine: list[Node]) -> bool:
-    """Bring a task to where its nodes are, and return whether its state changed.
+def task_of(row: str) -> str:
+    """Return the task that a row is of: `for-loop-1/train` of `for-loop-1[0]/train`."""
+    return _ROUND.sub("", row)
+
+
+def round_of(row: str, task: str) -> str:
+    """Return the row of another task in the same rounds, as far as both are in the same loops."""
+    parts = task.split("/")
+    for place, part in enumerate(row.split("/")[: len(parts) - 1]):
+        if task_of(part) != parts[place]:
+            break
+        parts[place] = part
+    return "/".join(parts)
+
+
+def graphs_of(row: str) -> Iterator[str]:
+    """Yield the names of the graphs around a row, the pipeline's own (empty) first."""
+    yield ""
+    for match in re.finditer("/", row):
+        yield row[: match.start()]
+
+
+def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
+    """Give a task inside loops its rounds, and return the rows: these, or the task alone.
 
     Args:
         task: The task.
-        mine: Its nodes, in the order in which they started.
+        known: Names of rows and of graphs, from which the rounds of each loop are known.
+    """
+    rounds: dict[str, set[int]] = {}
+    for name in known:
+        for match in _ROUND.finditer(name):
+            rounds.setdefault(name[: match.start()], set()).add(int(match[1]))
+    names = [""]
+    for part in task.name.split("/"):
+        graphs = [f"{outer}/{part}".removeprefix("/") for outer in names]
+        names = [
+            f"{graph}[{number}]" if number is not None else graph
+            for graph in graphs
+            for number in (*sorted(rounds.get(graph, ())),) or (None,)
+        ]
+    if names == [task.name]:
+        return [task]
+    have = {row.name: row for row in task.rounds}
+    new = replace(task, state=State.PENDING, started=None, finished=None, cached=False, rounds=[])
+    task.rounds = [
+        have.get(name) or replace(new, name=name, inputs={**task.inputs}, outputs={}, artifacts=[])
+        for name in names
+    ]
+    return task.rounds
+
+
+def sum_up(task: Task, *, over: bool = True) -> None:
+    """Give a task the state and the times that its rounds make together.
+
+    Args:
+        task: The task; nothing is done where it has no rounds.
+        over: Whether all its rounds are known.
+    """
+    if not task.rounds:
+        return
+    states = {row.state for row in task.rounds}
+    task.state = next(state for state in _WORST if state in states)
+    if (task.state is State.PENDING and State.SUCCEEDED in states) or (
+        not over and task.state not in _WORST[:4]
+    ):
+        task.state = State.RUNNING
+    ran = [row for row in task.rounds if row.started]
+    task.cached = task.state is State.SUCCEEDED and all(row.cached for row in ran)
+    task.started = min((row.started for row in ran if row.started), default=None)
+    ends = [row.finished for row in ran if row.finished]
+    ended = task.state not in (State.RUNNING, State.PENDING) and len(ends) == len(ran)
+    task.finished = max(ends, default=None) if ended else None
+
+
+def update(task: Task, seen: Seen) -> bool:
+    """Bring a task and its rounds to where their nodes are, and return whether it changed state.
+
+    Args:
+        task: The task.
+        seen: The Workflow.
     """
     before = task.state
-    state, cached = _state(mine)
+    rows = set_rounds(task, [*seen.graphs, *(node.row for node in seen.nodes)])
+    for row in rows:
+        _update(row, seen)
+    if task.rounds:
+        loop = next(graph for graph in graphs_of(task.name) if rows[0].name.startswith(f"{graph}["))
+        sum_up(task, over=all(phase in _OVER for phase in seen.graphs.get(loop, ())))
+    return task.state is not before
+
+
+def _update(row: Task, seen: Seen) -> None:
+    mine = seen.of(row.name)
+    state, cached = _state(mine) if mine else (_state_of_graphs(row.name, seen), False)
     if state is None:
-        return False
-    working = [node for node in mine if node.role != "graph" and node.type in ("Pod", "Retry")]
+        return
+    working = [node for node in mine if node.role != "graph" and node.type != "Skipped"]
     starts = [node.started for node in working if node.started]
     ends = [node.finished for node in working if node.finished]
-    task.state = state
-    task.cached = cached
-    task.started = min(starts) if starts else None
+    row.state = state
+    row.cached = cached
+    row.started = min(starts) if starts else None
     over = state in (State.SUCCEEDED, State.FAILED)
-    task.finished = max(ends) if over and starts and ends else None
-    return task.state is not before
+    row.finished = max(ends) if over and starts and ends else None
+
+
+def _state_of_graphs(row: str, seen: Seen) -> State | None:
+    """Return the state of a row that has no nodes, by the graphs that it is in."""
+    phases = [seen.graphs[graph] for graph in graphs_of(row) if graph in seen.graphs]
+    if any("Skipped" in found for found in phases):
+        return State.SKIPPED
+    ended = any(all(phase in _OVER for phase in found) for found in phases)
+    return State.NOT_RUN if ended else None
 
 
 def waiting(mine: list[Node]) -> str:
@@ -224,9 +350,15 @@ def waiting(mine: list[Node]) -> str:
     return ""
 
 
-def bad_pods(mine: list[Node]) -> list[Node]:
-    """Return the pods of a failed task that tell why, the last attempts only."""
-    return [node for node in mine if node.type == "Pod" and node.failed][-1:]
+def bad_pod(mine: list[Node]) -> Node | None:
+    """Return the pod of a failed row that tells why: that of its last attempt."""
+    return next((node for node in reversed(mine) if node.type == "Pod" and node.failed), None)
+
+
+def _order(node: Node) -> tuple[datetime, int, str]:
+    attempt = _NUMBER.search(node.name)  # two of them can start in one second
+    far = datetime.max.replace(tzinfo=UTC)
+    return node.started or far, int(attempt[1]) if attempt else 0, node.pod
 
 
 def _state(mine: list[Node]) -> tuple[State | None, bool]:
@@ -253,32 +385,36 @@ def _state(mine: list[Node]) -> tuple[State | None, bool]:
 
 
 def _plain(path: str) -> str:
-    """Return where a node stands as tasks are named: `outer/inner`, without what Argo adds."""
+    """Return where a node stands as rows are named: `loop[0]/inner`, without what Argo adds."""
     parts: list[str] = []
-    for part in _NUMBER.sub("", path).split("."):
+    for whole in path.split("."):
+        part = _NUMBER.sub("", whole)
         if part == "onExit":
             # An exit task hangs at the one that it follows, but is a task beside it.
             parts.pop()
         elif part in _ROUND_DRIVERS:
             parts[-1] += "-driver"
-        elif part not in _ROUNDS:
+        elif part in _ROUNDS:
+            if number := _NUMBER.search(whole):
+                parts[-1] += f"[{number[1]}]"
+        else:
             parts.append(part)
     return "/".join(parts).removeprefix("root").removeprefix("/")
 
 
 def _place(path: str, node: Mapping[str, Any], tasks: Collection[str]) -> tuple[str, str] | None:
-    """Return the task that a node belongs to, and its role there."""
+    """Return the row that a node belongs to, and its role there."""
     template = node.get("templateName", "")
     whole = _plain(path)
     outer, _, last = whole.rpartition("/")
-    if last == "executor" and outer in tasks:
+    if last == "executor" and task_of(outer) in tasks:
         return outer, "executor"
-    if whole in tasks:
+    if task_of(whole) in tasks:
         # An importer has one pod, which does both; tasks on volumes have a driver alone.
         single = template.startswith("system-importer") or "-driver" in template
         return whole, "executor" if single else "graph"
     owner = whole.removesuffix("-driver")
-    return (owner, "driver") if "-driver" in template and owner in tasks else None
+    return (owner, "driver") if "-driver" in template and task_of(owner) in tasks else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -9,7 +9,7 @@ from obstore.store import MemoryStore
 
 from kfpkit.errors import KitError
 from kfpkit.install.target import Target
-from kfpkit.runs.objects import Found, Objects
+from kfpkit.runs.objects import Found, Objects, bucket_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +61,33 @@ def test_an_object_cannot_be_written_outside_its_folder(objects: Objects, tmp_pa
 def test_a_store_of_another_kind_is_named(objects: Objects) -> None:
     with pytest.raises(KitError, match="oci://"):
         objects.find("oci://registry/model", {})
+
+
+def test_the_key_of_a_uri_is_what_kfp_takes_for_it(objects: Objects) -> None:
+    store = objects._stores["s3://bucket", "{}"]
+    for key in ("odd/a#1 é.txt", "odd/100%25"):
+        store.put(key, b"1")
+        assert objects.find(f"s3://bucket/{key}", {}) == Found(1, [key], folder=False)
+    assert objects.find("s3://bucket/root/model?region=x", {}) == Found(
+        10, ["root/model"], folder=False
+    )
+
+
+def test_a_store_that_nothing_tells_the_keys_of_is_not_asked(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    with pytest.raises(KitError, match="s3://other cannot be read from here: KFP names no Secret"):
+        objects.find("s3://other/key", {"region": "x"})
+
+
+@pytest.mark.parametrize("uri", ["", "table", "/a/path", "s3:///key"])
+def test_what_is_no_uri_is_named(objects: Objects, uri: str) -> None:
+    with pytest.raises(KitError, match="is no URI of an object store"):
+        objects.find(uri, {})
+
+
+def test_the_bucket_of_a_uri() -> None:
+    assert bucket_of("minio://mlpipeline/v2/x") == "minio://mlpipeline"
+    assert bucket_of("s3://b") == "s3://b"
+    assert bucket_of("none") == ""

@@ -46,7 +46,7 @@ def state(*nodes: dict[str, Any], task: str = "train") -> Task:
         [task, "other"],
     )
     found = Task(task, "train")
-    workflow.update(found, seen.of(found))
+    workflow.update(found, seen)
     return found
 
 
@@ -155,7 +155,7 @@ def test_the_pod_of_a_graph_belongs_to_no_task() -> None:
         {"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}}, ["train"]
     )
     (found,) = seen.nodes
-    assert (found.task, found.failed) == ("", True)
+    assert (found.row, found.failed) == ("", True)
     assert found.pod.startswith(f"{NAME}-{GRAPH_DRIVER}-")
 
 
@@ -174,7 +174,9 @@ def test_the_archived_log_is_known() -> None:
     logs = {"artifacts": [{"name": "main-logs", "s3": {"key": "artifacts/a/main.log"}}]}
     pod = node("root.train.executor", "Failed", IMPL, outputs=logs)
     seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"])
-    assert [n.log for n in workflow.bad_pods(seen.nodes)] == ["artifacts/a/main.log"]
+    found = workflow.bad_pod(seen.nodes)
+    assert found
+    assert found.log == "artifacts/a/main.log"
 
 
 def test_nodes_that_argo_compressed_are_read() -> None:
@@ -182,3 +184,119 @@ def test_nodes_that_argo_compressed_are_read() -> None:
     packed = base64.b64encode(gzip.compress(json.dumps(status["nodes"]).encode())).decode()
     assert workflow.nodes({"compressedNodes": packed}) == workflow.nodes(status) == status["nodes"]
     assert workflow.nodes({}) == {}
+
+
+LOOP = "root.for-loop-1.iteration-iterations({0}:{0})"
+
+
+def loop(*nodes: dict[str, Any], task: str = "for-loop-1/train", over: bool = True) -> Task:
+    """Return a task in a loop after a look at the loop and these nodes of its rounds."""
+    phase = "Succeeded" if over else "Running"
+    around = [node("root.for-loop-1", phase, "comp-for-loop-1-iterator", "DAG")]
+    return state(*around, *nodes, task=task)
+
+
+def test_each_round_of_a_loop_is_a_row_with_its_own_state_and_times() -> None:
+    inner = LOOP + ".iteration-item.train.executor"
+    done = loop(
+        node(inner.format(0), "Succeeded", IMPL),
+        node(inner.format(1), "Failed", IMPL, finishedAt="2026-03-29T12:00:03Z"),
+        node(inner.format(10), "Succeeded", IMPL, finishedAt="2026-03-29T12:00:30Z"),
+        node(inner.format(2), "Succeeded", IMPL, startedAt="2026-03-29T11:59:59Z"),
+    )
+    assert [(row.name, row.state) for row in done.rounds] == [
+        ("for-loop-1[0]/train", State.SUCCEEDED),
+        ("for-loop-1[1]/train", State.FAILED),
+        ("for-loop-1[2]/train", State.SUCCEEDED),
+        ("for-loop-1[10]/train", State.SUCCEEDED),
+    ]
+    assert done.rounds[1].seconds == 3
+    assert (done.state, done.seconds) == (State.FAILED, 31)
+
+
+def test_rounds_inside_rounds_are_rows() -> None:
+    inner = LOOP + ".iteration-item.for-loop-2.iteration-iterations({1}:{1}).iteration-item.a"
+    done = loop(
+        *(
+            node(inner.format(i, j) + ".executor", "Succeeded", IMPL)
+            for i in (0, 1)
+            for j in (0, 1)
+        ),
+        task="for-loop-1/for-loop-2/a",
+    )
+    assert [row.name for row in done.rounds] == [
+        f"for-loop-1[{i}]/for-loop-2[{j}]/a" for i in (0, 1) for j in (0, 1)
+    ]
+
+
+def test_a_task_runs_until_the_last_round_of_its_loop_is_there() -> None:
+    first = node((LOOP + ".iteration-item.train.executor").format(0), "Succeeded", IMPL)
+    assert loop(first, over=False).state is State.RUNNING
+    assert loop(first).state is State.SUCCEEDED
+
+
+def test_rounds_stay_the_same_rows_from_look_to_look() -> None:
+    inner = LOOP + ".iteration-item.train.executor"
+    task = Task("for-loop-1/train", "train")
+    nodes = [node(inner.format(0), "Running", IMPL)]
+    for _ in range(2):
+        found = {"metadata": {"name": NAME}, "status": {"nodes": {n["name"]: n for n in nodes}}}
+        workflow.update(task, workflow.read(found, [task.name]))
+        nodes = [node(inner.format(n), "Succeeded", IMPL) for n in (0, 1)]
+    assert [row.state for row in task.rounds] == [State.SUCCEEDED] * 2
+
+
+def test_a_loop_over_nothing_is_skipped() -> None:
+    none = node("root.for-loop-1.iteration-iterations", "Skipped", "comp", "Skipped")
+    done = loop(none)
+    assert (done.state, done.rounds) == (State.SKIPPED, [])
+
+
+def test_tasks_of_a_branch_that_was_not_taken_are_skipped_though_they_have_no_nodes() -> None:
+    driver = node("root.condition-2-driver", "Succeeded", GRAPH_DRIVER)
+    left_out = node("root.condition-2", "Skipped", "comp-condition-2", "Skipped")
+    for task in ("condition-2/train", "condition-2/condition-3/train"):
+        assert state(driver, left_out, task=task).state is State.SKIPPED
+
+
+def test_a_branch_that_one_round_did_not_take_is_skipped_in_that_round() -> None:
+    branch = LOOP + ".iteration-item.condition-2"
+    done = loop(
+        node(branch.format(0), "Skipped", "comp-condition-2", "Skipped"),
+        node(branch.format(1), "Succeeded", "comp-condition-2", "DAG"),
+        node(branch.format(1) + ".train.executor", "Succeeded", IMPL),
+        task="for-loop-1/condition-2/train",
+    )
+    assert [row.state for row in done.rounds] == [State.SKIPPED, State.SUCCEEDED]
+    assert done.state is State.SUCCEEDED
+
+
+def test_tasks_of_a_graph_whose_driver_failed_are_not_run() -> None:
+    driver = node("root.condition-2-driver", "Failed", GRAPH_DRIVER)
+    omitted = node("root.condition-2", "Omitted", "comp-condition-2", "Skipped")
+    assert state(driver, omitted, task="condition-2/train").state is State.NOT_RUN
+
+
+def test_a_task_whose_graph_has_not_begun_is_pending() -> None:
+    running = node("root", "Running", "root", "DAG")
+    assert state(running, task="condition-2/train").state is State.PENDING
+
+
+def test_the_last_attempt_tells_why_also_where_all_began_in_one_second() -> None:
+    attempts = [
+        node(f"root.train.executor({n})", "Failed", "retry-" + IMPL, message=str(n))
+        for n in (10, 0, 2)
+    ]
+    nodes = {n["name"]: n for n in attempts}
+    seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": nodes}}, ["train"])
+    found = workflow.bad_pod(seen.of("train"))
+    assert found
+    assert found.message == "10"
+
+
+def test_a_row_of_the_same_round() -> None:
+    assert workflow.round_of("for-loop-1[3]/b", "for-loop-1/a") == "for-loop-1[3]/a"
+    assert workflow.round_of("for-loop-1[3]/b", "a") == "a"
+    assert workflow.round_of("for-loop-1[3]/b", "for-loop-2/a") == "for-loop-2/a"
+    inner = workflow.round_of("for-loop-1[3]/for-loop-2[0]/b", "for-loop-1/condition-4/a")
+    assert inner == "for-loop-1[3]/condition-4/a"
