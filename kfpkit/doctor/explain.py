@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kfpkit import process
 from kfpkit.doctor import signs
 from kfpkit.install import health
-from kfpkit.runs.workflow import archived_log, from_cache, nodes, pod_name
+from kfpkit.runs.workflow import BAD, archived_log, from_cache, nodes, pod_name, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,8 +64,7 @@ RUNBOOK = {
 #: Reasons whose sentence ends with what was said.
 _TOLD = ("not-begun", "driver", "launcher", "step", "stuck")
 
-#: Phases of a Workflow, and of a node of it, that has failed; and that has ended.
-BAD = ("Failed", "Error")
+#: Phases of a Workflow, and of a node of it, that has ended.
 FINAL = ("Succeeded", *BAD)
 
 
@@ -516,12 +515,9 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
 
 
 def _step(node: Object) -> str:
-    """Return the step that a node belongs to: `wf.root.train.executor` is of `train`."""
-    parts = re.sub(r"\(\d+\)$", "", node.get("name", "")).split(".")[1:]
-    while len(parts) > 1 and parts[-1] in ("executor", "driver"):
-        parts.pop()
-    last = parts[-1] if parts else node.get("displayName", "")
-    return "the run itself" if last in ("root-driver", "root") else last.removesuffix("-driver")
+    """Return the step that a node belongs to, with its round: `for-loop-1[0]/train`."""
+    own = "the run itself" if "." in node.get("name", "") else node.get("displayName", "")
+    return row_of(node) or str(own)
 
 
 def _missing(words: str) -> str:

@@ -652,6 +652,42 @@ def test_an_artifact_that_its_step_did_not_write_is_not_of_the_cache() -> None:
     assert "DELETE" not in " ".join(found.commands)
 
 
+ROUND = "root.for-loop-1.iteration-iterations({0}:{0}).iteration-item"
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "who"),
+    [
+        (f"{ROUND.format(2)}.work.executor", EXECUTOR, "the step for-loop-1[2]/work"),
+        (f"{ROUND.format(2)}.work-driver", DRIVER, "the driver of for-loop-1[2]/work"),
+        (
+            f"{ROUND.format(0)}.{ROUND.format(3).removeprefix('root.').replace('1.', '2.')}"
+            ".work.executor(1)",
+            EXECUTOR,
+            "the step for-loop-1[0]/for-loop-2[3]/work",
+        ),
+        ("root.exit-handler-1.work.executor", EXECUTOR, "the step exit-handler-1/work"),
+        ("root.x-driver.executor", EXECUTOR, "the step x-driver"),
+        ("root.inner.work.executor", EXECUTOR, "the step inner/work"),
+        ("root-driver", "system-dag-driver", "the driver of the run itself"),
+    ],
+)
+def test_a_step_is_named_with_its_round(name: str, template: str, who: str) -> None:
+    failed = node(1, "work", "Failed", "OOMKilled (exit code 137)", templateName=template)
+    failed["name"] = f"{WORKFLOW}.{name}"
+    assert told(failed).sentence.startswith(f"{who} was ended")
+
+
+def test_an_input_of_a_round_that_the_cache_still_points_at() -> None:
+    decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    cached = node(1, "load-driver", "Succeeded", outputs=decided)
+    cached["name"] = f"{WORKFLOW}.{ROUND.format(1)}.load-driver"
+    failed = node(2, "read", "Failed", "Error (exit code 1)")
+    path = "/minio/mlpipeline/v2/artifacts/penguins/another-run/load/1/data"
+    found = told(cached, failed, log=MISSING.format(path))
+    assert "for-loop-1[1]/load came from the cache" in found.sentence
+
+
 def test_a_workflow_that_nobody_took_up() -> None:
     fresh = {"kind": "Workflow", "metadata": {"name": WORKFLOW}, "spec": {}}
     found = explain(Facts(RUN, fresh), TARGET)
