@@ -298,8 +298,10 @@ def _leaf(node: Object, names: list[str]) -> bool:
 
 
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
-    is_pod = node.get("type") == "Pod"
-    name = pod["metadata"]["name"] if pod else pod_name(node) if is_pod else ""
+    # Argo notes the host of a pod, which stays known when the pod is gone.
+    begun = pod or node.get("phase") != "Error" or node.get("hostNodeName")
+    begun = begun and node.get("type") == "Pod"
+    name = pod["metadata"]["name"] if pod else pod_name(node) if begun else ""
     driver = "driver" in node.get("templateName", "")
     failed, message = node.get("phase") in BAD, node.get("message", "")
     said = [message] if failed or signs.reason(message) else []
@@ -331,11 +333,9 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
             return trouble(reason, words, signs.forbidden(words) if reason == "forbidden" else "")
     if not failed:
         return trouble("stuck", said[-1])
-    log = facts.log(node, name) if is_pod else ""
-    if not is_pod or (
-        node.get("phase") == "Error" and not (pod or log or node.get("hostNodeName"))
-    ):
+    if not begun:
         return trouble("not-begun", message)
+    log = facts.log(node, name)
     # KFP's own errors alone: what a step prints may say all this of something else.
     error, own = signs.last_lines(log)
     reason = signs.reason(error, signs.KFP_SIGNS)
@@ -381,9 +381,11 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     assert facts.workflow is not None  # noqa: S101 - there is no trouble without
     name = facts.workflow["metadata"]["name"]
     who = f"the {'driver of' if found.driver else 'step'} {found.step}"
-    describe = kubectl(target, "describe", "pod", found.pod)
-    log = kubectl(target, "logs", found.pod, "--container=main")
     controller = kubectl(target, "logs", "deployment/workflow-controller", "--tail=50")
+    describe, log = kubectl(target, "describe", "workflow", name), controller
+    if found.pod:
+        describe = kubectl(target, "describe", "pod", found.pod)
+        log = kubectl(target, "logs", found.pod, "--container=main")
     again = "`.set_retry(...)` tries it again, `.set_memory_limit(...)` gives it more memory"
     if found.driver:  # Neither reaches one.
         again = "retry the run"

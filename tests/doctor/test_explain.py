@@ -373,7 +373,7 @@ def test_a_step_that_argo_may_not_begin(packed: bool) -> None:
         "the step train failed: Kubernetes forbids it: workflow-controller cannot create resource "
         '"configmaps"'
     )
-    assert FORBIDDEN in found.evidence
+    assert found.evidence == (f"Workflow {WORKFLOW}", FORBIDDEN)
     assert found.commands[0].startswith("make install")
 
 
@@ -398,6 +398,13 @@ def test_a_node_that_failed_before_it_had_a_pod_says_why(kind: str, more: Object
 def test_a_pod_that_has_gone_had_been_begun() -> None:
     gone = node(1, "train", "Error", "failed to save outputs", hostNodeName="kfp-control-plane")
     assert told(gone).reason == "step"
+    assert told(gone).evidence[0] == f"pod {WORKFLOW}-{EXECUTOR}-1"
+
+
+def test_no_command_names_a_pod_that_was_never_made() -> None:
+    found = told(node(1, "train", "Error", 'serviceaccount "gone" not found'))
+    assert found.reason == "missing-object"
+    assert found.commands[-1].endswith(f"describe workflow {WORKFLOW}")
 
 
 def warned(reason: str, message: str, time: str | None, kind: str = "Workflow") -> Object:
