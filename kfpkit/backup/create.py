@@ -155,6 +155,11 @@ URIS = (
 )
 
 
+#: Schemes by which KFP knows the installation's bucket. What it reads as `s3://` it reads with the
+#: credentials of a task's own environment, from a store that is not ours.
+SCHEMES = ("minio", "gs")
+
+
 def lost(uris: Iterable[Any], bucket: str, keys: Iterable[str]) -> list[str]:
     """Return the URIs in the bucket that neither an object nor a folder of objects stands for.
 
@@ -166,19 +171,29 @@ def lost(uris: Iterable[Any], bucket: str, keys: Iterable[str]) -> list[str]:
     there = sorted(keys)
     missing = set()
     for uri, kind in uris:
-        _, _, place = uri.partition("://")
-        name, _, key = place.partition("/")
-        if name != bucket or kind in WITHOUT_OBJECT:
-            continue
-        if not (_has(there, key) or _has(there, f"{key.rstrip('/')}/", begins=True)):
+        ways = [] if kind in WITHOUT_OBJECT else _ours(uri, bucket)
+        if ways and not any(
+            _has(there, key) or _has(there, f"{key}/", begins=True) for key in ways
+        ):
             missing.add(uri)
     return sorted(missing)
+
+
+def elsewhere(uris: Iterable[Any], bucket: str) -> list[str]:
+    """Return the URIs that name nothing in the bucket, as some importers' do; else as `lost`."""
+    return sorted(
+        {uri for uri, kind in uris if kind not in WITHOUT_OBJECT and not _ours(uri, bucket)}
+    )
 
 
 def portable(item: dict[str, Any]) -> dict[str, Any]:
     """Return an object without what belongs to its cluster."""
     kept = {k: v for k, v in item["metadata"].items() if k not in _ADDED}
     return {**item, "metadata": kept}
+
+
+def _ours(uri: str, bucket: str) -> list[str]:
+    return objects.keys(uri, bucket) if uri.partition("://")[0] in SCHEMES else []
 
 
 def _has(there: list[str], text: str, *, begins: bool = False) -> bool:

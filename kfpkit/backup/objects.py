@@ -35,6 +35,21 @@ PART = ".part-"
 Value = TypeVar("Value")
 
 
+def keys(uri: str, bucket: str) -> list[str]:
+    """Return the keys that a URI may name in a bucket; none for one of elsewhere.
+
+    What follows a `?` says how the store is reached (`minio://bucket/key?region=x`), or belongs to
+    the name that a task gave its file: then there are two. `#` and `%20` stand for themselves, as
+    KFP takes the rest of a URI as it is (`KeyFromURI` of its `objectstore`).
+    """
+    _, _, place = uri.partition("://")
+    name, _, key = place.partition("/")
+    if name != bucket:
+        return []
+    ways = (key.strip("/"), key.partition("?")[0].strip("/"))
+    return [way for way in dict.fromkeys(ways) if way]
+
+
 def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:
     """Return ETag and size in bytes of every object."""
     with _refusals("the list of objects"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
-from kfpkit.backup.create import DUMP, RECURRING, lost, objects_of
+from kfpkit.backup.create import DUMP, RECURRING, elsewhere, lost, objects_of
 from kfpkit.backup.database import DELETED, FINAL, METADATA, PIPELINES, require_complete
 from kfpkit.backup.manifest import SHOWN, require_whole
 from kfpkit.errors import KitError
@@ -84,7 +84,16 @@ def verify(folder: Path) -> Manifest:
     for odd in oddities(recurring, rows)[:SHOWN]:
         console.warn(f"it was so when it was backed up: {odd}")
     if manifest.lost:
-        console.warn(f"{len(manifest.lost)} artifacts were lost before the backup was made")
+        console.warn(
+            f"it was so when it was backed up: {len(manifest.lost)} artifacts have no object, lost "
+            f"or never written, among them {manifest.lost[0]}"
+        )
+    others = elsewhere([row[1:] for row in rows if row[0] == "uri"], manifest.bucket)
+    if others:
+        console.say(
+            f"not in the backup, since they are not in its bucket: {len(others)} artifacts that "
+            f"were imported, among them {others[0]}"
+        )
     console.say(
         f"the dump loads into MariaDB; {manifest.runs} runs, their lineage, artifacts and "
         f"{len(recurring)} recurring runs fit together"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import tarfile
 import time
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +19,9 @@ import yaml
 from kfpkit import console, process
 from kfpkit.doctor import explain
 from kfpkit.doctor.redact import Redactor
-from kfpkit.errors import BadInputError, CommandError, KitError
+from kfpkit.errors import BadInputError, KitError
 from kfpkit.install import health
+from kfpkit.runs.workflow import nodes
 from kfpkit.versions import versions
 
 if TYPE_CHECKING:
@@ -26,8 +31,17 @@ if TYPE_CHECKING:
     from kfpkit.doctor.check import Report
     from kfpkit.install.target import Target
 
-#: The most that is kept of one container's log, from its end: lines, and bytes.
-LOG_LINES, LOG_BYTES = 20_000, 4_000_000
+#: The most that is kept of one container's log, from its end: lines, and characters.
+LOG_LINES, LOG_LENGTH = 20_000, 4_000_000
+
+#: Characters before those, in which a secret may begin: read with them and then dropped.
+LOG_BEFORE = 100_000
+
+#: Seconds for what doctor looks at, for one command of kubectl, and for all of the bundle.
+DOCTOR, COMMAND, LIMIT = 60.0, 20.0, 180.0
+
+#: Commands of kubectl at the same time, and answers that wait to be redacted.
+WORKERS, WAITING = 3, 6
 
 #: Pods and Workflows of runs, the newest of them.
 RUNS = 25
@@ -42,9 +56,11 @@ versions.json    of the kit, of Kubernetes, and the images of each pod
 objects/         the objects of the namespace, a file for each kind; of Secrets only the keys
 cluster/         nodes, volumes, storage classes
 logs/            POD/CONTAINER.log, and CONTAINER.previous.log of a container that was restarted
+left-out.txt     what took too long or is too much, if anything
 
-Of runs there are the {runs} newest. Every value of the namespace's Secrets, and what looks like a
-password, a token or a key, is replaced by REDACTED.{short}
+Of runs there are the {runs} newest; the nodes of a large Workflow, which Argo keeps compressed, are
+unpacked. Every value of the namespace's Secrets, and what looks like a password, a token or a key,
+is replaced by REDACTED.{short}
 """
 
 
@@ -59,6 +75,8 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
     Returns:
         Names of Secret values too short to be looked for, as `SECRET/KEY`.
 
+    It takes about `LIMIT` seconds at the most: what had no time is named in the bundle.
+
     Raises:
         BadInputError: There is such a file.
         KitError: The cluster does not answer, or a secret would be in the bundle; then there is no
@@ -68,19 +86,31 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
         raise BadInputError(f"{to} is there already", "Name another file with TO=")
     if not to.parent.is_dir():
         raise BadInputError(f"there is no folder {to.parent}", "Make it, or name another with TO=")
+    began = time.monotonic()
     redactor = Redactor(target.items(["secrets"]))
     short = ""
     if redactor.too_short:
         names = ", ".join(redactor.too_short)
         short = f"\nToo short to be looked for outside their Secrets: {names}."
+    left: dict[str, str] = {}
+    examined = []
+    for report in reports:
+        examined.append(report.as_json())
+        if time.monotonic() > began + DOCTOR:
+            left["doctor.json"] = f"the checks after {report.name}: {DOCTOR:.0f} s had passed"
+            break
     files = {
         "README.txt": redactor.text(_README.format(runs=RUNS, short=short)),
-        "doctor.json": _json([report.as_json() for report in reports], redactor),
+        "doctor.json": _json(examined, redactor),
     }
-    for name, text in _files(target, redactor):
+    for name, text in _files(target, redactor, began + LIMIT, left):
         # A Secret may hold a word that is the name of something.
-        console.say(f"  {redactor.text(name)}")
         files[redactor.text(name)] = text
+        console.say(f"{time.monotonic() - began:4.0f} s  {redactor.text(name)}")
+    if left:
+        rows = "".join(f"{name}: {why}\n" for name, why in left.items())
+        files["left-out.txt"] = redactor.text(rows)
+        console.warn(f"not all is in the bundle: left-out.txt in it names {len(left)} things")
     leaking = [name for name, text in files.items() if redactor.leaks(f"{name}\n{text}")]
     if leaking:
         raise KitError(
@@ -91,11 +121,21 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
     return redactor.too_short
 
 
-def _files(target: Target, redactor: Redactor) -> Iterator[tuple[str, str]]:
-    """Yield path and content of each file that comes from the cluster."""
+def _files(
+    target: Target, redactor: Redactor, deadline: float, left: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield path and content of each file that comes from the cluster.
+
+    Args:
+        target: What is looked at.
+        redactor: Takes the secrets out.
+        deadline: When nothing more is asked, on the clock of `time.monotonic`.
+        left: Takes what is left out, by its path, and why.
+    """
     base = [target.kubectl, "--context", target.context]
-    server = process.query([*base, "version", "--output=json"])
-    pods = _newest(target.items(["pods"]))
+    server = process.query([*base, "version", "--output=json"], timeout=COMMAND)
+    listed = process.query(target.argv("get", "pods", "--output=json"), timeout=COMMAND)
+    pods = _newest(json.loads(listed.stdout)["items"])
     images = {
         pod["metadata"]["name"]: sorted(
             {status["image"]: status["imageID"] for status in health.statuses(pod)}.items()
@@ -104,29 +144,80 @@ def _files(target: Target, redactor: Redactor) -> Iterator[tuple[str, str]]:
     }
     about = {"kit": versions(), "kubernetes": json.loads(server.stdout), "images": images}
     yield "versions.json", _json(about, redactor)
-    for kind in _CLUSTER_KINDS:
-        found = process.query([*base, "get", kind, "--output=json"], check=False)
-        if found.ok:
-            yield f"cluster/{kind}.yaml", _yaml(json.loads(found.stdout)["items"], redactor)
-    described = process.query([*base, "describe", "nodes"], check=False)
-    yield "cluster/nodes.txt", redactor.text(described.stdout or described.stderr)
+    asks = {f"cluster/{k}.yaml": [*base, "get", k, "--output=json"] for k in _CLUSTER_KINDS}
+    asks["cluster/nodes.txt"] = [*base, "describe", "nodes"]
     for kind in _kinds(target):
-        try:
-            items = target.items([kind])
-        except CommandError as error:  # Not every account may read every kind.
-            yield f"objects/{kind}.txt", redactor.text(error.stderr)
-            continue
-        if items:
-            yield f"objects/{kind}.yaml", _yaml(_newest(items), redactor)
+        asks[f"objects/{kind}.yaml"] = target.argv("get", kind, "--output=json")
     for pod in pods:
         for status in health.statuses(pod):
-            yield from _logs(target, redactor, pod["metadata"]["name"], status)
+            asks |= _logs(target, pod["metadata"]["name"], status)
+    for name, said in _answers(asks, deadline):
+        if said is None or time.monotonic() > deadline:
+            left[name] = f"not looked at: {LIMIT:.0f} s had passed"
+        elif said.returncode == -signal.SIGKILL:
+            left[name] = f"kubectl did not answer within {COMMAND:.0f} s"
+        elif not name.endswith(".yaml"):
+            text = said.stdout if said.ok else said.stderr
+            if len(text) > LOG_LENGTH:
+                left[name] = f"all but its last {LOG_LENGTH:,} characters"
+            yield name, _end(text, redactor)
+        elif not said.ok:  # Not every account may read every kind.
+            yield name.replace(".yaml", ".txt"), redactor.text(said.stderr)
+        elif items := _newest(json.loads(said.stdout)["items"]):
+            documents: list[str] = []
+            for item in items:
+                if time.monotonic() > deadline:
+                    left[name] = f"the last {len(items) - len(documents)} of {len(items)}"
+                    break
+                documents.append(_yaml(_unpacked(item), redactor))
+            yield name, "---\n".join(documents)
+
+
+def _answers(
+    asks: dict[str, list[str]], deadline: float
+) -> Iterator[tuple[str, process.Result | None]]:
+    """Yield what each command said, in their order; nothing of one that had no time to begin."""
+
+    def ask(argv: list[str]) -> process.Result | None:
+        seconds = min(COMMAND, deadline - time.monotonic())
+        return process.query(argv, check=False, timeout=seconds) if seconds > 0 else None
+
+    waiting: deque[tuple[str, Future[process.Result | None]]] = deque()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for name, argv in asks.items():
+            if len(waiting) == WAITING:
+                first, future = waiting.popleft()
+                yield first, future.result()
+            waiting.append((name, pool.submit(ask, argv)))
+        for first, future in waiting:
+            yield first, future.result()
+
+
+def _end(text: str, redactor: Redactor) -> str:
+    """Return the end of a text without secrets, as much of it as is kept, from a line's start."""
+    if len(text) <= LOG_LENGTH:
+        return redactor.text(text)
+    return redactor.text(text[-LOG_LENGTH - LOG_BEFORE :])[LOG_BEFORE:].partition("\n")[2]
+
+
+def _unpacked(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the nodes that Argo keeps compressed, which only so can be redacted."""
+    status = item.get("status") or {}
+    if "compressedNodes" not in status:
+        return item
+    try:
+        found: dict[str, Any] = nodes(status)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        found = {"cannot be read": str(error)}
+    rest = {key: value for key, value in status.items() if key != "compressedNodes"}
+    return {**item, "status": {**rest, "nodes": found}}
 
 
 def _kinds(target: Target) -> list[str]:
     """Return every kind of object that a namespace may hold and the account may list."""
     argv = ["api-resources", "--namespaced", "--verbs=list", "--output=name"]
-    listed = process.query([target.kubectl, "--context", target.context, *argv], check=False)
+    base = [target.kubectl, "--context", target.context]
+    listed = process.query([*base, *argv], check=False, timeout=COMMAND)
     # Old events are the same objects under another name, and metrics are no objects.
     return sorted(
         kind
@@ -135,20 +226,16 @@ def _kinds(target: Target) -> list[str]:
     )
 
 
-def _logs(
-    target: Target, redactor: Redactor, pod: str, status: dict[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _logs(target: Target, pod: str, status: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the commands for the logs of a container, by their paths in the bundle."""
     name = status["name"]
-    argv = ["logs", pod, f"--container={name}", "--timestamps", f"--tail={LOG_LINES}"]
-    ways: dict[str, list[str]] = {}
+    argv = target.argv("logs", pod, f"--container={name}", "--timestamps", f"--tail={LOG_LINES}")
+    ways = {}
     if status.get("state", {}).keys() & {"running", "terminated"}:
-        ways["log"] = []
+        ways[f"logs/{pod}/{name}.log"] = argv
     if status["restartCount"]:
-        ways["previous.log"] = ["--previous"]
-    for ending, more in ways.items():
-        said = target.query(*argv, *more, check=False)
-        text = redactor.text(said.stdout if said.ok else said.stderr)
-        yield f"logs/{pod}/{name}.{ending}", text[-LOG_BYTES:]
+        ways[f"logs/{pod}/{name}.previous.log"] = [*argv, "--previous"]
+    return ways
 
 
 def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -162,10 +249,16 @@ def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return others + of_runs[:RUNS]
 
 
-def _yaml(items: list[dict[str, Any]], redactor: Redactor) -> str:
-    return yaml.safe_dump_all(
-        redactor.object(items), sort_keys=False, allow_unicode=True, width=10**9
+def _yaml(item: dict[str, Any], redactor: Redactor) -> str:
+    # The C library's emitter is ten times as fast as Python's.
+    text: str = yaml.dump(
+        redactor.object(item),
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10**9,
     )
+    return text
 
 
 def _json(value: Any, redactor: Redactor) -> str:

@@ -20,6 +20,7 @@ from kfpkit.doctor.clocks import clocks
 from kfpkit.errors import join_names
 from kfpkit.install import forward, health, lifecycle
 from kfpkit.install.object_store import SECRET, place
+from kfpkit.runs.workflow import BAD
 from kfpkit.upgrade import journal
 
 if TYPE_CHECKING:
@@ -377,7 +378,7 @@ def runs(target: Target) -> Iterator[Finding]:
     objects = target.items(["workflows", "pods"], "--selector", health.RUN)
     recent = [w for w in objects if w["kind"] == "Workflow" and _is_recent(w)]
     recent.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
-    failed = [w for w in recent if _phase(w) in explain.BAD]
+    failed = [w for w in recent if _phase(w) in BAD]
     going = [w for w in recent if _phase(w) not in explain.FINAL]
     # The workflow-controller may not have seen a new one yet.
     known = [w for w in going if _phase(w) or _age(w["metadata"]["creationTimestamp"]) > SETTLED]

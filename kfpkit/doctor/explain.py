@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import process
+from kfpkit.doctor import signs
 from kfpkit.install import health
-from kfpkit.runs.workflow import archived_log, from_cache, nodes, pod_name
+from kfpkit.runs.workflow import BAD, archived_log, from_cache, nodes, pod_name, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,29 +28,6 @@ NODE = "workflows.argoproj.io/node-id"
 #: Where the runbooks are.
 RUNBOOKS = "docs/operate/runbooks"
 
-#: What a message of Argo, Kubernetes or a container's log means, the more special first. The words
-#: are those of Kubernetes 1.34, Argo Workflows 3.6 and 4.0, and the launcher's Go CDK.
-SIGNS = {
-    "quota": r"exceeded quota",
-    "pod-security": r"violates PodSecurity",
-    "missing-object": r"(?i)(secret|configmap|serviceaccount)s? \"[^\"]+\" not found"
-    r"|couldn't find key \S+ in (Secret|ConfigMap) \S+",
-    "image": r"(?i)ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|image pull",
-    "unschedulable": r"(?i)unschedulable|nodes are available",
-    "out-of-memory": r"OOMKilled",
-    "too-large": r"longer than maximum allowed size|request is too large|[Ee]ntity too large"
-    r"|offload node status is not supported",
-    "evicted": r"(?i)the node was low on resource|exceeds the total limit of containers|evicted",
-    "deadline": r"(?i)longer than the specified deadline|DeadlineExceeded",
-    "deleted-artifact": r"NoSuchKey|code=NotFound|specified key does not exist",
-    "unreachable": r"code = Unavailable|connection refused|no such host|i/o timeout",
-    # SIGTERM, which a pod gets that is deleted with notice.
-    "pod-deleted": r"(?i)pod deleted|exit code 143",
-    # SIGKILL: of a container, of a step's program, or of what its shell had started. By whom, only
-    # a pod that says OOMKilled tells.
-    "killed": r"exit (code|status) 137|signal: killed",
-}
-
 #: The page about each reason.
 RUNBOOK = {
     "quota": "run-pending",
@@ -64,6 +43,15 @@ RUNBOOK = {
     "unreachable": "run-failed",
     "pod-deleted": "run-failed",
     "killed": "run-failed",
+    "forbidden": "run-failed",
+    "not-begun": "run-failed",
+    "argument-too-long": "run-failed",
+    "no-output": "run-failed",
+    "wrong-type": "run-failed",
+    "not-finite": "run-failed",
+    "message-too-large": "run-failed",
+    "foreign-store": "run-failed",
+    "missing-import": "run-failed",
     "terminated": "run-failed",
     "driver": "run-failed",
     "launcher": "run-failed",
@@ -73,12 +61,11 @@ RUNBOOK = {
     "lost": "run-pending",
 }
 
-#: Phases of a Workflow, and of a node of it, that has failed; and that has ended.
-BAD = ("Failed", "Error")
-FINAL = ("Succeeded", *BAD)
+#: Reasons whose sentence ends with what was said.
+_TOLD = ("not-begun", "driver", "launcher", "step", "stuck")
 
-#: Lines of a log that the launcher and Argo's executor write, not the step.
-_MACHINERY = re.compile(r"^[IWEF]\d{4} |argo=true|^time=|^\s*$|^(Error: )?exit status \d+$")
+#: Phases of a Workflow, and of a node of it, that has ended.
+FINAL = ("Succeeded", *BAD)
 
 
 @dataclass(frozen=True)
@@ -130,6 +117,8 @@ class _Trouble:
     #: What was said.
     said: str
     driver: bool
+    #: What of it belongs into the sentence: an exit code, a value, the address of an artifact.
+    detail: str = ""
 
 
 def explain(facts: Facts, target: Target) -> Explanation:
@@ -158,14 +147,17 @@ def explain(facts: Facts, target: Target) -> Explanation:
         if state not in BAD:
             said += ", and its steps have not ended yet"
         return Explanation(facts.run, state, "terminated", said, (), (look,))
-    if _reason(message) == "too-large":
+    if signs.reason(message) == "too-large":
         return _tell(facts, target, state, _Trouble("too-large", "", "", message, driver=False))
     troubles = list(_troubles(facts, nodes(status).values()))
     if troubles:
         return _tell(facts, target, state, troubles[0])
     if state in BAD:
-        said = message or "Argo gives no reason"
-        return Explanation(facts.run, state, "step", f"the run failed: {said}", (), (look,))
+        events = _workflow_events(facts)
+        said = message or (events or ["Argo gives no reason"])[-1]
+        return Explanation(
+            facts.run, state, "step", f"the run failed: {said}", tuple(events[-3:]), (look,)
+        )
     busy = sorted({_step(n) for n in _pods_of(status) if n.get("phase") in ("Running", "Pending")})
     doing = f"at {', '.join(busy)}" if busy else "between two steps"
     return Explanation(facts.run, state, "", f"the run goes on, {doing}; no trouble to see")
@@ -242,22 +234,48 @@ def _pods_of(status: Object) -> list[Object]:
     return [n for n in nodes(status).values() if n.get("type") == "Pod"]
 
 
+def _workflow_events(facts: Facts) -> list[str]:
+    """Return what warnings about the Workflow tell, the newest last."""
+    warnings = [
+        event
+        for event in facts.events
+        if event.get("type") == "Warning" and event["involvedObject"].get("kind") == "Workflow"
+    ]
+    # Either time may be absent or null.
+    warnings.sort(key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+    # Argo tells of each node, and of those around it that failed with it.
+    told = [str(event.get("message") or "") for event in warnings]
+    return [_line(words) for words in told if words and not re.fullmatch(r"\w+ node \S+", words)]
+
+
 def _troubles(facts: Facts, found: Any) -> Iterator[_Trouble]:
     """Yield what is wrong with the steps, the first that went wrong first."""
     by_id = {node["id"]: node for node in found}
-    forgiven = {
-        child
+    past: set[str] = set()
+    for node in by_id.values():
+        if node.get("type") == "Retry":
+            attempts = [by_id[child] for child in node.get("children", []) if child in by_id]
+            # The last one decides, unless another is still to come.
+            last = attempts[-1:] if node.get("phase") in BAD else []
+            past |= {n["name"] for n in attempts if n not in last and n.get("phase") in BAD}
+    inside = tuple(f"{name}." for name in past)
+    nodes = [
+        node
         for node in by_id.values()
-        if node.get("type") == "Retry" and node.get("phase") not in BAD
-        for child in node.get("children", [])
-        if by_id.get(child, {}).get("phase") in BAD
-    }
+        if node.get("name") not in past and not node.get("name", "").startswith(inside)
+    ]
     pods = {p["metadata"].get("annotations", {}).get(NODE): p for p in facts.pods}
-    steps = [n for n in by_id.values() if n.get("type") == "Pod" and n["id"] not in forgiven]
+    bad = [node for node in nodes if node.get("phase") in BAD]
+    names = sorted(node.get("name", "") for node in bad)
     order = [
-        *sorted((n for n in steps if n.get("phase") in BAD), key=lambda n: n["finishedAt"] or ""),
         *sorted(
-            (n for n in steps if n.get("phase") not in FINAL), key=lambda n: n.get("startedAt", "")
+            # Argo writes into a node without a pod why it made none, or nothing inside it.
+            (n for n in bad if n.get("type") == "Pod" or (_says(n) and _leaf(n, names))),
+            key=lambda n: n.get("finishedAt") or "",
+        ),
+        *sorted(
+            (n for n in nodes if n.get("type") == "Pod" and n.get("phase") not in FINAL),
+            key=lambda n: n.get("startedAt") or "",
         ),
     ]
     for node in order:
@@ -266,11 +284,27 @@ def _troubles(facts: Facts, found: Any) -> Iterator[_Trouble]:
             yield found
 
 
+def _says(node: Object) -> bool:
+    """Whether a node that is no pod says why it failed, and not only that the Workflow did."""
+    return node.get("message", "") not in ("", "Workflow operation error")
+
+
+def _leaf(node: Object, names: list[str]) -> bool:
+    """Whether no node inside a node is among the sorted names: its rounds, attempts and tasks."""
+    return not any(
+        (place := bisect_left(names, start)) < len(names) and names[place].startswith(start)
+        for start in (f"{node.get('name', '')}.", f"{node.get('name', '')}(")
+    )
+
+
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
-    name = pod["metadata"]["name"] if pod else pod_name(node)
+    # Argo notes the host of a pod, which stays known when the pod is gone.
+    begun = pod or node.get("phase") != "Error" or node.get("hostNodeName")
+    begun = begun and node.get("type") == "Pod"
+    name = pod["metadata"]["name"] if pod else pod_name(node) if begun else ""
     driver = "driver" in node.get("templateName", "")
     failed, message = node.get("phase") in BAD, node.get("message", "")
-    said = [message] if failed or _reason(message) else []
+    said = [message] if failed or signs.reason(message) else []
     if pod:
         said += _pod_says(pod, failed=failed)
         if not failed:
@@ -286,28 +320,46 @@ def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     if not failed and not any(said):
         return None
     step = _step(node)
+
+    def trouble(reason: str, words: str, detail: str = "") -> _Trouble:
+        return _Trouble(reason, step, name, _line(words), driver, detail)
+
     killed = ""
     for words in said:
-        reason = _reason(words)
+        reason = signs.reason(words)
         if reason == "killed":
             killed = words  # What else was said may tell by whom.
         elif reason:
-            return _Trouble(reason, step, name, _line(words), driver)
+            return trouble(reason, words, signs.forbidden(words) if reason == "forbidden" else "")
     if not failed:
-        return _Trouble("stuck", step, name, _line(said[-1]), driver)
+        return trouble("stuck", said[-1])
+    if not begun:
+        return trouble("not-begun", message)
     log = facts.log(node, name)
     # KFP's own errors alone: what a step prints may say all this of something else.
-    error, own = _last_lines(log)
-    reason = _reason(error, among=("out-of-memory", "deleted-artifact", "unreachable", "killed"))
+    error, own = signs.last_lines(log)
+    reason = signs.reason(error, signs.KFP_SIGNS)
     if killed or reason == "killed":
         last = f"; its last words: {own}" if own else ""
-        return _Trouble("killed", step, name, _line(f"{killed or error}{last}"), driver)
-    if not reason and not driver and (lacking := _lacking_input(facts.run, step, log)):
-        return _Trouble("deleted-artifact", step, name, _line(lacking), driver)
-    if not reason and not driver and error and "exit status" not in error:
-        reason = "launcher"  # The step itself ended well, or had not begun.
-    last = (error or own if driver or reason else own or error) or message
-    return _Trouble(reason or ("driver" if driver else "step"), step, name, _line(last), driver)
+        return trouble("killed", f"{killed or error}{last}")
+    if reason:
+        tell = {
+            "no-output": signs.output,
+            "wrong-type": signs.wrong_type,
+            "not-finite": lambda _: signs.not_finite(log),
+            "message-too-large": signs.sizes,
+            "deleted-artifact": signs.artifact,
+            "forbidden": signs.forbidden,
+        }.get(reason)
+        return trouble(reason, error, tell(error) if tell else "")
+    if driver:
+        return trouble("driver", error or own or message)
+    if lacking := signs.lacking_input(facts.run, step, log):
+        return trouble("deleted-artifact", lacking, signs.artifact(lacking))
+    end = signs.ended(error, message)
+    if end is None:
+        return trouble("launcher", error)  # The step itself ended well, or had not begun.
+    return trouble("step", own or error or message, end)
 
 
 def _pod_says(pod: Object, *, failed: bool) -> Iterator[str]:
@@ -329,11 +381,18 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     assert facts.workflow is not None  # noqa: S101 - there is no trouble without
     name = facts.workflow["metadata"]["name"]
     who = f"the {'driver of' if found.driver else 'step'} {found.step}"
-    describe = kubectl(target, "describe", "pod", found.pod)
-    log = kubectl(target, "logs", found.pod, "--container=main")
+    controller = kubectl(target, "logs", "deployment/workflow-controller", "--tail=50")
+    describe, log = kubectl(target, "describe", "workflow", name), controller
+    if found.pod:
+        describe = kubectl(target, "describe", "pod", found.pod)
+        log = kubectl(target, "logs", found.pod, "--container=main")
     again = "`.set_retry(...)` tries it again, `.set_memory_limit(...)` gives it more memory"
     if found.driver:  # Neither reaches one.
         again = "retry the run"
+    cached, importers, reason = "", "", found.reason
+    if reason == "deleted-artifact":
+        cached, importers = _makers(facts, found)
+        reason = "missing-import" if importers else reason
     sentence, commands = {
         "quota": (
             f"{who} gets no pod: the namespace's quota is used up",
@@ -360,9 +419,48 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
             [describe],
         ),
         "too-large": (
-            "the run's Workflow is too large to be stored: the pipeline has too many tasks, "
+            f"{who} gets no pod: what it is given is too large to be stored; hand it over in a "
+            "file, as an artifact"
+            if found.step
+            else "the run's Workflow is too large to be stored: the pipeline has too many tasks, "
             "or loops over too many items",
             [kubectl(target, "get", "workflow", name, "--output=yaml")],
+        ),
+        "forbidden": (
+            f"{who} failed: Kubernetes forbids it: {found.detail}",
+            ["make install  # brings the rights of all parts up to date", controller],
+        ),
+        "not-begun": (f"Argo could not begin {who}", [controller]),
+        "argument-too-long": (
+            f"{who} cannot start: a value that it is given is longer than 128 KiB, the most that "
+            "Linux hands to a program; hand it over in a file, as an artifact",
+            [describe],
+        ),
+        "no-output": (
+            f"{who} failed: it ended well, but wrote nothing into its output{found.detail}; write "
+            "it on every path, or give it no output",
+            [log],
+        ),
+        "wrong-type": (
+            f"{who} failed: {found.detail}; write what the type says, or declare the type that is "
+            "written",
+            [log],
+        ),
+        "not-finite": (
+            f"{who} failed: {found.detail}, which KFP cannot store; leave it out, or hand it over "
+            "as a text",
+            [log],
+        ),
+        "message-too-large": (
+            f"{who} failed: its metrics and values are more than one message to or from the "
+            f"metadata server may hold{found.detail}; log fewer points, or put them into a file, "
+            "as an artifact",
+            [log],
+        ),
+        "foreign-store": (
+            f"{who} failed: an input of it is in a store for which it has no credentials; copy it "
+            "into the installation's bucket, and import it from there",
+            [log],
         ),
         "evicted": (
             f"{who} was evicted: its node ran short, or it wrote more than it may",
@@ -370,8 +468,17 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
         ),
         "deadline": (f"{who} was ended: it took longer than it may", [describe]),
         "deleted-artifact": (
-            f"{who} failed: an input of it is no longer in the object store{_cached(facts)}",
-            [log, _forget(facts, target)],
+            f"{who} failed: an input of it is no longer in the object store; {cached} came from "
+            "the cache, which still points at it"
+            if cached
+            else f"{who} failed: an input of it is not in the object store: the step that made it "
+            "wrote no file, or it was removed since",
+            [log, _forget(facts, target)] if cached else [log],
+        ),
+        "missing-import": (
+            f"{who} failed: nothing is at {found.detail}, which {importers} imports: that succeeds "
+            "whatever is there",
+            [log],
         ),
         "pod-deleted": (
             f"{who} failed: its pod was deleted from outside, with its node perhaps",
@@ -388,9 +495,9 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
         ),
         "driver": (f"{who} failed", [log]),
         "launcher": (f"the launcher of {found.step} failed", [log]),
-        "step": (f"{who} failed by itself", [log]),
+        "step": (f"{who} failed by itself{f' ({found.detail})' if found.detail else ''}", [log]),
         "stuck": (f"{who} does not start", [describe]),
-    }[found.reason]
+    }[reason]
     events = [
         f"event {e.get('reason')}: {_line(e.get('message', ''))}"
         for e in facts.events
@@ -398,32 +505,21 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     ]
     evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
     evidence += [found.said, *events[-3:]]
-    tail = (
-        f": {found.said}"
-        if found.reason in ("driver", "launcher", "step", "stuck") and found.said
-        else ""
-    )
+    tail = f": {found.said}" if reason in _TOLD and found.said else ""
     return Explanation(
         facts.run,
         state,
-        found.reason,
+        reason,
         f"{sentence}{tail}",
         tuple(dict.fromkeys(filter(None, evidence))),
         tuple(commands),
     )
 
 
-def _reason(words: str, among: Any = tuple(SIGNS)) -> str:
-    return next((name for name in among if re.search(SIGNS[name], words)), "")
-
-
 def _step(node: Object) -> str:
-    """Return the step that a node belongs to: `wf.root.train.executor` is of `train`."""
-    parts = re.sub(r"\(\d+\)$", "", node.get("name", "")).split(".")[1:]
-    while len(parts) > 1 and parts[-1] in ("executor", "driver"):
-        parts.pop()
-    last = parts[-1] if parts else node.get("displayName", "")
-    return "the run itself" if last in ("root-driver", "root") else last.removesuffix("-driver")
+    """Return the step that a node belongs to, with its round: `for-loop-1[0]/train`."""
+    own = "the run itself" if "." in node.get("name", "") else node.get("displayName", "")
+    return row_of(node) or str(own)
 
 
 def _missing(words: str) -> str:
@@ -453,10 +549,24 @@ def _limit(facts: Facts, found: _Trouble) -> str:
     return ""
 
 
-def _cached(facts: Facts) -> str:
+def _makers(facts: Facts, found: _Trouble) -> tuple[str, str]:
+    """Return the steps that the missing artifact can be of: of those from the cache, of importers.
+
+    KFP writes into a folder of the run and the step: `…/PIPELINE/RUN/STEP/NUMBER/NAME`.
+    """
     assert facts.workflow is not None  # noqa: S101 - asked for a trouble in one
-    steps = cached_steps(facts.workflow)
-    return f"; {', '.join(steps)} came from the cache, which still points at it" if steps else ""
+    folders = found.detail.split("/")[:-1]
+    if facts.run in folders:
+        return "", ""
+    cached = [s for s in cached_steps(facts.workflow) if s.rpartition("/")[2] in folders]
+    if cached:
+        return ", ".join(cached), ""
+    importers = {
+        _step(node)
+        for node in _pods_of(facts.workflow.get("status", {}))
+        if node.get("templateName", "").startswith("system-importer")
+    }
+    return "", ", ".join(sorted(importers))
 
 
 def _forget(facts: Facts, target: Target) -> str:
@@ -478,31 +588,6 @@ def _forget(facts: Facts, target: Target) -> str:
 def kubectl(target: Target, *arguments: str) -> str:
     """Return a kubectl command on the namespace as a line for a shell."""
     return process.line(target.argv(*arguments))
-
-
-def _last_lines(log: str) -> tuple[str, str]:
-    """Return the last error that KFP wrote into a log, and the last line that the step wrote."""
-    error = own = ""
-    for row in log.splitlines():
-        if re.match(r"[EF]\d{4} ", row):
-            error = row
-        elif not _MACHINERY.search(row):
-            own = row
-    # What was called with which arguments is long, and the cause stands behind it.
-    error = re.sub(r"^[EF]\d{4} \S+ +(\d+ +)?", "", error)
-    return re.sub(r"driver\.\w+\(.*\) failed: ", "", error), own
-
-
-def _lacking_input(run: str, step: str, log: str) -> str:
-    """Return the line in which a step misses the file of an artifact that is not its own.
-
-    The launcher fetches what there is: of a deleted artifact nothing, without an error.
-    """
-    for row in log.splitlines():
-        path = re.search(r"/(?:minio|s3|gcs)/[^\s'\":]+", row)
-        if path and "No such file" in row and f"/{run}/{step}/" not in path[0]:
-            return row
-    return ""
 
 
 def _line(text: str) -> str:

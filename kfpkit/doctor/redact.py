@@ -76,9 +76,13 @@ _QUOTED = (
     r"""(?=(?<!\\)(?(deep)(?P=quote)|(?:\\\\)*(?P=quote)))"""
 )
 
+#: Every pattern takes a time in proportion to the text: where one cannot match what it began to
+#: read, it takes that with the empty group `none`, so that nothing is read again from there on.
 _PATTERNS = [
+    # A key that was cut off ends where the text does, or the next key begins.
     re.compile(
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]{0,16384}?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----BEGIN )[\s\S]){0,16384}?"
+        r"(?:-----END [A-Z ]*PRIVATE KEY-----|(?=-----BEGIN )|\Z)"
     ),
     # Up to the end of the line or of the quoted string.
     re.compile(
@@ -86,13 +90,15 @@ _PATTERNS = [
     ),
     re.compile(r"(?i)(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
     # A JSON Web Token, as Kubernetes gives to pods.
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    re.compile(
+        r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|(?P<none>))",
+    ),
     # scheme://user:password@host, and the form of Go's MySQL driver.
-    re.compile(r"(?P<keep>\b[A-Za-z][\w+.-]*://[^/\s:@\"']*:)[^@\s\"']+(?=@)"),
-    re.compile(r"(?P<keep>\b[A-Za-z][\w+.-]*://[^/\s:@\"']*:)[^/\s\"']+(?=@)"),
+    re.compile(r"(?P<keep>://[^/\s:@\"']*:)[^@\s\"']+(?:(?=@)|(?P<none>))"),
+    re.compile(r"(?P<keep>://[^/\s:@\"']*:)[^/\s\"']+(?=@)"),
     # scheme://token@host.
-    re.compile(r"(?P<keep>\b(?:git\+)?https?://)[^/\s:@\"']{16,}(?=@)"),
-    re.compile(r"(?P<keep>\b[\w.-]+:)[^@\s\"':]+(?=@(?:tcp|unix)\()"),
+    re.compile(r"(?P<keep>https?://)[^/\s:@\"']{16,}(?=@)"),
+    re.compile(r"(?P<keep>[\w.-]:)[^@\s\"':]+(?=@(?:tcp|unix)\()"),
     # Signed addresses.
     re.compile(
         r"(?i)(?P<keep>[?&]X-(?:Amz|Goog)-(?:Signature|Security-Token|Credential)=)[^&\s\"']+"
@@ -101,17 +107,21 @@ _PATTERNS = [
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bGOOG1?[0-9A-Z]{20,60}\b|\bAIza[\w-]{35}\b"),
 ]
 
+#: A value in quotes, or up to what may stand behind one.
+_VALUE = rf"""(?:{_QUOTED}|(?P<open>\\*["']?)(?P<bare>(?![{{\[])[^\s"'\\,;&)}}\]]+))"""
+
 #: Where a name says that what follows is a secret.
 _NAMED = [
-    # `name=value`, `name: value`, `"name": "value"`, `--name value`, `"--name", "value"`.
+    # `name=value`, `name: value`, `"name": "value"`.
+    re.compile(rf"""(?i)(?P<keep>{_NAME}\\*["']?[ \t]*[:=][ \t]*){_VALUE}"""),
+    # `--name value`, `"--name", "value"`.
     re.compile(
-        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']?[ \t]*[:=][ \t]*"""
-        rf"""|--[\w-]*{_NAME}(?:[ \t]+|\\*["'],{_GAP}(?=\\*["'](?!-))))"""
-        rf"""(?:{_QUOTED}|(?P<open>\\*["']?)(?P<bare>(?![{{\[])[^\s"'\\,;&)}}\]]+))"""
+        rf"""(?i)(?P<keep>--(?:[\w-]*{_NAME}(?:[ \t]+|\\*["'],{_GAP}(?=\\*["'](?!-)))"""
+        rf"""|[\w-]*(?P<none>)))(?(none)|{_VALUE})"""
     ),
     # `"name": {"constant": "value"}`.
     re.compile(
-        rf"""(?i)(?P<keep>\b[\w.-]*{_NAME}\\*["']\s*:\s*"""
+        rf"""(?i)(?P<keep>{_NAME}\\*["']\s*:\s*"""
         rf"""(?:\{{{_GAP}\\*["'](?:{"|".join(_WRAPPED)})\\*["']\s*:\s*)+){_QUOTED}"""
     ),
     # `"name": "name", "value": "value"`.
@@ -170,8 +180,7 @@ class Redactor:
     def _text(self, text: str) -> str:
         text = self._known(text)
         for pattern in _PATTERNS:
-            keep = r"\g<keep>" if "keep" in pattern.groupindex else ""
-            text = pattern.sub(keep + MARK, text)
+            text = pattern.sub(_shaped, text)
         for pattern in _NAMED:
             text = pattern.sub(_named, text)
         return text
@@ -256,8 +265,15 @@ def _keys(data: Any) -> Any:
     return dict.fromkeys(data or {}, MARK) if isinstance(data, dict | None) else MARK
 
 
+def _shaped(match: re.Match[str]) -> str:
+    found = match.groupdict()
+    return match[0] if found.get("none") is not None else f"{found.get('keep', '')}{MARK}"
+
+
 def _named(match: re.Match[str]) -> str:
     found = match.groupdict()
+    if found.get("none") is not None:
+        return match[0]
     quote = found["quote"] or found.get("open") or ""
     value = found["quoted"] or found.get("bare") or ""
     if _PLAIN.fullmatch(value) or value.startswith(MARK):

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kfpkit.backup import objects
 from kfpkit.backup.database import FINAL
 from kfpkit.errors import BadInputError
 from kfpkit.runs.workflow import LOGS
@@ -181,17 +182,20 @@ def plan(facts: Facts, chosen: Iterable[Run], rule: Rule, now: float) -> Plan:
     owners = {
         key: run_id
         for run_id in (runs.keys() | left) & facts.folders.keys()
-        if (key := _key(facts.folders[run_id].uri, facts.bucket)).rpartition("/")[2] == run_id
+        for key in objects.keys(facts.folders[run_id].uri, facts.bucket)
+        if key.rpartition("/")[2] == run_id
     }
-    keys = {artifact.id: _key(artifact.uri, facts.bucket) for artifact in facts.artifacts}
-    wanted = {keys[a.id] for a in facts.artifacts if a.runs & kept} - {""}
+    keys = {a.id: set(objects.keys(a.uri, facts.bucket)) for a in facts.artifacts}
+    wanted = {key for a in facts.artifacts if a.runs & kept for key in keys[a.id]}
     mine = {key: size for key, size in facts.objects.items() if owners.keys() & _above(key)}
     shared = {key: size for key, size in mine.items() if wanted & _above(key)}
     files = {key: size for key, size in mine.items() if key not in shared}
     marked = {
-        a.id: keys[a.id]
+        a.id: key
         for a in facts.artifacts
-        if not a.deleted and keys[a.id] not in wanted and owners.keys() & _above(keys[a.id])
+        if not a.deleted and not keys[a.id] & wanted
+        for key in keys[a.id]
+        if owners.keys() & _above(key)
     }
     needed = {facts.runs[run_id].workflow for run_id in kept}
     logs = {LOGS + run.workflow for run in runs.values() if run.workflow} - {
@@ -207,13 +211,6 @@ def plan(facts: Facts, chosen: Iterable[Run], rule: Rule, now: float) -> Plan:
         artifacts=sorted(marked),
         shared=shared,
     )
-
-
-def _key(uri: str, bucket: str) -> str:
-    """Return the key that a URI names in the bucket; empty for one of elsewhere."""
-    _, _, place = uri.partition("://")
-    name, _, key = place.partition("/")
-    return key.rstrip("/") if name == bucket else ""
 
 
 def _above(key: str) -> set[str]:

@@ -226,6 +226,12 @@ def _outputs(node: Mapping[str, Any]) -> dict[str, str]:
     return {parameter["name"]: parameter.get("value", "") for parameter in parameters}
 
 
+def row_of(node: Mapping[str, Any]) -> str:
+    """Return the row that a node of a Workflow belongs to; empty for the run's own."""
+    row = _plain(str(node["name"]).partition(".")[2]).removesuffix("/executor")
+    return row.removesuffix("-driver") if "-driver" in node.get("templateName", "") else row
+
+
 def task_of(row: str) -> str:
     """Return the task that a row is of: `for-loop-1/train` of `for-loop-1[0]/train`."""
     return _ROUND.sub("", row)

@@ -29,6 +29,47 @@ def test_an_artifact_without_object_is_lost(key: str) -> None:
     assert create.lost([(uri, "system.Model")], "b", there) == [uri]
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "minio://b/t/a.txt?endpoint=minio-service:9000&region=minio",
+        "minio://b/t/folder?region=minio",
+        "gs://b/t/a.txt?prefix=x",
+        "minio://b/t/a b.txt",
+        "minio://b/t/a#b",
+        "minio://b/t/a%20b?region=minio",
+        "minio://b/t/ü/名前",
+        "minio://b/t/what?",
+        "minio://b//t/a.txt",
+    ],
+)
+def test_the_key_of_a_uri_is_without_its_query_and_else_as_it_is(uri: str) -> None:
+    there = ["a.txt", "folder/part", "a b.txt", "a#b", "a%20b", "ü/名前", "what?"]
+    there = [f"t/{name}" for name in there]
+    assert create.lost([(uri, "system.Model")], "b", there) == []
+    assert create.elsewhere([(uri, "system.Model")], "b") == []
+    # It is judged: without the objects it is lost.
+    assert create.lost([(uri, "system.Model")], "b", ["t/a", "t/b", "t/a?"]) == [uri]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "minio://other/b/t/a.txt",
+        "s3://b/t/a.txt?region=eu-west-1",
+        "s3://other/t/a.txt",
+        "gs://other/t/a.txt?b/t",
+        "minio://b?region=minio",
+        "https://b/t/a.txt",
+        "oci://b/model:1",
+        "/t/a.txt",
+    ],
+)
+def test_what_is_elsewhere_is_not_lost(uri: str) -> None:
+    assert create.lost([(uri, "system.Model")], "b", []) == []
+    assert create.elsewhere([(uri, "system.Model"), (uri, "system.Metrics")], "b") == [uri]
+
+
 def test_metrics_and_other_buckets_need_no_object() -> None:
     uris = [("minio://b/x", "system.Metrics"), ("gs://other/x", "system.Model")]
     assert create.lost(uris, "b", []) == []

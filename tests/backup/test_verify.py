@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kfpkit import process
 from kfpkit.backup import create, verify
 from kfpkit.backup.manifest import Manifest, digest, read, write
 from kfpkit.errors import KitError
@@ -99,6 +100,46 @@ def test_artifacts_that_were_lost_before_are_no_damage(backup: Path) -> None:
     assert verify.troubles(manifest, rows) == ["minio://mlpipeline/gone has no object"]
     manifest.lost.append("minio://mlpipeline/gone")
     assert verify.troubles(manifest, rows) == []
+
+
+def test_imported_artifacts_are_found_by_their_keys_and_those_of_elsewhere_are_said(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "v2/artifacts/penguins/1/train/model"
+    rows = [
+        ["runs", 1],
+        ["job", "yearly", "uid"],
+        ["uri", f"minio://mlpipeline/{key}?endpoint=minio-service:9000", "system.Model"],
+        ["uri", "minio://mlpipeline/v2/artifacts/penguins/1/evaluate?region=x", "system.Dataset"],
+        ["uri", "s3://mlpipeline/of/somebody/else?region=eu-west-1", "system.Dataset"],
+        ["uri", "gs://bucket/file", "system.Dataset"],
+    ]
+    answer = process.Result(0, "\n".join(map(json.dumps, rows)), "")
+    monkeypatch.setattr(verify, "server", lambda: ["true"])
+    monkeypatch.setattr(process, "query", lambda *_, **__: answer)
+    verify.verify(backup)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not in its bucket: 2 artifacts that were imported, among them gs://bucket/file" in said
+    assert "warning" not in said
+    rows.append(["uri", "minio://mlpipeline/t/gone.txt?region=x", "system.Dataset"])
+    answer = process.Result(0, "\n".join(map(json.dumps, rows)), "")
+    with pytest.raises(KitError, match=r"minio://mlpipeline/t/gone.txt\?region=x has no object"):
+        verify.verify(backup)
+
+
+def test_artifacts_without_object_when_it_was_made_are_a_warning(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = read(backup)
+    manifest.lost.append("minio://mlpipeline/never/written")
+    write(manifest, backup)
+    rows = [["runs", 1], ["job", "yearly", "uid"], ["uri", manifest.lost[0], "system.Dataset"]]
+    answer = process.Result(0, "\n".join(map(json.dumps, rows)), "")
+    monkeypatch.setattr(verify, "server", lambda: ["true"])
+    monkeypatch.setattr(process, "query", lambda *_, **__: answer)
+    verify.verify(backup)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 artifacts have no object, lost or never written" in said
 
 
 def test_recurring_runs_of_one_place_only_are_told() -> None:

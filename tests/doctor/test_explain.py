@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import shlex
 from inspect import signature
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 from kfpkit.cli.install import api
-from kfpkit.doctor.explain import Explanation, Facts, explain
+from kfpkit.doctor.explain import Explanation, Facts, explain, select
 from kfpkit.install.target import Target
 
 RUN = "11111111-2222-3333-4444-555555555555"
@@ -226,7 +229,8 @@ def test_an_input_that_the_cache_still_points_at() -> None:
     )
     path = "/minio/mlpipeline/v2/artifacts/penguins/another-run/generate-data/1/train"
     for log in (
-        "F1124 12:00:00.000 9 main.go:60] failed to download input artifact: NoSuchKey: gone",
+        'F1124 12:00:00.000 9 main.go:60] failed to download input artifact "data" from remote '
+        f'storage URI "minio:/{path.removeprefix("/minio")}": (code=NotFound): NoSuchKey: gone',
         f"cat: {path}: No such file or directory",
         f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\nexit status 1",
     ):
@@ -309,6 +313,386 @@ def test_an_attempt_that_was_repeated_with_success_is_forgiven() -> None:
     found = told(again, attempt, node(2, "train", "Succeeded"), node(3, "evaluate", "Running"))
     assert found.reason == ""
     assert found.sentence == "the run goes on, at evaluate; no trouble to see"
+
+
+def attempts(phase: str, *children: Object, **more: Any) -> Object:
+    """Return the node of a step that is tried again."""
+    return {
+        "id": "r",
+        "name": f"{WORKFLOW}.root.train.executor",
+        "type": "Retry",
+        "templateName": EXECUTOR,
+        "phase": phase,
+        "children": [child["id"] for child in children],
+        **more,
+    }
+
+
+def attempt(number: int, phase: str = "Failed") -> Object:
+    name = f"{WORKFLOW}.root.train.executor({number - 1})"
+    return {**node(number, "train", phase, "Error (exit code 1)"), "name": name}
+
+
+def test_of_a_step_that_was_tried_again_the_last_attempt_tells() -> None:
+    tries = [attempt(1), attempt(2), attempt(3)]
+    retried = attempts("Failed", *tries, message="No more retries left")
+    logs = {f"{WORKFLOW}-{n}": f"ValueError: attempt {n}" for n in (1, 2, 3)}
+    facts = Facts(RUN, workflow(retried, *tries), log=lambda node, _: logs[node["id"]])
+    found = explain(facts, TARGET)
+    assert found.sentence == "the step train failed by itself: ValueError: attempt 3"
+    assert found.evidence[0] == f"pod {WORKFLOW}-{EXECUTOR}-3"
+    # One that is still at work has nothing to tell, whatever came before.
+    assert told(attempts("Running", *tries[:2]), *tries[:2], attempt(3, "Running")).reason == ""
+
+
+def test_of_a_group_that_was_tried_again_the_last_attempt_tells() -> None:
+    groups = [{**attempt(n), "type": "DAG", "message": ""} for n in (1, 2)]
+    steps = [
+        {**node(n + 2, "inner", "Failed", "x"), "name": f"{group['name']}.inner.executor"}
+        for n, group in enumerate(groups, 1)
+    ]
+    found = told(attempts("Failed", *groups), *groups, *steps)
+    assert found.evidence[0] == f"pod {WORKFLOW}-{EXECUTOR}-4"
+
+
+FORBIDDEN = (
+    'configmaps is forbidden: User "system:serviceaccount:kubeflow:workflow-controller" cannot '
+    'create resource "configmaps" in API group "" in the namespace "kubeflow"'
+)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_step_that_argo_may_not_begin(packed: bool) -> None:
+    refused = workflow(node(1, "train", "Error", FORBIDDEN), phase="Failed")
+    if packed:
+        nodes = json.dumps(refused["status"].pop("nodes")).encode()
+        refused["status"]["compressedNodes"] = base64.b64encode(gzip.compress(nodes)).decode()
+    found = explain(Facts(RUN, refused), TARGET)
+    assert found.reason == "forbidden"
+    assert found.sentence == (
+        "the step train failed: Kubernetes forbids it: workflow-controller cannot create resource "
+        '"configmaps"'
+    )
+    assert found.evidence == (f"Workflow {WORKFLOW}", FORBIDDEN)
+    assert found.commands[0].startswith("make install")
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("Pod", {}), ("Skipped", {}), ("DAG", {}), ("Retry", {"children": []})]
+)
+def test_a_node_that_failed_before_it_had_a_pod_says_why(kind: str, more: Object) -> None:
+    message = "failed to resolve {{tasks.load.outputs.parameters.x}}"
+    lost = {**node(1, "train", "Error", message), "type": kind, **more}
+    # What is around it failed with it, and has nothing to say of its own.
+    around = {"id": WORKFLOW, "name": WORKFLOW, "type": "DAG", "phase": "Error", "message": "bad"}
+    root = {**around, "id": "root", "name": f"{WORKFLOW}.root", "message": "child failed"}
+    found = told(around, root, lost, log="never asked" if kind != "Pod" else "")
+    assert found.reason == "not-begun"
+    assert found.sentence == f"Argo could not begin the step train: {message}"
+    assert found.commands == (
+        "kubectl --context kind-kfp --namespace kubeflow logs deployment/workflow-controller "
+        "--tail=50",
+    )
+
+
+def test_a_pod_that_has_gone_had_been_begun() -> None:
+    gone = node(1, "train", "Error", "failed to save outputs", hostNodeName="kfp-control-plane")
+    assert told(gone).reason == "step"
+    assert told(gone).evidence[0] == f"pod {WORKFLOW}-{EXECUTOR}-1"
+
+
+def test_no_command_names_a_pod_that_was_never_made() -> None:
+    found = told(node(1, "train", "Error", 'serviceaccount "gone" not found'))
+    assert found.reason == "missing-object"
+    assert found.commands[-1].endswith(f"describe workflow {WORKFLOW}")
+
+
+def warned(reason: str, message: str, time: str | None, kind: str = "Workflow") -> Object:
+    return {
+        "type": "Warning",
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": time,
+        "involvedObject": {"kind": kind, "name": WORKFLOW},
+    }
+
+
+def test_where_no_node_says_why_the_newest_event_of_the_workflow_does() -> None:
+    label = {"labels": {"pipeline/runid": RUN}}
+    failed = workflow(phase="Failed")
+    failed["metadata"] |= label
+    events = [
+        warned("WorkflowNodeError", "Error node x.root.b: the newest", "2026-11-24T12:00:09Z"),
+        warned("WorkflowNodeError", "Error node x.root.a: before", "2026-11-24T12:00:02Z"),
+        warned("WorkflowNodeError", "Error node x.root", "2026-11-24T12:00:10Z"),
+        warned("WorkflowFailed", "", "2026-11-24T12:00:10Z"),
+        warned("Failed", "of a pod", "2026-11-24T12:00:11Z", kind="Pod"),
+        {**warned("WorkflowRunning", "on", "2026-11-24T12:00:12Z"), "type": "Normal"},
+        {**warned("Other", "other's", "9"), "involvedObject": {"kind": "Workflow", "name": "y"}},
+        {"type": "Warning", "message": "of nothing", "involvedObject": {}},
+    ]
+    found = explain(select(TARGET, RUN, [failed], events), TARGET)
+    assert found.sentence == "the run failed: Error node x.root.b: the newest"
+    assert found.evidence == ("Error node x.root.a: before", "Error node x.root.b: the newest")
+    failed["status"]["message"] = "its own"
+    assert explain(select(TARGET, RUN, [failed], events), TARGET).sentence.endswith("its own")
+    del failed["status"]["message"]
+    assert explain(select(TARGET, RUN, [failed], []), TARGET).sentence.endswith("gives no reason")
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("exit status 3", "failed by itself (exit code 3): bye"),
+        ("exit status 1", "failed by itself: bye"),
+        ("signal: segmentation fault (core dumped)", "(signal: segmentation fault): bye"),
+        ("signal: aborted", "failed by itself (signal: aborted): bye"),
+    ],
+)
+def test_how_a_step_ended_is_said_beside_its_last_words(end: str, words: str) -> None:
+    log = f"bye\nF1124 12:00:00.1 19 main.go:60] failed to execute component: {end}\n"
+    found = told(node(1, "check", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "step"
+    assert found.sentence.endswith(words)
+
+
+def test_the_exit_code_of_a_container_without_a_launcher_is_said() -> None:
+    failed = node(1, "check", "Failed", "main: Error (exit code 3)")
+    assert told(failed, log="bye").sentence == "the step check failed by itself (exit code 3): bye"
+    assert "exit code 3" in told(failed).sentence
+
+
+def launcher(error: str, before: str = "") -> Explanation:
+    """Return what is said of a step whose launcher ended with an error."""
+    log = f"{before}bye\nF1124 12:00:00.1 19 main.go:60] failed to execute component: {error}\n"
+    return told(node(1, "check", "Failed", "Error (exit code 1)"), log=log)
+
+
+@pytest.mark.parametrize(
+    ("output", "told_so"),
+    [
+        (
+            '{"artifacts": {"metrics": {"artifacts": [{"metadata": {"a": 1, "accuracy": NaN}}]}}}',
+            "metrics.accuracy is NaN, which",
+        ),
+        ('{"parameterValues": {"Output": [1.0, -Infinity]}}', "Output is -Infinity, which"),
+        (
+            '{"artifacts": {"roc": {"artifacts": [{"metadata": {"confidenceMetrics": '
+            '[{"confidenceThreshold": Infinity}]}}]}}}',
+            "roc.confidenceMetrics.confidenceThreshold is Infinity, which",
+        ),
+        ('{"cut": ', "a metric or an output is NaN or infinite"),
+    ],
+)
+def test_a_number_that_kfp_cannot_store_is_named(output: str, told_so: str) -> None:
+    found = launcher(
+        "failed to unmarshall ExecutorOutput in file "
+        '"/tmp/kfp_outputs/output_metadata.json": proto:\u00a0syntax error (line 1:98): invalid '
+        "value NaN",
+        f"I1124 12:00:00.0 19 launcher_v2.go:877] ExecutorOutput: {output}\n",
+    )
+    assert found.reason == "not-finite"
+    assert told_so in found.sentence
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "proto: google.protobuf.Value.number_value: invalid NaN value",
+        "proto: google.protobuf.Value.number_value: invalid +Inf value",
+        "json: unsupported value: NaN",
+        "proto: syntax error (line 1:37): invalid value -Infinity",
+        "SerializeToJsonError: Fail to serialize Infinity for Value.number_value",
+    ],
+)
+@pytest.mark.parametrize("step", ["check", "check-driver"])
+def test_the_words_of_each_library_for_such_a_number_are_known(step: str, words: str) -> None:
+    log = f"F1124 12:00:00.1 19 main.go:79] KFP: {words}\n"
+    found = told(node(1, step, "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "not-finite"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "words"),
+    [
+        (
+            "failed to publish results to ML Metadata: rpc error: code = ResourceExhausted desc = "
+            "grpc: received message larger than max (5242880 vs. 4194304)",
+            "message-too-large",
+            "(5,242,880 bytes of 4,194,304)",
+        ),
+        (
+            "failed to publish results to ML Metadata: rpc error: code = ResourceExhausted desc = "
+            "Received message larger than max (5242880 vs. 4194304)",
+            "message-too-large",
+            "log fewer points",
+        ),
+        (
+            "fork/exec /usr/bin/sh: argument list too long",
+            "argument-too-long",
+            "longer than 128 KiB",
+        ),
+        (
+            'failed to read output parameter name="n" type="NUMBER_INTEGER" '
+            'path="/tmp/kfp/outputs/n": TextToPbValue(text="connection refused", '
+            'type="NUMBER_INTEGER") failed: strconv.ParseInt: parsing "x": invalid syntax',
+            "wrong-type",
+            'its output n is to be an integer, and it wrote "connection refused"',
+        ),
+        (
+            'failed to read output parameter name="n" type="STRING" path="/tmp/kfp/outputs/n": '
+            "open /tmp/kfp/outputs/n: no such file or directory",
+            "no-output",
+            "wrote nothing into its output n",
+        ),
+        (
+            'failed to read output parameter name="n" type="STRING" path="/tmp/kfp/outputs/n": '
+            "open /tmp/kfp/outputs/n: permission denied",
+            "launcher",
+            "permission denied",
+        ),
+        (
+            'failed to open bucket for output artifact "a" with uri "minio://elsewhere/a": open '
+            'blob.Bucket: no driver registered for "minio"',
+            "foreign-store",
+            "no credentials",
+        ),
+        (
+            'failed to get secret: secrets "x" is forbidden: User '
+            '"system:serviceaccount:kubeflow:pipeline-runner" cannot get resource "secrets" in API '
+            'group "" in the namespace "kubeflow"',
+            "forbidden",
+            'pipeline-runner cannot get resource "secrets"',
+        ),
+    ],
+)
+def test_an_error_of_the_launcher_is_put_into_words(error: str, reason: str, words: str) -> None:
+    found = launcher(error)
+    assert found.reason == reason
+    assert words in found.sentence
+    assert any(error[:40] in line for line in found.evidence)
+
+
+@pytest.mark.parametrize("words", ["argument list too long", "invalid value NaN"])
+def test_what_a_step_prints_is_its_own(words: str) -> None:
+    log = f"{words}\nF1124 12:00:00.1 19 main.go:60] failed to execute component: exit status 1"
+    assert told(node(1, "check", "Failed", "Error (exit code 1)"), log=log).reason == "step"
+
+
+def test_an_input_of_another_type_is_named() -> None:
+    log = (
+        "F1124 12:00:00.1 19 main.go:79] KFP driver: driver.Container(x) failed: resolving input: "
+        'input parameter "i" type mismatch: expect NUMBER_INTEGER, got string'
+    )
+    found = told(node(1, "check-driver", "Failed", "Error (exit code 1)"), log=log)
+    assert found.reason == "wrong-type"
+    assert "the driver of check failed: its input i is to be an integer, and is a string" in (
+        found.sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "log"),
+    [
+        (
+            "StartError (exit code 128): failed to create containerd task: OCI runtime create "
+            "failed: exec /var/run/argo/argoexec: argument list too long",
+            "",
+        ),
+        (
+            "Error (exit code 64)",
+            "Error: failed to start command: fork/exec /kfp-launcher/launch: argument list too "
+            "long",
+        ),
+    ],
+)
+def test_a_value_that_is_too_long_for_a_program(message: str, log: str) -> None:
+    assert told(node(1, "check", "Failed", message), log=log).reason == "argument-too-long"
+
+
+def test_a_step_that_is_given_too_much_to_be_stored() -> None:
+    message = 'ConfigMap "x" is invalid: []: Too long: may not be more than 1048576 bytes'
+    found = told(node(1, "check", "Error", message))
+    assert found.reason == "too-large"
+    assert found.sentence.startswith("the step check gets no pod")
+    assert "as an artifact" in found.sentence
+
+
+MISSING = "FileNotFoundError: [Errno 2] No such file or directory: '{}'"
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("/minio/mlpipeline/t/none.txt", "minio://mlpipeline/t/none.txt"),
+        ("/minio/mlpipeline/t/the file.txt", "minio://mlpipeline/t/the file.txt"),
+        ("/gcs/bucket/ü.txt", "gs://bucket/ü.txt"),
+        ("/s3/bucket/t/none.txt", "s3://bucket/t/none.txt"),
+    ],
+)
+def test_an_import_of_nothing_is_named_and_the_cache_is_left_alone(path: str, address: str) -> None:
+    importer = node(1, "importer", "Succeeded", templateName="system-importer")
+    importer["name"] = f"{WORKFLOW}.root.importer"
+    decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    cached = node(3, "other-driver", "Succeeded", outputs=decided)
+    failed = node(2, "read", "Failed", "Error (exit code 1)")
+    found = told(importer, cached, failed, log=MISSING.format(path))
+    assert found.reason == "missing-import"
+    assert f"nothing is at {address}, which importer imports" in found.sentence
+    assert "DELETE" not in " ".join(found.commands)
+
+
+def test_an_artifact_that_its_step_did_not_write_is_not_of_the_cache() -> None:
+    decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    cached = node(1, "load-driver", "Succeeded", outputs=decided)
+    failed = node(2, "read", "Failed", "Error (exit code 1)")
+    importer = node(3, "importer", "Succeeded", templateName="system-importer")
+    path = f"/minio/mlpipeline/v2/artifacts/penguins/{RUN}/load/1/data"
+    found = told(cached, importer, failed, log=MISSING.format(path))
+    assert found.reason == "deleted-artifact"
+    assert "the step that made it wrote no file" in found.sentence
+    assert "DELETE" not in " ".join(found.commands)
+    # Of another run, but of a step that was not taken from the cache.
+    path = "/minio/mlpipeline/v2/artifacts/penguins/another-run/other/1/data"
+    found = told(cached, failed, log=MISSING.format(path))
+    assert "cache" not in found.sentence
+    assert "DELETE" not in " ".join(found.commands)
+
+
+ROUND = "root.for-loop-1.iteration-iterations({0}:{0}).iteration-item"
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "who"),
+    [
+        (f"{ROUND.format(2)}.work.executor", EXECUTOR, "the step for-loop-1[2]/work"),
+        (f"{ROUND.format(2)}.work-driver", DRIVER, "the driver of for-loop-1[2]/work"),
+        (
+            f"{ROUND.format(0)}.{ROUND.format(3).removeprefix('root.').replace('1.', '2.')}"
+            ".work.executor(1)",
+            EXECUTOR,
+            "the step for-loop-1[0]/for-loop-2[3]/work",
+        ),
+        ("root.exit-handler-1.work.executor", EXECUTOR, "the step exit-handler-1/work"),
+        ("root.x-driver.executor", EXECUTOR, "the step x-driver"),
+        ("root.inner.work.executor", EXECUTOR, "the step inner/work"),
+        ("root-driver", "system-dag-driver", "the driver of the run itself"),
+    ],
+)
+def test_a_step_is_named_with_its_round(name: str, template: str, who: str) -> None:
+    failed = node(1, "work", "Failed", "OOMKilled (exit code 137)", templateName=template)
+    failed["name"] = f"{WORKFLOW}.{name}"
+    assert told(failed).sentence.startswith(f"{who} was ended")
+
+
+def test_an_input_of_a_round_that_the_cache_still_points_at() -> None:
+    decided = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    cached = node(1, "load-driver", "Succeeded", outputs=decided)
+    cached["name"] = f"{WORKFLOW}.{ROUND.format(1)}.load-driver"
+    failed = node(2, "read", "Failed", "Error (exit code 1)")
+    path = "/minio/mlpipeline/v2/artifacts/penguins/another-run/load/1/data"
+    found = told(cached, failed, log=MISSING.format(path))
+    assert "for-loop-1[1]/load came from the cache" in found.sentence
 
 
 def test_a_workflow_that_nobody_took_up() -> None:

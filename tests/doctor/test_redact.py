@@ -261,6 +261,60 @@ def test_what_helps_and_is_no_secret_stays(text: str) -> None:
     assert Redactor([]).text(text) == text
 
 
+#: Characters for which a time that grows with their square is for ever.
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            "a.",
+            "-",
+            "--a",
+            "a-",
+            "x://a:b",
+            "://",
+            "eyJaaaaaaaa-",
+            "a:a.",
+            "password=",
+            "password",
+        ),
+        *("-----BEGIN PRIVATE KEY", '"token', "name:", "\\", "Bearer ", "authorization"),
+    ],
+)
+def test_a_long_word_takes_no_longer_than_many_short_ones(word: str) -> None:
+    text = word * (MANY // len(word))
+    shown = Redactor([]).text(text)
+    assert shown == text or MARK in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("x--db-password hunter2", "hunter2"),
+        ("--a--b --token hunter2", "hunter2"),
+        ("a.b.password=hunter2", "hunter2"),
+        ("-----x --db_password hunter2", "hunter2"),
+        ("x://a:b://c:hunter2@host", "hunter2"),
+        ("see x://a:b and y://me:hunter2@host", "hunter2"),
+        ("kfp.me:hunter2@tcp(database:3306)", "hunter2"),
+        ("eyJaaaaaaaa-eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0abc.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n-----BEGIN PRIVATE KEY-----\nx"
+            "\n-----END PRIVATE KEY-----",
+            "MHcCAQEE",
+        ),
+        ("--no-password --token=hunter2", "hunter2"),
+        ("--name password=hunter2", "hunter2"),
+    ],
+)
+def test_a_secret_within_a_long_word_goes(text: str, gone: str) -> None:
+    shown = Redactor([]).text(text)
+    assert gone not in shown
+    assert MARK in shown
+
+
 def test_an_object_keeps_its_shape_and_loses_its_secrets(redactor: Redactor) -> None:
     pod = {
         "kind": "Pod",

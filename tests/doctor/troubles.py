@@ -63,7 +63,7 @@ WORKFLOWS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "step": (
         {"container": {"command": ["sh", "-c", "echo first >&2; echo this is why >&2; exit 3"]}},
         "step",
-        ("failed by itself: this is why",),
+        ("failed by itself (exit code 3): this is why",),
     ),
     "quota": (
         {"priorityClassName": PRIORITY},

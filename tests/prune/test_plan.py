@@ -123,6 +123,35 @@ def test_an_artifact_stays_as_long_as_a_kept_run_refers_to_it() -> None:
     assert found.logs == {"artifacts/wf-old/pod/main.log": 5}
 
 
+@pytest.mark.parametrize("query", ["", "?region=minio", "?endpoint=minio-service:9000&region=x"])
+def test_what_a_kept_run_imported_stays_whatever_else_its_uri_says(query: str) -> None:
+    imported = artifact(5, f"old/evaluate/x/report/index.html{query}", "new")
+    found = planned(replace(FACTS, artifacts=[*FACTS.artifacts, imported]))
+    assert f"{ROOT}/old/evaluate/x/report/index.html" in found.shared
+    assert f"{ROOT}/old/evaluate/x/report/index.html" not in found.files
+    assert 5 not in found.artifacts
+
+
+def test_an_imported_artifact_of_a_run_that_goes_is_marked_with_its_query_too() -> None:
+    imported = artifact(5, "old/evaluate/x/report/index.html?region=minio", "old")
+    found = planned(replace(FACTS, artifacts=[*FACTS.artifacts, imported]))
+    assert found.artifacts == [2, 5]
+
+
+def test_a_file_with_a_question_mark_in_its_name_is_one_of_its_own() -> None:
+    key = f"{ROOT}/old/evaluate/x/what?"
+    made = artifact(5, "old/evaluate/x/what?", "old", "new")
+    facts = replace(FACTS, objects={**FACTS.objects, key: 1})
+    assert key in planned(facts).files
+    assert key in planned(replace(facts, artifacts=[*FACTS.artifacts, made])).shared
+
+
+def test_the_folder_of_a_run_whose_root_had_a_query_is_found() -> None:
+    root = Folder(f"minio://mlpipeline/{ROOT}/old?region=minio", FACTS.folders["old"].began)
+    facts = replace(FACTS, folders={**FACTS.folders, "old": root})
+    assert planned(facts) == planned(FACTS)
+
+
 def test_it_goes_with_the_last_run_that_refers_to_it() -> None:
     facts = replace(
         FACTS,

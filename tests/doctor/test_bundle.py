@@ -1,0 +1,193 @@
+"""What is in a support bundle, and what is left out of it: the answers are those of kubectl."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from kfpkit import process
+from kfpkit.doctor import bundle
+from kfpkit.doctor.check import Report, Verdict
+from kfpkit.errors import CommandError
+from kfpkit.install.target import Target
+from tests.doctor.troubles import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Object = dict[str, Any]
+
+PASSWORD = "hunter2hunter2"  # noqa: S105 - of nobody
+
+NODES = {
+    "wf-1": {"id": "wf-1", "name": "wf.root.train", "inputs": {"parameters": [{"value": PASSWORD}]}}
+}
+
+
+def packed(nodes: Object) -> str:
+    return base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+
+
+def pod(name: str, **state: Any) -> Object:
+    status = {"name": "main", "image": "i", "imageID": "i@1", "restartCount": 0, "state": state}
+    return {"metadata": {"name": name}, "status": {"containerStatuses": [status]}}
+
+
+def report(name: str) -> Report:
+    return Report(name, name, "", Verdict.OK, (), 1.0)
+
+
+SECRET = {
+    "kind": "Secret",
+    "metadata": {"name": "s"},
+    "data": {"password": base64.b64encode(PASSWORD.encode()).decode()},
+}
+
+
+class Cluster:
+    """Answers as kubectl does, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.limits: list[float | None] = []
+        self.items: dict[str, list[Object]] = {
+            "secrets": [SECRET],
+            "pods": [pod("waiting", waiting={}), pod("ml-pipeline", running={})],
+            "workflows.argoproj.io": [],
+        }
+        self.log = "all is well\n"
+        #: Words of a command that does not answer in time, or that is refused.
+        self.hangs = self.refuses = "nothing"
+
+    def query(self, argv: list[str], *, check: bool = True, **more: Any) -> process.Result:
+        self.asked.append(argv)
+        self.limits.append(more.get("timeout"))
+        found = process.Result(0, "", "")
+        if self.hangs in argv:
+            found = process.Result(-signal.SIGKILL, "", "killed after 20 s")
+        elif self.refuses in argv:
+            found = process.Result(1, "", f"may not read {PASSWORD}")
+        elif "version" in argv:
+            found = process.Result(0, "{}", "")
+        elif "api-resources" in argv:
+            found = process.Result(0, "\n".join(self.items), "")
+        elif "logs" in argv:
+            found = process.Result(0, self.log, "")
+        elif "get" in argv:
+            kind = argv[argv.index("get") + 1]
+            found = process.Result(0, json.dumps({"items": self.items.get(kind, [])}), "")
+        if check and not found.ok:
+            raise CommandError(process.line(argv), found.returncode, found.stderr)
+        return found
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster without a cluster."""
+    made = Cluster()
+    monkeypatch.setattr(process, "query", made.query)
+    monkeypatch.setattr(Target, "namespace", "kubeflow")
+    return made
+
+
+@pytest.fixture
+def files(cluster: Cluster, tmp_path: Path) -> Callable[[], dict[str, str]]:
+    """Make a bundle and return what is in it."""
+    assert not cluster.asked
+
+    def files() -> dict[str, str]:
+        to = tmp_path / "b.tar.gz"
+        bundle.make(Target("kind", "kind-kfp", "kubectl"), to, [report("a"), report("b")])
+        return {name.partition("/")[2]: text for name, text in unpack(to).items()}
+
+    return files
+
+
+def test_all_that_answers_is_there_and_each_command_has_a_limit(
+    cluster: Cluster, files: Callable[[], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = files()
+    assert {"versions.json", "cluster/nodes.txt", "objects/pods.yaml"} <= found.keys()
+    assert found["logs/ml-pipeline/main.log"] == cluster.log
+    assert "left-out.txt" not in found
+    # All but the first, without which nothing can be shown.
+    assert cluster.asked[0][-2] == "secrets"
+    assert all(limit and limit <= bundle.COMMAND for limit in cluster.limits[1:])
+    said = capsys.readouterr().err
+    assert " s  logs/ml-pipeline/main.log" in said
+    assert "warning" not in said
+
+
+def test_the_nodes_of_a_large_workflow_can_be_read_and_hide_no_secret(
+    cluster: Cluster, files: Callable[[], dict[str, str]]
+) -> None:
+    cluster.items["workflows.argoproj.io"] = [
+        {
+            "metadata": {"name": "wf"},
+            "status": {"phase": "Failed", "compressedNodes": packed(NODES)},
+        },
+        {"metadata": {"name": "odd"}, "status": {"compressedNodes": "H4sIAAAAAAAA" + "A" * 20}},
+        {"metadata": {"name": "new"}, "status": None},
+    ]
+    text = files()["objects/workflows.argoproj.io.yaml"]
+    large, odd, new = yaml.safe_load_all(text)
+    assert large["status"]["phase"] == "Failed"
+    assert large["status"]["nodes"]["wf-1"]["name"] == "wf.root.train"
+    assert large["status"]["nodes"]["wf-1"]["inputs"] == {"parameters": [{"value": "REDACTED"}]}
+    assert "cannot be read" in odd["status"]["nodes"]
+    assert new["status"] is None
+    assert "compressedNodes" not in text
+
+
+def test_what_does_not_answer_in_time_is_left_out_and_named(
+    cluster: Cluster, files: Callable[[], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.hangs = "logs"
+    cluster.refuses = "workflows.argoproj.io"
+    found = files()
+    assert "logs/ml-pipeline/main.log" not in found
+    assert found["left-out.txt"] == (
+        "logs/ml-pipeline/main.log: kubectl did not answer within 20 s\n"
+    )
+    assert found["objects/workflows.argoproj.io.txt"] == "may not read REDACTED"
+    assert "objects/pods.yaml" in found
+    assert "left-out.txt in it names 1 things" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_has_no_time_left_is_not_asked_but_named(
+    cluster: Cluster, files: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "LIMIT", 0.0)
+    monkeypatch.setattr(bundle, "DOCTOR", 0.0)
+    found = files()
+    assert [check["check"] for check in json.loads(found["doctor.json"])] == ["a"]
+    assert {"README.txt", "versions.json", "left-out.txt"} <= found.keys()
+    rows = dict(row.split(": ", 1) for row in found["left-out.txt"].splitlines())
+    assert rows["doctor.json"] == "the checks after a: 0 s had passed"
+    assert rows["logs/ml-pipeline/main.log"] == "not looked at: 0 s had passed"
+    assert rows["objects/pods.yaml"] == rows["cluster/nodes.txt"]
+    assert not any("logs" in argv for argv in cluster.asked)
+
+
+def test_of_a_long_log_the_end_is_kept_and_no_secret_that_began_before_it(
+    cluster: Cluster, files: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "LOG_LENGTH", 3000)
+    monkeypatch.setattr(bundle, "LOG_BEFORE", 2000)
+    key = "".join(f"{'k' * 64}\n" for _ in range(25))
+    secret = f"-----BEGIN PRIVATE KEY-----\n{key}-----END PRIVATE KEY-----\n"
+    tail = "".join(f"row {number}\n" for number in range(290))
+    cluster.log = f"{'before ' * 2000}\n{secret}{tail}"
+    found = files()
+    text = found["logs/ml-pipeline/main.log"]
+    assert len(text) <= 3000
+    assert text.endswith("row 288\nrow 289\n")
+    assert "kkkk" not in text
+    assert found["left-out.txt"].startswith("logs/ml-pipeline/main.log: all but its last 3,000")
