@@ -1,7 +1,8 @@
 """What tasks get of a page of values: the same on this machine and on the cluster, to the letter.
 
-What is expected is written as the Python value that a task has in its hand. Kubeflow Pipelines knows
-one kind of number only, so a whole one is an `int` wherever it was a `float`. It sorts objects' keys.
+What is expected is written as the Python value that a task has in its hand. Kubeflow Pipelines has
+one kind of number only, so a whole one is an `int` wherever it was a `float`, and objects' keys are
+sorted.
 """
 
 from __future__ import annotations
