@@ -74,7 +74,7 @@ PAGE: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 "whole": 2,
                 "number": 1,
                 "flag": False,
-                "text": TEXT,
+                "text": 'a "default"\n',
                 "items": [1, 1, 2.5],
                 "table": {"a": 1, "b": 1},
             },

@@ -45,7 +45,7 @@ def see_defaults(
     whole: int = 2,
     number: float = 1.0,
     flag: bool = False,
-    text: str = TEXT,
+    text: str = 'a "default"\n',
     items: list = [1, 1.0, 2.5],  # type: ignore[type-arg]  # noqa: B006 - kfp copies it
     table: dict = {"b": 1.0, "a": 1},  # type: ignore[type-arg]  # noqa: B006
 ) -> None:
