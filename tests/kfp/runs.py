@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from kfpkit.errors import WaitTimeoutError
+from kfpkit.runs import workflow
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Run:
 
     def nodes(self) -> list[dict[str, Any]]:
         """Return the nodes of its Workflow."""
-        return list(self.workflow.get("status", {}).get("nodes", {}).values())
+        return list(workflow.nodes(self.workflow.get("status", {})).values())
 
     def pods(self, task: str) -> list[dict[str, Any]]:
         """Return the nodes of the pods that ran a task's own program, in the order of attempts."""
@@ -114,6 +115,14 @@ class Run:
     def log(self, task: str) -> str:
         """Return the log of a finished task (all attempts) as the API gives it from the store."""
         return "".join(self.archived(node["id"]) for node in self.pods(task))
+
+    def printed(self) -> str:
+        """Return the logs of all finished tasks, in no order."""
+        return "".join(
+            self.archived(node["id"])
+            for node in self.nodes()
+            if node["type"] == "Pod" and node["displayName"].startswith("executor")
+        )
 
     def archived(self, node: str) -> str:
         """Return the log of a node's pod from the store."""

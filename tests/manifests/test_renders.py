@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,23 @@ def test_roles_have_no_wildcard_and_name_the_secrets(documents: list[Document]) 
             if "secrets" in rule["resources"]:
                 assert set(rule["resourceNames"]) <= {*SECRETS, PUBLIC}
                 assert rule["verbs"] == ["get"]
+
+
+def test_the_controller_may_make_configmaps_and_change_none(documents: list[Document]) -> None:
+    """Argo keeps a large pod's template in one (`createWorkflowPod`), and removes none itself."""
+    rules = named(documents, "Role")["workflow-controller"]["rules"]
+    (found,) = (rule for rule in rules if "configmaps" in rule["resources"])
+    assert found["resources"] == ["configmaps"]
+    assert set(found["verbs"]) == {"create", "get", "list", "watch"}
+    # Its owner is said in a way that a cluster may take for a change of the owner's finalizers.
+    (owner,) = (rule for rule in rules if "workflows/finalizers" in rule["resources"])
+    assert "update" in owner["verbs"]
+
+
+def test_texts_have_every_character(documents: list[Document]) -> None:
+    """Also those of four bytes, which `utf8`, that KFP would choose, has not."""
+    name = next(n for n in named(documents, "ConfigMap") if n.startswith("database-"))
+    assert json.loads(named(documents, "ConfigMap")[name]["data"]["params"])["charset"] == "utf8mb4"
 
 
 def test_services_lead_to_ports_of_pods(documents: list[Document]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import uuid
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,8 @@ class Runs:
     """Runs of the sample pipeline."""
 
     pipeline: str
+    #: The pipeline's name, which no other has.
+    name: str
     first: str
     #: The same with fewer trees, to compare.
     second: str
@@ -90,16 +93,13 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def runs(client: Any) -> Runs:
+def runs(client: Any) -> Iterator[Runs]:
     """The sample uploaded, run twice to its end and once to a failure."""
-    from kfpkit.install.upload import upload
-
-    pipeline = find("penguins")
+    name = f"web-ui-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:
-        uploaded = upload(pipeline, HOST)
-        assert uploaded is not None
         file = Path(folder) / "penguins.yaml"
-        compile_to(pipeline, file)
+        compile_to(find("penguins"), file)
+        pipeline = client.upload_pipeline(str(file), name).pipeline_id
         ids = {
             name: client.create_run_from_pipeline_package(
                 str(file), arguments, run_name=f"web UI: {name}", experiment_name=EXPERIMENT
@@ -115,7 +115,10 @@ def runs(client: Any) -> Runs:
         for name, run in ids.items()
     }
     assert states == {"first": "SUCCEEDED", "second": "SUCCEEDED", "failed": "FAILED"}
-    return Runs(pipeline=uploaded.pipeline_id, **ids)
+    yield Runs(pipeline=pipeline, name=name, **ids)
+    for version in client.list_pipeline_versions(pipeline).pipeline_versions:
+        client.delete_pipeline_version(pipeline, version.pipeline_version_id)
+    client.delete_pipeline(pipeline)
 
 
 @pytest.fixture
