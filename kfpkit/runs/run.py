@@ -59,7 +59,7 @@ class Parameter:
 
     @property
     def differs(self) -> bool:
-        """Whether the value is not the pipeline's default; 1 and true are two values, 1 and 1.0 one."""
+        """Whether the value is not the default: 1 and true are two values, 1 and 1.0 are one."""
         return _canonical(self.value) != _canonical(self.default)
 
 
