@@ -310,7 +310,7 @@ def run_group(
 
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
-    lines = Lines(on_line)
+    lines = _Lines(on_line)
     try:
         if _GROUPS.stopped:
             _kill_group(process.pid)
@@ -385,7 +385,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-class Lines:
+class _Lines:
     """Makes lines of the bytes that a process writes, and holds one line at most."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:

@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import threading
+import uuid
 from collections import deque
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -89,14 +89,11 @@ class Tasks:
         self._log = log
         self._about = about
         self._in_containers = in_containers
-        self._containers: set[Any] = set()
         self.stopped = threading.Event()
 
     def stop(self) -> None:
-        """Let nothing more begin, and end the containers that other threads have started."""
+        """Let nothing more begin."""
         self.stopped.set()
-        for container in list(self._containers):
-            _remove(container)
 
     def run(self, row: Task, task: Spec, component: Spec, inputs: Values) -> Values:
         """Run a task to its end, again where it fails and its retries allow it.
@@ -179,35 +176,18 @@ class Tasks:
         kfp's own handler is not used: it takes a container that it cannot ask any more for a good
         one, keeps the image's entrypoint, and lets the container run on after Ctrl-C.
         """
-        import docker
-
-        folder = str(self._folder)
-        lines = process.Lines(on_line)
+        name = f"kfpkit-{uuid.uuid4()}"
+        argv = ["docker", "run", f"--name={name}", f"--volume={self._folder}:{self._folder}:z"]
+        # The image's own user may not write into the run's folder.
+        argv += [f"--user={os.getuid()}:{os.getgid()}"]
+        argv += [f"--env={variable}" for variable in variables]  # the values are in its own
+        argv += [f"--entrypoint={word}" for word in command[:1]]
         try:
-            with closing(docker.from_env()) as engine:
-                selinux = "name=selinux" in engine.info().get("SecurityOptions", [])
-                container = engine.containers.create(
-                    image,
-                    entrypoint=command or None,
-                    command=arguments,
-                    environment=dict(variables),
-                    # The image's own user may not write into the run's folder.
-                    user=f"{os.getuid()}:{os.getgid()}",
-                    volumes={folder: {"bind": folder, "mode": "rw,z" if selinux else "rw"}},
-                )
-                self._containers.add(container)
-                try:
-                    printed = container.attach(stream=True)  # before the start: nothing is missed
-                    container.start()
-                    for chunk in printed:
-                        lines.add(chunk)
-                    lines.add(b"", last=True)
-                    code = int(container.wait()["StatusCode"])
-                finally:
-                    self._containers.discard(container)
-                    _remove(container)
-        except docker.errors.DockerException as error:
-            raise KitError(f"the Docker engine cannot run it: {error}") from None
+            code = process.run_group(
+                [*argv, image, *command[1:], *arguments], env=variables, on_line=on_line
+            )
+        finally:
+            process.query(["docker", "rm", "--force", name], check=False)
         return Ended(code, f"exit code {code}" if code else "")
 
     def _command(
@@ -444,14 +424,6 @@ def _merged(listed: Spec, said: Spec, name: str) -> list[Spec]:
         }
         for one in told
     ]
-
-
-def _remove(container: Any) -> None:
-    """End and remove a container that another thread may be removing as well."""
-    import docker
-
-    with suppress(docker.errors.APIError):
-        container.remove(force=True)
 
 
 def _size(path: Path) -> int:
