@@ -82,6 +82,7 @@ def admit(
             read_json(task.get("parameterIterator", {}).get("items", {}).get("raw", "[]"))
         except ValueError as error:
             raise BadInputError(f"the items of {path}: {error}", "Mend the pipeline") from None
+    _check_loop_items(spec, on_cluster=names is not None)
     if names is not None:
         _check_for_cluster(spec, given, names)
     return spec, given
@@ -135,6 +136,27 @@ def _check_for_cluster(
         if "--function_to_execute" in container.get("args", []):
             place = f"the source of component {name.removeprefix('exec-')}"
             _check_braces(place, container["command"], _IN_SOURCE)
+
+
+def _check_loop_items(spec: Spec, *, on_cluster: bool) -> None:
+    """Refuse what kfp 2.17 compiles of some f-strings with a loop's item: a run would fail on it.
+
+    With a field of the item, the task asks for an input that nothing gives. With the item of a
+    loop inside another graph, that graph is given the item, which only the loop has; a cluster's
+    driver looks for it there.
+    """
+    for component in [spec["root"], *spec.get("components", {}).values()]:
+        has = component.get("inputDefinitions", {}).get("parameters", {})
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            for source in task.get("inputs", {}).get("parameters", {}).values():
+                asked = source.get("componentInputParameter", "")
+                if asked and asked not in has and (on_cluster or "-subvar-" in asked):
+                    raise BadInputError(
+                        f"{name} asks for {asked!r}, which nothing gives it: kfp compiles so an "
+                        "f-string with a field of a loop's item, or with the item of a loop that "
+                        "is inside an exit handler, a condition or another loop",
+                        "Pass it to the task as an input, and put the text together there",
+                    )
 
 
 def _check_braces(place: str, value: Any, pattern: re.Pattern[str] = _IN_VALUE) -> None:

@@ -291,7 +291,9 @@ def test_what_kfp_compiles_into_a_pipeline_is_no_text_of_the_author() -> None:
         template_in_source(n=n)
         inner()
         with dsl.ParallelFor([{"a": 1, "b": "x"}]) as item:
-            work(n=item.a, s=f"{item.b}")
+            work(n=item.a, s=item.b)
+        with dsl.ParallelFor([1, 2]) as number:
+            work(s=f"{number}")
         with dsl.If(made.output == "a"):
             work(s=made.output)
 
@@ -359,3 +361,22 @@ def test_args_are_split_as_a_shell_splits_and_nothing_more(
 @pytest.mark.parametrize("name", ["penguins", "penguins_yaml"])
 def test_the_pipelines_of_the_checkout_run_everywhere(name: str) -> None:
     refusals.admit(pipelines.find(name), [], {"experiment": name})
+
+
+def test_a_text_with_a_loops_item_that_kfp_compiles_wrongly_is_refused() -> None:
+    def field() -> None:
+        with dsl.ParallelFor([{"a": 1}]) as item:
+            work(s=f"round {item.a}")
+
+    def inner() -> None:
+        with dsl.If(work(n=1).output == "1"), dsl.ParallelFor([1, 2]) as item:
+            work(s=f"round {item}")
+
+    def plain() -> None:
+        with dsl.If(work(n=1).output == "1"), dsl.ParallelFor([1, 2]) as item:
+            work(n=item)
+
+    assert "work asks for 'loop-item-param-" in refused(pipeline(field))
+    refusals.admit(pipeline(inner), [])  # this machine knows what is meant
+    assert "condition-1 asks for 'loop-item-param-" in refused(pipeline(inner), names=NOTHING)
+    refusals.admit(pipeline(plain), [], NOTHING)
