@@ -293,7 +293,7 @@ def test_what_kfp_compiles_into_a_pipeline_is_no_text_of_the_author() -> None:
         with dsl.ParallelFor([{"a": 1, "b": "x"}]) as item:
             work(n=item.a, s=item.b)
         with dsl.ParallelFor([1, 2]) as number:
-            work(s=f"{number}")
+            work(s=f"round {number}")
         with dsl.If(made.output == "a"):
             work(s=made.output)
 
@@ -376,7 +376,7 @@ def test_a_text_with_a_loops_item_that_kfp_compiles_wrongly_is_refused() -> None
         with dsl.If(work(n=1).output == "1"), dsl.ParallelFor([1, 2]) as item:
             work(n=item)
 
-    assert "work asks for 'loop-item-param-" in refused(pipeline(field))
+    assert "for-loop-2 asks for 'loop-item-param-" in refused(pipeline(field))
     refusals.admit(pipeline(inner), [])  # this machine knows what is meant
     assert "condition-1 asks for 'loop-item-param-" in refused(pipeline(inner), names=NOTHING)
     refusals.admit(pipeline(plain), [], NOTHING)
