@@ -290,8 +290,8 @@ def test_what_kfp_compiles_into_a_pipeline_is_no_text_of_the_author() -> None:
         container(s=f"{n}")
         template_in_source(n=n)
         inner()
-        with dsl.ParallelFor([{"a": 1, "b": "x"}]) as item:
-            work(n=item.a, s=item.b)
+        with dsl.ParallelFor([{"a": 1}]) as item:
+            work(n=item.a)
         with dsl.ParallelFor([1, 2]) as number:
             work(s=f"round {number}")
         with dsl.If(made.output == "a"):
