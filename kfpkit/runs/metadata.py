@@ -57,7 +57,7 @@ _MESSAGES = {
     "Property": "key string 1, value Value 2",
     "Context": "id int64 1, custom_properties *Property 5",
     "Execution": "id int64 1, last_known_state int32 3, custom_properties *Property 5, "
-    "create_time_since_epoch int64 9, last_update_time_since_epoch int64 10",
+    "create_time_since_epoch int64 8, last_update_time_since_epoch int64 9",
     "Artifact": "id int64 1, uri string 3, custom_properties *Property 5, type string 8",
     "Step": "index int64 1, key string 2",
     "Path": "steps *Step 1",

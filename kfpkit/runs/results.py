@@ -32,8 +32,9 @@ ARTIFACT_BYTES = 64 * 1024 * 1024
 #: Artifact that KFP itself adds to each task.
 _LOGS = "executor-logs"
 
-#: What KFP's programs print themselves, and Argo's after them.
+#: What KFP's programs print themselves, kfp inside the step, and Argo's after them.
 _GLOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\] ")
+_KFP = re.compile(r"\[KFP Executor \S+ \S+ INFO\]: ")
 _ARGO = re.compile(r"time=\S+ level=|Error: exit status \d+$")
 
 #: How the launcher's error ends where it is the step that failed, not the launcher.
@@ -49,7 +50,7 @@ _WRITTEN = re.compile(r"launcher_v2\.go:\d+\] ExecutorOutput: ")
 _FRAME = ("parameterValues", "artifacts", "metadata")
 
 #: Pod of a task: the name of its Workflow, and what Argo appends.
-_POD = re.compile(r"(?P<workflow>.+)-(retry-)?system-container-impl-\d+$")
+_POD = re.compile(r"(?P<workflow>.+?)-(retry-)?system-container-impl-\d+$")
 
 #: How far ML Metadata's six decimals are from a number; and its largest number, a little less.
 _DECIMALS, _LARGEST = 1e-6, 9.9e64
@@ -329,7 +330,7 @@ def _typed(values: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, 
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return kind(value) if kind and number and kind(value) == value else value
 
-    return {name: typed(name, value) for name, value in values.items()}
+    return {name: typed(name, value) for name, value in sorted(values.items())}
 
 
 def excerpt(log: str, message: str, *, of_task: bool = True) -> str:
@@ -378,11 +379,19 @@ def _parts(log: str) -> tuple[list[str], list[str], str]:
             if row[0] == "F":
                 return own, errors, said  # what follows are the stacks of the launcher's threads
             if said.endswith("{"):
-                for _ in iter(lambda: next(rows, "}"), "}"):
-                    pass  # the rest of an object that KFP prints in several rows
+                _skip_object(rows)
+        elif _KFP.match(row):
+            if row.endswith("executor_input:"):
+                _skip_object(rows)
         elif not _ARGO.match(row):
             own.append(row)
     return own, errors, ""
+
+
+def _skip_object(rows: Iterator[str]) -> None:
+    """Pass over the rest of an object that KFP prints in several rows."""
+    for _ in iter(lambda: next(rows, "}"), "}"):
+        pass
 
 
 def _not_finite(value: Any, place: tuple[str, ...] = ()) -> Iterator[str]:

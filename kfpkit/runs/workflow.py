@@ -295,9 +295,8 @@ def sum_up(task: Task, *, over: bool = True) -> None:
         return
     states = {row.state for row in task.rounds}
     task.state = next(state for state in _WORST if state in states)
-    if (task.state is State.PENDING and State.SUCCEEDED in states) or (
-        not over and task.state not in _WORST[:4]
-    ):
+    begun = task.state is State.PENDING and len(states) > 1
+    if begun or (not over and task.state not in _WORST[:4]):
         task.state = State.RUNNING
     ran = [row for row in task.rounds if row.started]
     task.cached = task.state is State.SUCCEEDED and all(row.cached for row in ran)

@@ -29,6 +29,10 @@ def test_the_messages_have_the_servers_field_numbers() -> None:
         "GetExecutionsByContextRequest", {"context_id": 3, "options": {"max_result_size": 7}}
     )
     assert asked.SerializeToString() == b"\x08\x03\x12\x02\x08\x07"
+    # Execution: state 3 in field 3, made at 1 (8), written last at 2 (9).
+    done = metadata._TYPES["Execution"].FromString(b"\x18\x03\x40\x01\x48\x02")
+    assert (done.last_known_state, done.create_time_since_epoch) == (3, 1)
+    assert done.last_update_time_since_epoch == 2
 
 
 def test_frames_are_taken_apart() -> None:

@@ -104,8 +104,16 @@ def test_values_that_kfp_cannot_keep_are_named() -> None:
     ]
 
 
-def test_what_kfp_prints_in_several_rows_is_not_the_steps() -> None:
-    given = 'I1124 12:00:00.000001      17 driver.go:1] input:{\n  "a": {\n    "b": 1\n  }\n}\n'
+@pytest.mark.parametrize(
+    "head",
+    [
+        "I1124 12:00:00.000001      17 driver.go:1] input:{",
+        "[KFP Executor 2026-11-24 12:00:00,784 INFO]: Got executor_input:\n{",
+    ],
+)
+def test_what_kfp_prints_in_several_rows_is_not_the_steps(head: str) -> None:
+    loading = "[KFP Executor 2026-11-24 12:00:00,761 INFO]: Loading KFP component\n"
+    given = loading + head + '\n  "a": {\n    "b": 1\n  }\n}\n'
     assert excerpt(given + "bye\n" + FATAL, "").splitlines() == ["bye", "exit code 1"]
 
 
@@ -319,7 +327,7 @@ def test_a_round_has_its_own_values_artifacts_and_log(
     first, second = task.rounds
     assert (first.outputs, first.artifacts, task.outputs, task.artifacts) == ({}, [], {}, [])
     assert second.outputs == values
-    assert [type(v) for v in second.outputs.values()] == [float, int, bool, str, list]
+    assert [type(second.outputs[key]) for key in values] == [float, int, bool, str, list]
     assert type(second.inputs["x"]) is float
     (artifact,) = second.artifacts
     assert artifact.path == "outputs/for-loop-1/1/work/table"
@@ -470,12 +478,13 @@ def test_a_missing_right_to_events_hides_nothing_else(
     assert task.error == "Error (exit code 1)"
 
 
+@pytest.mark.parametrize("pod", [POD, POD.replace("system", "retry-system")])
 def test_a_failed_task_whose_workflow_is_gone_has_its_reason_from_the_archive(
-    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, store: Store, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, store: Store, tmp_path: Path, pod: str
 ) -> None:
-    uri = f"minio://mlpipeline/artifacts/demo-x7k2p/{POD}/main.log"
+    uri = f"minio://mlpipeline/artifacts/demo-x7k2p/{pod}/main.log"
     store.there[uri] = (LAUNCHER + TRACEBACK + FATAL).encode()
-    one = Execution(6, "work", 1, state=State.FAILED, pod=POD)
+    one = Execution(6, "work", 1, state=State.FAILED, pod=pod)
     task = Task("work", "work", State.FAILED)
     run = bring(monkeypatch, cluster, tmp_path, [task], {"work": one})
     assert task.error == TRACEBACK.rstrip()

@@ -233,6 +233,11 @@ def test_a_task_runs_until_the_last_round_of_its_loop_is_there() -> None:
     first = node((LOOP + ".iteration-item.train.executor").format(0), "Succeeded", IMPL)
     assert loop(first, over=False).state is State.RUNNING
     assert loop(first).state is State.SUCCEEDED
+    skipped = node(LOOP.format(0) + ".iteration-item.condition-2", "Skipped", "c", "Skipped")
+    begun = node(LOOP.format(1) + ".iteration-item", "Running", "c", "DAG")
+    task = "for-loop-1/condition-2/train"
+    assert loop(skipped, begun, task=task, over=False).state is State.RUNNING
+    assert loop(begun, task=task, over=False).state is State.PENDING
 
 
 def test_rounds_stay_the_same_rows_from_look_to_look() -> None:
