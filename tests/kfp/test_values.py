@@ -34,7 +34,14 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "rounds": {},
     "conditions": {},
-    "either": {},
+}
+
+#: What docs/use/limits.md says of 2.14.3: by pipeline, what a run is given, and why it fails.
+FAILING: dict[str, tuple[dict[str, Any], str]] = {
+    "quoted": ({"text": 'a "quoted" word'}, "JSONDecodeError"),
+    "mistyped": ({}, 'input parameter "whole" type mismatch: expect NUMBER_INTEGER, got string'),
+    "either": ({"flag": True}, "not in tasks"),
+    "guarded_rounds": ({}, "parent DAG does not have input parameter loop-item-param"),
 }
 
 #: By pipeline, every line of the page: the case, and what the task got.
@@ -164,7 +171,9 @@ def test_this_machine_gives_the_page(name: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def pages(start: Callable[..., Run], compiled: Callable[..., Path]) -> Mapping[str, Run]:
     """A run of each pipeline, all started at once."""
-    return {name: start(compiled("values", name), given) for name, given in GIVEN.items()}
+    given = {**GIVEN, **{name: values for name, (values, _) in FAILING.items()}}
+    given["evaluated"] = {"text": "{{=1+1}} {{workflow.name}} {{ user }} $$ $(KFP_POD_NAME) $(x)"}
+    return {name: start(compiled("values", name), given[name]) for name in given}
 
 
 @pytest.mark.kfp
@@ -172,3 +181,23 @@ def pages(start: Callable[..., Run], compiled: Callable[..., Path]) -> Mapping[s
 def test_the_cluster_gives_the_page(name: str, pages: Mapping[str, Run]) -> None:
     run = pages[name].finish()
     assert lines(run.printed()) == page(name)
+
+
+@pytest.mark.kfp
+@pytest.mark.parametrize("name", FAILING)
+def test_what_the_release_cannot_do_fails(name: str, pages: Mapping[str, Run]) -> None:
+    run = pages[name].finish("FAILED")
+    assert FAILING[name][1] in run.evidence()
+
+
+@pytest.mark.kfp
+def test_argo_and_kubernetes_change_texts(pages: Mapping[str, Run]) -> None:
+    """As docs/use/limits.md says: it is wrong, and in nobody's hand here."""
+    run = pages["evaluated"].finish()
+    workflow = run.workflow["metadata"]["name"]
+    said = {line["case"]: line for line in lines(run.printed())}
+    assert said["output"]["text"] == repr(f"2 {workflow} {{{{ user }}}}")
+    text = rf"2 {workflow} {{{{ user }}}} \$ {workflow}-[\w-]+ \$\(x\)"
+    assert re.fullmatch(f"'{text}'", said["parameter"]["text"])
+    assert re.fullmatch(rf"\['{text}'\]", said["parameter"]["items"])
+    assert re.fullmatch(rf"\{{'text': '{text}'\}}", said["parameter"]["table"])

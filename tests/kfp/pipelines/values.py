@@ -1,7 +1,8 @@
 """A page of values: what tasks get of each, by every way that a value can take.
 
 Each task prints one line, `SEEN` and a JSON object: `case`, and by input the value as Python writes
-it, which tells 1 from 1.0, from "1" and from True.
+it, which tells 1 from 1.0, from "1" and from True. One whose result is in the cache prints nothing,
+and the client's `enable_caching` reaches no task inside of something.
 """
 
 # No postponed annotations here: kfp reads them at run time.
@@ -137,7 +138,7 @@ def values(
         table={"n": f"<{number}>", "flag": f"<{flag}>"},
     )
     with dsl.ParallelFor([1, 2]) as count:
-        halved = halve(whole=count)
+        halved = halve(whole=count).set_caching_options(False)
     see(case="collected whole", items=dsl.Collected(halved.outputs["whole"]))
     see(case="collected halves", items=dsl.Collected(halved.outputs["half"]))
 
@@ -150,30 +151,30 @@ def rounds(
 ) -> None:
     """Hand on the items of lists, of which kfp knows the type or not."""
     with dsl.ParallelFor(anything) as item:
-        see(case="untyped item", text=item)
+        see(case="untyped item", text=item).set_caching_options(False)
         with dsl.If(item == 2):
-            see(case="untyped item == 2", text=item)
+            see(case="untyped item == 2", text=item).set_caching_options(False)
     with dsl.ParallelFor(numbers) as number:
-        see(case="item", number=number)
+        see(case="item", number=number).set_caching_options(False)
         with dsl.If(number == 2.0):
-            see(case="item == 2.0", number=number)
+            see(case="item == 2.0", number=number).set_caching_options(False)
     with dsl.ParallelFor(tables) as row:
-        see(case="row", table=row)
+        see(case="row", table=row).set_caching_options(False)
 
 
 @dsl.pipeline(name="conditions")
 def conditions(whole: int = 2, number: float = 2.0, flag: bool = True, text: str = "a b") -> None:
     """Compare values with constants."""
     with dsl.If(whole == 2):
-        see(case="whole == 2")
+        see(case="whole == 2").set_caching_options(False)
     with dsl.If(number == 2):
-        see(case="number == 2")
+        see(case="number == 2").set_caching_options(False)
     with dsl.If(flag == True):  # noqa: E712 - kfp's operator
-        see(case="flag == True")
+        see(case="flag == True").set_caching_options(False)
     with dsl.If(text == "a b"):
-        see(case="text == 'a b'")
+        see(case="text == 'a b'").set_caching_options(False)
     with dsl.If(text == "2"):
-        see(case="text == '2'")
+        see(case="text == '2'").set_caching_options(False)
 
 
 @dsl.pipeline(name="quoted")
@@ -218,4 +219,17 @@ def either(flag: bool = True) -> None:
 def guarded_rounds() -> None:
     """Put a round's item into a text, in a loop that has an exit handler around it."""
     with dsl.ExitHandler(see_defaults(case="exit")), dsl.ParallelFor([1, 2]) as count:
-        see(case="guarded item", text=f"<{count}>")
+        see(case="guarded item", text=f"<{count}>").set_caching_options(False)
+
+
+@dsl.component(base_image=RUNTIME_IMAGE, install_kfp_package=False)
+def give_braces() -> str:
+    left, right = "{" * 2, "}" * 2
+    return f"{left}=1+1{right} {left}workflow.name{right} {left} user {right}"
+
+
+@dsl.pipeline(name="evaluated")
+def evaluated(text: str) -> None:
+    """Hand on texts that Argo and Kubernetes take for theirs."""
+    see(case="parameter", text=text, items=[text], table={"text": text})
+    see(case="output", text=give_braces().output)
