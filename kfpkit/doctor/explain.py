@@ -476,8 +476,8 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
             [log, _forget(facts, target)] if cached else [log],
         ),
         "missing-import": (
-            f"{who} failed: nothing is at {found.detail}, which {importers} imports: that succeeds "
-            "whatever is there",
+            f"{who} failed: nothing is at {found.detail}, which {importers} imports; an import "
+            "succeeds whatever is there",
             [log],
         ),
         "pod-deleted": (
@@ -501,7 +501,10 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     events = [
         f"event {e.get('reason')}: {_line(e.get('message', ''))}"
         for e in facts.events
-        if e.get("type") == "Warning" and e["involvedObject"].get("name") == found.pod
+        if e.get("type") == "Warning"
+        and e["involvedObject"].get("name") == found.pod
+        # Of a pod that has waited and was begun since it tells nothing.
+        and (e.get("reason") != "FailedScheduling" or reason in ("unschedulable", "stuck"))
     ]
     evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
     evidence += [found.said, *events[-3:]]
@@ -562,11 +565,11 @@ def _makers(facts: Facts, found: _Trouble) -> tuple[str, str]:
     if cached:
         return ", ".join(cached), ""
     importers = {
-        _step(node)
+        f"the step {_step(node)}"
         for node in _pods_of(facts.workflow.get("status", {}))
         if node.get("templateName", "").startswith("system-importer")
     }
-    return "", ", ".join(sorted(importers))
+    return "", " or ".join(sorted(importers))
 
 
 def _forget(facts: Facts, target: Target) -> str:
