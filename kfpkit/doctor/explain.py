@@ -299,8 +299,9 @@ def _leaf(node: Object, names: list[str]) -> bool:
 
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     # Argo notes the host of a pod, which stays known when the pod is gone.
-    begun = pod or node.get("phase") != "Error" or node.get("hostNodeName")
-    begun = begun and node.get("type") == "Pod"
+    begun = node.get("type") == "Pod" and bool(
+        pod or node.get("phase") != "Error" or node.get("hostNodeName")
+    )
     name = pod["metadata"]["name"] if pod else pod_name(node) if begun else ""
     driver = "driver" in node.get("templateName", "")
     failed, message = node.get("phase") in BAD, node.get("message", "")
