@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import tarfile
 import time
 import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ LOG_LINES, LOG_LENGTH = 20_000, 4_000_000
 LOG_BEFORE = 100_000
 
 #: Seconds for what doctor looks at, for one command of kubectl, and for all of the bundle.
-DOCTOR, COMMAND, LIMIT = 60.0, 20.0, 180.0
+DOCTOR, COMMAND, LIMIT = 60.0, 30.0, 180.0
 
 #: Commands of kubectl at the same time, and answers that wait to be redacted.
 WORKERS, WAITING = 3, 6
@@ -46,8 +48,25 @@ WORKERS, WAITING = 3, 6
 #: Pods and Workflows of runs, the newest of them.
 RUNS = 25
 
-#: Kinds of the cluster that say something of the namespace.
-_CLUSTER_KINDS = ("nodes", "persistentvolumes", "storageclasses")
+#: Resources of the cluster that say something of the namespace, by their kinds.
+_CLUSTER = {
+    ("v1", "Node"): "nodes",
+    ("v1", "PersistentVolume"): "persistentvolumes",
+    ("storage.k8s.io/v1", "StorageClass"): "storageclasses",
+}
+
+#: Resources of the namespace that are looked at first: what tells most should be there in any case.
+_FIRST = (
+    *("workflows.argoproj.io", "events", "deployments.apps", "statefulsets.apps", "jobs.batch"),
+    *("persistentvolumeclaims", "services", "scheduledworkflows.kubeflow.org", "secrets"),
+)
+
+#: Resources that are asked for by one command: each start of kubectl takes the better part of a
+#: second of a processor.
+_TOGETHER = 10
+
+#: The beginning of a log's line: `[pod/NAME/CONTAINER] `.
+_PREFIX = re.compile(r"\[pod/[^/\]]+/([^/\]]+)\] ")
 
 _README = """Support bundle of Kubeflow Pipelines, made by `make support-bundle`.
 
@@ -144,51 +163,114 @@ def _files(
     }
     about = {"kit": versions(), "kubernetes": json.loads(server.stdout), "images": images}
     yield "versions.json", _json(about, redactor)
-    asks = {f"cluster/{k}.yaml": [*base, "get", k, "--output=json"] for k in _CLUSTER_KINDS}
-    asks["cluster/nodes.txt"] = [*base, "describe", "nodes"]
-    for kind in _kinds(target):
-        asks[f"objects/{kind}.yaml"] = target.argv("get", kind, "--output=json")
-    for pod in pods:
-        for status in health.statuses(pod):
-            asks |= _logs(target, pod["metadata"]["name"], status)
-    for name, said in _answers(asks, deadline):
+    resources = _resources(target)
+    for ask, said in _answers(_asks(target, pods, resources), deadline):
         if said is None or time.monotonic() > deadline:
-            left[name] = f"not looked at: {LIMIT:.0f} s had passed"
+            left[ask.name] = f"not looked at: {LIMIT:.0f} s had passed"
         elif said.returncode == -signal.SIGKILL:
-            left[name] = f"kubectl did not answer within {COMMAND:.0f} s"
-        elif not name.endswith(".yaml"):
+            left[ask.name] = f"kubectl did not answer within {COMMAND:.0f} s"
+        elif ask.objects:
+            if not said.ok:  # Not every account may read every kind; there are the others.
+                left[ask.name] = said.stderr.strip()
+            items = json.loads(said.stdout or '{"items": []}')["items"]
+            yield from _objects(items, _CLUSTER | resources, redactor, deadline, left)
+        else:
             text = said.stdout if said.ok else said.stderr
-            if len(text) > LOG_LENGTH:
-                left[name] = f"all but its last {LOG_LENGTH:,} characters"
-            yield name, _end(text, redactor)
-        elif not said.ok:  # Not every account may read every kind.
-            yield name.replace(".yaml", ".txt"), redactor.text(said.stderr)
-        elif items := _newest(json.loads(said.stdout)["items"]):
-            documents: list[str] = []
-            for item in items:
-                if time.monotonic() > deadline:
-                    left[name] = f"the last {len(items) - len(documents)} of {len(items)}"
-                    break
-                documents.append(_yaml(_unpacked(item), redactor))
-            yield name, "---\n".join(documents)
+            for name, part in _parts(ask, text).items():
+                if len(part) > LOG_LENGTH:
+                    left[name] = f"all but its last {LOG_LENGTH:,} characters"
+                yield name, _end(part, redactor)
 
 
-def _answers(
-    asks: dict[str, list[str]], deadline: float
-) -> Iterator[tuple[str, process.Result | None]]:
+@dataclass(frozen=True)
+class _Ask:
+    """A command of kubectl: what it gives becomes one file, or several."""
+
+    #: A path in the bundle, of a file or of the folder of several, or paths.
+    name: str
+    argv: list[str]
+    #: Whether it gives objects; otherwise text.
+    objects: bool = False
+
+
+def _asks(
+    target: Target, pods: list[dict[str, Any]], resources: dict[tuple[str, str], str]
+) -> Iterator[_Ask]:
+    """Yield what is asked, first what tells most."""
+
+    def get(folder: str, names: list[str]) -> _Ask:
+        argv = target.argv("get", ",".join(names), "--output=json")
+        return _Ask(", ".join(f"{folder}/{name}" for name in names), argv, objects=True)
+
+    first = [name for name in _FIRST if name in resources.values()]
+    others = sorted({*resources.values()} - {*first, "pods"})
+    yield get("objects", ["pods", *first])
+    yield get("cluster", [*_CLUSTER.values()])
+    describe = [target.kubectl, "--context", target.context, "describe", "nodes"]
+    yield _Ask("cluster/nodes.txt", describe)
+    for at in range(0, len(others), _TOGETHER):
+        yield get("objects", others[at : at + _TOGETHER])
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        argv = target.argv("logs", name, "--timestamps", f"--tail={LOG_LINES}")
+        if any(s.get("state", {}).keys() & {"running", "terminated"} for s in health.statuses(pod)):
+            every = ["--all-containers", "--ignore-errors", "--prefix"]
+            yield _Ask(f"logs/{name}", [*argv, *every])
+        for status in health.statuses(pod):
+            if status["restartCount"]:
+                path = f"logs/{name}/{status['name']}.previous.log"
+                yield _Ask(path, [*argv, f"--container={status['name']}", "--previous"])
+
+
+def _parts(ask: _Ask, text: str) -> dict[str, str]:
+    """Return the files of a text: of the logs of a pod one for each container."""
+    if not ask.name.startswith("logs/") or ask.name.endswith(".log"):
+        return {ask.name: text}
+    rows: dict[str, list[str]] = {}
+    for row in io.StringIO(text):  # Lines end with a line feed alone.
+        said_by = _PREFIX.match(row)
+        name = f"{ask.name}/{said_by[1]}.log" if said_by else f"{ask.name}/errors.log"
+        rows.setdefault(name, []).append(row[said_by.end() :] if said_by else row)
+    return {name: "".join(some) for name, some in rows.items()}
+
+
+def _objects(
+    items: list[dict[str, Any]],
+    resources: dict[tuple[str, str], str],
+    redactor: Redactor,
+    deadline: float,
+    left: dict[str, str],
+) -> Iterator[tuple[str, str]]:
+    """Yield a file for each kind of the objects."""
+    by: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        resource = resources.get((item["apiVersion"], item["kind"]), item["kind"].lower())
+        folder = "cluster" if resource in _CLUSTER.values() else "objects"
+        by.setdefault(f"{folder}/{resource}.yaml", []).append(item)
+    for name, some in by.items():
+        documents: list[str] = []
+        for item in (shown := _newest(some)):
+            if time.monotonic() > deadline:
+                left[name] = f"the last {len(shown) - len(documents)} of {len(shown)}"
+                break
+            documents.append(_yaml(_unpacked(item), redactor))
+        yield name, "---\n".join(documents)
+
+
+def _answers(asks: Iterable[_Ask], deadline: float) -> Iterator[tuple[_Ask, process.Result | None]]:
     """Yield what each command said, in their order; nothing of one that had no time to begin."""
 
-    def ask(argv: list[str]) -> process.Result | None:
+    def query(argv: list[str]) -> process.Result | None:
         seconds = min(COMMAND, deadline - time.monotonic())
         return process.query(argv, check=False, timeout=seconds) if seconds > 0 else None
 
-    waiting: deque[tuple[str, Future[process.Result | None]]] = deque()
+    waiting: deque[tuple[_Ask, Future[process.Result | None]]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
-        for name, argv in asks.items():
+        for ask in asks:
             if len(waiting) == WAITING:
                 first, future = waiting.popleft()
                 yield first, future.result()
-            waiting.append((name, pool.submit(ask, argv)))
+            waiting.append((ask, pool.submit(query, ask.argv)))
         for first, future in waiting:
             yield first, future.result()
 
@@ -213,29 +295,19 @@ def _unpacked(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "status": {**rest, "nodes": found}}
 
 
-def _kinds(target: Target) -> list[str]:
-    """Return every kind of object that a namespace may hold and the account may list."""
-    argv = ["api-resources", "--namespaced", "--verbs=list", "--output=name"]
+def _resources(target: Target) -> dict[tuple[str, str], str]:
+    """Return what a namespace may hold and the account may list, by version and kind."""
+    argv = ["api-resources", "--namespaced", "--verbs=list", "--no-headers"]
     base = [target.kubectl, "--context", target.context]
     listed = process.query([*base, *argv], check=False, timeout=COMMAND)
-    # Old events are the same objects under another name, and metrics are no objects.
-    return sorted(
-        kind
-        for kind in listed.stdout.split()
-        if kind not in ("events.events.k8s.io", "pods.metrics.k8s.io")
-    )
-
-
-def _logs(target: Target, pod: str, status: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the commands for the logs of a container, by their paths in the bundle."""
-    name = status["name"]
-    argv = target.argv("logs", pod, f"--container={name}", "--timestamps", f"--tail={LOG_LINES}")
-    ways = {}
-    if status.get("state", {}).keys() & {"running", "terminated"}:
-        ways[f"logs/{pod}/{name}.log"] = argv
-    if status["restartCount"]:
-        ways[f"logs/{pod}/{name}.previous.log"] = [*argv, "--previous"]
-    return ways
+    found = {}
+    for row in listed.stdout.splitlines():
+        name, *_, version, _, kind = row.split()  # There may be short names, too.
+        group = version.rpartition("/")[0]
+        # Old events are the same objects under another name, and metrics are no objects.
+        if group not in ("events.k8s.io", "metrics.k8s.io"):
+            found[version, kind] = f"{name}.{group}" if group else name
+    return found
 
 
 def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -299,8 +299,9 @@ def _leaf(node: Object, names: list[str]) -> bool:
 
 def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
     # Argo notes the host of a pod, which stays known when the pod is gone.
-    begun = pod or node.get("phase") != "Error" or node.get("hostNodeName")
-    begun = begun and node.get("type") == "Pod"
+    begun = node.get("type") == "Pod" and bool(
+        pod or node.get("phase") != "Error" or node.get("hostNodeName")
+    )
     name = pod["metadata"]["name"] if pod else pod_name(node) if begun else ""
     driver = "driver" in node.get("templateName", "")
     failed, message = node.get("phase") in BAD, node.get("message", "")
@@ -476,8 +477,8 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
             [log, _forget(facts, target)] if cached else [log],
         ),
         "missing-import": (
-            f"{who} failed: nothing is at {found.detail}, which {importers} imports: that succeeds "
-            "whatever is there",
+            f"{who} failed: nothing is at {found.detail}, which {importers} imports; an import "
+            "succeeds whatever is there",
             [log],
         ),
         "pod-deleted": (
@@ -501,7 +502,10 @@ def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanat
     events = [
         f"event {e.get('reason')}: {_line(e.get('message', ''))}"
         for e in facts.events
-        if e.get("type") == "Warning" and e["involvedObject"].get("name") == found.pod
+        if e.get("type") == "Warning"
+        and e["involvedObject"].get("name") == found.pod
+        # Of a pod that has waited and was begun since it tells nothing.
+        and (e.get("reason") != "FailedScheduling" or reason in ("unschedulable", "stuck"))
     ]
     evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
     evidence += [found.said, *events[-3:]]
@@ -562,11 +566,11 @@ def _makers(facts: Facts, found: _Trouble) -> tuple[str, str]:
     if cached:
         return ", ".join(cached), ""
     importers = {
-        _step(node)
+        f"the step {_step(node)}"
         for node in _pods_of(facts.workflow.get("status", {}))
         if node.get("templateName", "").startswith("system-importer")
     }
-    return "", ", ".join(sorted(importers))
+    return "", " or ".join(sorted(importers))
 
 
 def _forget(facts: Facts, target: Target) -> str:

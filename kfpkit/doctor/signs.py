@@ -58,7 +58,7 @@ KFP_SIGNS = {
 
 #: Lines of a log that the launcher and Argo's executor write, not the step; and their errors.
 _MACHINERY = re.compile(r"^[IWEF]\d{4} |argo=true|^time=|^\s*$|^(Error: )?exit status \d+$")
-_ERROR = re.compile(r"[EF]\d{4} |Error: failed to start command: ")
+_ERROR = re.compile(r"[EF]\d{4} |Error: failed to start command: |exec /var/run/argo/argoexec: ")
 
 #: How the launcher says that the step's own program ended badly.
 _ENDED = re.compile(r"(exit status (?P<code>\d+)|(?P<signal>signal: [\w ]+?))( \(core dumped\))?$")

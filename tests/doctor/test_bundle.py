@@ -35,20 +35,37 @@ def packed(nodes: Object) -> str:
     return base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
 
 
-def pod(name: str, **state: Any) -> Object:
-    status = {"name": "main", "image": "i", "imageID": "i@1", "restartCount": 0, "state": state}
-    return {"metadata": {"name": name}, "status": {"containerStatuses": [status]}}
+def thing(version: str, kind: str, name: str, **more: Any) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **more}
+
+
+def workflow(name: str, status: Object | None) -> Object:
+    return thing("argoproj.io/v1alpha1", "Workflow", name, status=status)
+
+
+def pod(name: str, restarts: int = 0, **state: Any) -> Object:
+    main = {"name": "main", "image": "i", "imageID": "i@1", "state": state}
+    statuses = [{**main, "restartCount": restarts}]
+    return thing("v1", "Pod", name, status={"containerStatuses": statuses})
 
 
 def report(name: str) -> Report:
     return Report(name, name, "", Verdict.OK, (), 1.0)
 
 
-SECRET = {
-    "kind": "Secret",
-    "metadata": {"name": "s"},
-    "data": {"password": base64.b64encode(PASSWORD.encode()).decode()},
-}
+DATA = {"password": base64.b64encode(PASSWORD.encode()).decode()}
+
+#: As `kubectl api-resources --no-headers` gives them.
+RESOURCES = """\
+configmaps      cm   v1                     true   ConfigMap
+events          ev   v1                     true   Event
+pods            po   v1                     true   Pod
+secrets              v1                     true   Secret
+roles                rbac.authorization.k8s.io/v1   true   Role
+workflows       wf   argoproj.io/v1alpha1   true   Workflow
+events          ev   events.k8s.io/v1       true   Event
+pods                 metrics.k8s.io/v1beta1 true   PodMetrics
+"""
 
 
 class Cluster:
@@ -58,9 +75,12 @@ class Cluster:
         self.asked: list[list[str]] = []
         self.limits: list[float | None] = []
         self.items: dict[str, list[Object]] = {
-            "secrets": [SECRET],
+            "secrets": [thing("v1", "Secret", "s", data=DATA)],
             "pods": [pod("waiting", waiting={}), pod("ml-pipeline", running={})],
-            "workflows.argoproj.io": [],
+            "nodes": [thing("v1", "Node", "kfp-control-plane")],
+            "roles.rbac.authorization.k8s.io": [
+                thing("rbac.authorization.k8s.io/v1", "Role", "runner")
+            ],
         }
         self.log = "all is well\n"
         #: Words of a command that does not answer in time, or that is refused.
@@ -71,18 +91,22 @@ class Cluster:
         self.limits.append(more.get("timeout"))
         found = process.Result(0, "", "")
         if self.hangs in argv:
-            found = process.Result(-signal.SIGKILL, "", "killed after 20 s")
-        elif self.refuses in argv:
-            found = process.Result(1, "", f"may not read {PASSWORD}")
+            found = process.Result(-signal.SIGKILL, "", "killed after 30 s")
         elif "version" in argv:
             found = process.Result(0, "{}", "")
         elif "api-resources" in argv:
-            found = process.Result(0, "\n".join(self.items), "")
+            found = process.Result(0, RESOURCES, "")
         elif "logs" in argv:
-            found = process.Result(0, self.log, "")
+            prefix = f"[pod/{argv[argv.index('logs') + 1]}/main] " if "--prefix" in argv else ""
+            log = "".join(f"{prefix}{row}\n" for row in self.log.rstrip("\n").split("\n"))
+            found = process.Result(0, log, "")
         elif "get" in argv:
-            kind = argv[argv.index("get") + 1]
-            found = process.Result(0, json.dumps({"items": self.items.get(kind, [])}), "")
+            # What may not be read is named, and the rest is given.
+            kinds = argv[argv.index("get") + 1].split(",")
+            items = [i for k in kinds if k != self.refuses for i in self.items.get(k, [])]
+            refused = self.refuses in kinds
+            said = f"{self.refuses} is forbidden for {PASSWORD}" if refused else ""
+            found = process.Result(int(refused), json.dumps({"items": items}), said)
         if check and not found.ok:
             raise CommandError(process.line(argv), found.returncode, found.stderr)
         return found
@@ -114,9 +138,18 @@ def test_all_that_answers_is_there_and_each_command_has_a_limit(
     cluster: Cluster, files: Callable[[], dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = files()
-    assert {"versions.json", "cluster/nodes.txt", "objects/pods.yaml"} <= found.keys()
+    assert set(found) == {
+        *("README.txt", "doctor.json", "versions.json", "cluster/nodes.txt", "cluster/nodes.yaml"),
+        *("objects/pods.yaml", "objects/secrets.yaml"),
+        *("objects/roles.rbac.authorization.k8s.io.yaml", "logs/ml-pipeline/main.log"),
+    }
     assert found["logs/ml-pipeline/main.log"] == cluster.log
-    assert "left-out.txt" not in found
+    # Not one command a kind, and none for what is the same under another name.
+    gets = [argv[argv.index("get") + 1] for argv in cluster.asked if "get" in argv]
+    assert gets == [
+        *("secrets", "pods", "pods,workflows.argoproj.io,events,secrets"),
+        *("nodes,persistentvolumes,storageclasses", "configmaps,roles.rbac.authorization.k8s.io"),
+    ]
     # All but the first, without which nothing can be shown.
     assert cluster.asked[0][-2] == "secrets"
     assert all(limit and limit <= bundle.COMMAND for limit in cluster.limits[1:])
@@ -129,12 +162,9 @@ def test_the_nodes_of_a_large_workflow_can_be_read_and_hide_no_secret(
     cluster: Cluster, files: Callable[[], dict[str, str]]
 ) -> None:
     cluster.items["workflows.argoproj.io"] = [
-        {
-            "metadata": {"name": "wf"},
-            "status": {"phase": "Failed", "compressedNodes": packed(NODES)},
-        },
-        {"metadata": {"name": "odd"}, "status": {"compressedNodes": "H4sIAAAAAAAA" + "A" * 20}},
-        {"metadata": {"name": "new"}, "status": None},
+        workflow("wf", {"phase": "Failed", "compressedNodes": packed(NODES)}),
+        workflow("odd", {"compressedNodes": "H4sIAAAAAAAA" + "A" * 20}),
+        workflow("new", None),
     ]
     text = files()["objects/workflows.argoproj.io.yaml"]
     large, odd, new = yaml.safe_load_all(text)
@@ -150,15 +180,27 @@ def test_what_does_not_answer_in_time_is_left_out_and_named(
     cluster: Cluster, files: Callable[[], dict[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.hangs = "logs"
-    cluster.refuses = "workflows.argoproj.io"
+    cluster.refuses = "events"
     found = files()
     assert "logs/ml-pipeline/main.log" not in found
     assert found["left-out.txt"] == (
-        "logs/ml-pipeline/main.log: kubectl did not answer within 20 s\n"
+        "objects/pods, objects/workflows.argoproj.io, objects/events, objects/secrets: "
+        "events is forbidden for REDACTED\n"
+        "logs/ml-pipeline: kubectl did not answer within 30 s\n"
     )
-    assert found["objects/workflows.argoproj.io.txt"] == "may not read REDACTED"
     assert "objects/pods.yaml" in found
-    assert "left-out.txt in it names 1 things" in " ".join(capsys.readouterr().err.split())
+    assert "left-out.txt in it names 2 things" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_log_before_a_restart_is_there_too(
+    cluster: Cluster, files: Callable[[], dict[str, str]]
+) -> None:
+    cluster.items["pods"] = [pod("ui", restarts=2, running={}), pod("new", restarts=1, waiting={})]
+    cluster.log = "[pod/ui/other] of the step\rstill of it\n"
+    found = files()
+    assert found["logs/ui/main.log"] == cluster.log
+    assert {"logs/ui/main.previous.log", "logs/new/main.previous.log"} <= found.keys()
+    assert "logs/new/main.log" not in found
 
 
 def test_what_has_no_time_left_is_not_asked_but_named(
@@ -171,8 +213,8 @@ def test_what_has_no_time_left_is_not_asked_but_named(
     assert {"README.txt", "versions.json", "left-out.txt"} <= found.keys()
     rows = dict(row.split(": ", 1) for row in found["left-out.txt"].splitlines())
     assert rows["doctor.json"] == "the checks after a: 0 s had passed"
-    assert rows["logs/ml-pipeline/main.log"] == "not looked at: 0 s had passed"
-    assert rows["objects/pods.yaml"] == rows["cluster/nodes.txt"]
+    assert rows["logs/ml-pipeline"] == "not looked at: 0 s had passed"
+    assert rows["cluster/nodes.txt"] == rows["logs/ml-pipeline"]
     assert not any("logs" in argv for argv in cluster.asked)
 
 

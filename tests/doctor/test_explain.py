@@ -293,6 +293,16 @@ def test_a_step_that_failed_says_its_own_last_line() -> None:
     )
 
 
+def test_what_a_pod_has_waited_for_is_no_evidence_of_its_end() -> None:
+    said = "0/1 nodes are available: 1 Insufficient cpu."
+    name = f"{WORKFLOW}-{EXECUTOR}-1"
+    event = {**warned("FailedScheduling", said, None), "involvedObject": {"name": name}}
+    ended = node(1, "train", "Failed", "Error (exit code 1)")
+    assert said not in " ".join(told(ended, events=[event]).evidence)
+    waits = node(1, "train", "Pending", f"Unschedulable: {said}")
+    assert f"event FailedScheduling: {said}" in told(waits, events=[event]).evidence
+
+
 def test_the_first_failure_is_the_cause() -> None:
     found = told(
         node(7, "late", "Failed", "Error (exit code 1)"),
@@ -599,6 +609,7 @@ def test_an_input_of_another_type_is_named() -> None:
             "failed: exec /var/run/argo/argoexec: argument list too long",
             "",
         ),
+        ("Error (exit code 1)", "exec /var/run/argo/argoexec: argument list too long"),
         (
             "Error (exit code 64)",
             "Error: failed to start command: fork/exec /kfp-launcher/launch: argument list too "
@@ -638,7 +649,7 @@ def test_an_import_of_nothing_is_named_and_the_cache_is_left_alone(path: str, ad
     failed = node(2, "read", "Failed", "Error (exit code 1)")
     found = told(importer, cached, failed, log=MISSING.format(path))
     assert found.reason == "missing-import"
-    assert f"nothing is at {address}, which importer imports" in found.sentence
+    assert f"nothing is at {address}, which the step importer imports" in found.sentence
     assert "DELETE" not in " ".join(found.commands)
 
 

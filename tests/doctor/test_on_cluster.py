@@ -18,6 +18,7 @@ from kfpkit.doctor.check import Check, Verdict, examine
 from kfpkit.errors import BadInputError
 from kfpkit.install import health, lifecycle
 from kfpkit.install.target import Target, choose
+from kfpkit.runs.workflow import nodes, pod_name
 from kfpkit.versions import ROOT
 from kfpkit.waiting import wait_for
 from tests.doctor import troubles
@@ -165,6 +166,30 @@ def test_a_step_that_ran_out_of_memory_under_the_launcher(target: Target) -> Non
     assert (found.reason, found.state) == ("out-of-memory", "Failed")
     assert "the step eat" in found.sentence
     assert "32Mi" in found.sentence
+
+
+@pytest.fixture(scope="module")
+def failing(target: Target) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A client, and runs that fail, started at once."""
+    with troubles.client(target) as client:
+        yield client, {n: troubles.start(client, p[0], {}) for n, p in troubles.PIPELINES.items()}
+
+
+@pytest.mark.parametrize("name", troubles.PIPELINES)
+def test_a_failure_is_told_in_a_sentence(
+    target: Target, failing: tuple[Any, dict[str, str]], name: str
+) -> None:
+    client, ids = failing
+    _, reason, words = troubles.PIPELINES[name]
+    assert troubles.end(client, ids[name], PATIENCE) == "FAILED"
+    found = runs.look(target, ids[name])
+    assert found.reason == reason, found
+    for word in words:
+        assert word in found.sentence
+    if name == "retried":
+        items = target.items(["workflows"], "--selector", f"{health.RUN}={ids[name]}")
+        (last,) = [n for n in nodes(items[0]["status"]).values() if n["name"].endswith("(1)")]
+        assert found.evidence[0] == f"pod {pod_name(last)}"
 
 
 def test_an_input_that_the_cache_points_at_and_that_is_gone(target: Target) -> None:

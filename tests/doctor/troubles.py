@@ -155,6 +155,73 @@ def handing_on(token: str, again: str) -> None:
     small(show(again=again, note=written.outputs["note"]))
 
 
+_IN_PYTHON = dsl.component(base_image=RUNTIME_IMAGE, install_kfp_package=False)
+
+
+@_IN_PYTHON  # type: ignore[untyped-decorator]
+def leave(code: int) -> None:
+    """End with an exit code after a last word."""
+    import os
+    import sys
+
+    sys.stdout.write(f"bye from {os.environ['KFP_POD_NAME']}\n")
+    sys.exit(code)
+
+
+@_IN_PYTHON  # type: ignore[untyped-decorator]
+def measure(metrics: dsl.Output[dsl.Metrics]) -> None:
+    """Log a metric that is no number."""
+    metrics.log_metric("accuracy", float("nan"))
+
+
+@dsl.container_component  # type: ignore[untyped-decorator]
+def count(round_: int, number: dsl.OutputPath(int)) -> dsl.ContainerSpec:  # type: ignore[valid-type]
+    """Write a number, and in the second round a word."""
+    write = 'mkdir -p "$(dirname "$0")"; test "$1" = 2 && echo many > "$0" || echo 1 > "$0"'
+    return dsl.ContainerSpec(
+        image=RUNTIME_IMAGE, command=["sh", "-c", write], args=[number, round_]
+    )
+
+
+@dsl.pipeline(name="doctor-leaving")  # type: ignore[untyped-decorator]
+def leaving() -> None:
+    """One step that fails at both attempts."""
+    small(leave(code=3)).set_retry(1)
+
+
+@dsl.pipeline(name="doctor-measuring")  # type: ignore[untyped-decorator]
+def measuring() -> None:
+    """One step with a metric that KFP cannot store."""
+    small(measure())
+
+
+@dsl.pipeline(name="doctor-importing")  # type: ignore[untyped-decorator]
+def importing() -> None:
+    """One step that reads what was never there."""
+    nothing = dsl.importer("minio://mlpipeline/doctor/none.txt", dsl.Artifact, reimport=True)
+    small(show(again="1", note=nothing.output))
+
+
+@dsl.pipeline(name="doctor-counting")  # type: ignore[untyped-decorator]
+def counting() -> None:
+    """A loop with a bad second round."""
+    with dsl.ParallelFor([1, 2]) as round_:
+        small(count(round_=round_))
+
+
+#: By name: a pipeline that fails, the reason, and words of the explanation.
+PIPELINES: dict[str, tuple[Any, str, tuple[str, ...]]] = {
+    "retried": (leaving, "step", ("the step leave failed by itself (exit code 3): bye from",)),
+    "not finite": (measuring, "not-finite", ("measure failed: metrics.accuracy is NaN",)),
+    "import of nothing": (
+        importing,
+        "missing-import",
+        ("nothing is at minio://mlpipeline/doctor/none.txt", "the step importer imports"),
+    ),
+    "wrong type": (counting, "wrong-type", ("[1]/count failed: its output number is to be an",)),
+}
+
+
 @contextmanager
 def client(target: Target) -> Iterator[Any]:
     """A client of the API on a port of this machine; runs started here are deleted at the end."""
