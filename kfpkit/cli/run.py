@@ -134,7 +134,8 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
 
     found = pipelines.find(pipeline)
     spec, given = refusals.admit(found, arguments)
-    runner = local.choose_runner(spec)
+    in_containers = local.needs_containers(spec)
+    how = "in containers" if in_containers else "in processes"
     if found.kubernetes:
         settings = "; ".join(
             f"{name}: {', '.join(fields)}" for name, fields in found.kubernetes.items()
@@ -142,15 +143,15 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
         console.warn(f"settings for Kubernetes have no effect on this machine ({settings})")
     values = " ".join(f"{p.name}={p.value}" for p in given)
     if process.dry_run():
-        console.say(f"would run {pipeline} on this machine by {type(runner).__name__}: {values}")
+        console.say(f"would run {pipeline} on this machine {how}: {values}")
         return
     with refusals_of(runs, OTHER_FOLDER):
         folder = local.new_folder(runs, found.module, datetime.now(UTC))
-    console.say(f"running {pipeline} on this machine by {type(runner).__name__}: {values}")
+    console.say(f"running {pipeline} on this machine {how}: {values}")
     with refusals_of(folder, OTHER_FOLDER):
         try:
             with Progress() as progress:
-                done = local.run(spec, given, folder, runner, progress)
+                done = local.run(spec, given, folder, progress, in_containers=in_containers)
         except local.InterruptedRun as interrupted:
             _report(interrupted.run, folder)
             raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfpkit import process
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.errors import KitError
 from kfpkit.runs import spec as ir
 from kfpkit.runs.local_graph import Graph
 from kfpkit.runs.local_rows import Rows
@@ -27,27 +27,17 @@ __all__ = ["ERROR_LINES", "PIPELINE_ROOT"]
 LOG = "run.log"
 
 
-def choose_runner(spec: Spec) -> Any:
-    """Return kfp's name for how a pipeline runs: in processes, or where needed in containers.
+def needs_containers(spec: Spec) -> bool:
+    """Return whether a pipeline runs in containers here, not in processes.
 
     Raises:
-        BadInputError: kfp has lost a part of the pipeline.
-        KitError: The pipeline needs containers, and no Docker engine answers or an image of the
-            pipeline is not there.
+        KitError: It does, and no Docker engine answers or an image of the pipeline is not there.
     """
-    from kfp import local
-
     from components.image import RUNTIME_IMAGE
 
-    if lost := ir.unused(spec):
-        raise BadInputError(
-            f"kfp compiles the pipeline without {', '.join(lost)}: a task has the name of a "
-            "loop, a condition or an exit handler",
-            "Give the component another name than for_loop, condition or exit_handler",
-        )
     needing = ir.container_components(spec)
     if not needing:
-        return local.SubprocessRunner(use_venv=False)
+        return False
     if not process.query(["docker", "info"], check=False, timeout=30).ok:
         raise KitError(
             f"this pipeline has container components ({', '.join(needing)}), "
@@ -63,7 +53,7 @@ def choose_runner(spec: Spec) -> Any:
                 if image == RUNTIME_IMAGE
                 else f"Pull it: docker pull {image}",
             )
-    return local.DockerRunner()
+    return True
 
 
 def new_folder(runs: Path, pipeline: str, now: datetime) -> Path:
@@ -84,8 +74,9 @@ def run(
     spec: Spec,
     parameters: Sequence[Parameter],
     folder: Path,
-    runner: Any,
     progress: Progress,
+    *,
+    in_containers: bool,
 ) -> Run:
     """Run a pipeline to its end, good or bad, and return the description of the run.
 
@@ -93,14 +84,12 @@ def run(
         spec: The compiled pipeline.
         parameters: All parameters of the run.
         folder: The run's own folder; takes the log and the outputs.
-        runner: What `choose_runner` returned.
         progress: Is told of the tasks and of each change of their states.
+        in_containers: What `needs_containers` returned.
 
     Raises:
         InterruptedRun: The user interrupted; it holds the cancelled run.
     """
-    from kfp import local
-
     values = {parameter.name: parameter.value for parameter in parameters}
     description = Run(
         id=folder.name,
@@ -119,7 +108,6 @@ def run(
     progress.show(description.tasks)
     description.started = _now()
     with (folder / LOG).open("w", encoding="utf-8") as file, process.ending_groups():
-        in_containers = isinstance(runner, local.DockerRunner)
         tasks = Tasks(spec, folder, Log(file), about, in_containers=in_containers)
         graph = Graph(spec, rows, tasks, about)
         interrupted = False

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.errors import BadInputError, join_names
+from kfpkit.runs import spec as ir
 from kfpkit.runs.parameters import (
     LARGEST_INTEGER,
     SHOWN_CHARACTERS,
@@ -68,6 +69,12 @@ def admit(
             a cluster would evaluate a text.
     """
     spec = _compiled(pipeline)
+    if lost := ir.unused(spec):
+        raise BadInputError(
+            f"kfp compiles the pipeline without {', '.join(lost)}: a task has the name of a "
+            "loop, a condition or an exit handler",
+            "Give the component another name than for_loop, condition or exit_handler",
+        )
     _check_artifacts(spec)
     given = parse(spec, arguments)
     for parameter in given:

@@ -62,7 +62,7 @@ def test_a_failing_task_fails_the_command_and_still_leaves_a_report(tmp_path: Pa
 def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> None:
     done = kfpkit(tmp_path, "penguins", "seed=7", dry_run=True)
     assert done.ok
-    assert "would run penguins on this machine by SubprocessRunner" in done.stderr
+    assert "would run penguins on this machine in processes" in done.stderr
     assert "seed=7" in done.stderr
     assert not list(tmp_path.iterdir())
 

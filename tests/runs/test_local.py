@@ -304,9 +304,9 @@ def waiting(folder: str) -> None:
 def go(component: Any, tmp_path: Path, *arguments: str) -> Run:
     spec = json_format.MessageToDict(component.pipeline_spec)
     given = parameters.parse(spec, list(arguments))
-    runner = local.choose_runner(spec)
+    in_containers = local.needs_containers(spec)
     with Progress() as progress:
-        return local.run(spec, given, tmp_path, runner, progress)
+        return local.run(spec, given, tmp_path, progress, in_containers=in_containers)
 
 
 def states(run: Run) -> dict[str, State]:
@@ -561,7 +561,7 @@ def test_without_an_engine_a_container_component_is_refused(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
     with pytest.raises(KitError) as raised:
-        local.choose_runner(json_format.MessageToDict(shouting.pipeline_spec))
+        local.needs_containers(json_format.MessageToDict(shouting.pipeline_spec))
     message = str(raised.value)
     assert "container components (shout), and no Docker engine answers. Start Docker" in message
     assert "\n" not in message
@@ -576,7 +576,7 @@ def test_without_the_samples_image_both_ways_to_build_it_are_named(
     monkeypatch.setattr(process, "query", query)
     monkeypatch.setattr(ir, "images", lambda _: [RUNTIME_IMAGE])
     with pytest.raises(KitError) as raised:
-        local.choose_runner(json_format.MessageToDict(shouting.pipeline_spec))
+        local.needs_containers(json_format.MessageToDict(shouting.pipeline_spec))
     assert "IMAGES=upstream make images NAMES=python-runtime" in raised.value.do
     assert "without `IMAGES=upstream` where Docker Hub" in raised.value.do
 
@@ -585,7 +585,7 @@ def test_without_the_samples_image_both_ways_to_build_it_are_named(
 @pytest.mark.usefixtures("docker")
 def test_without_its_image_a_container_component_is_refused() -> None:
     with pytest.raises(KitError, match="the image kfpkit/no-such-image:0, which the Docker engine"):
-        local.choose_runner(json_format.MessageToDict(shouting.pipeline_spec))
+        local.needs_containers(json_format.MessageToDict(shouting.pipeline_spec))
 
 
 def test_a_container_gets_what_the_compiler_left_open(tmp_path: Path) -> None:

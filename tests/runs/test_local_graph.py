@@ -469,17 +469,3 @@ def test_a_failure_inside_a_round_leaves_what_follows_in_that_round_only() -> No
         "for-loop-2[1]/for-loop-4[1]/same-2": SUCCEEDED,
         "say": SUCCEEDED,
     }
-
-
-def test_what_kfp_loses_in_compiling_is_found() -> None:
-    @task
-    def for_loop_1(n: int) -> int:
-        return n
-
-    @dsl.pipeline
-    def p(ns: list[int] = [1]) -> None:  # noqa: B006
-        for_loop_1(n=1)
-        with dsl.ParallelFor(ns) as n:
-            same(n=n)
-
-    assert ir.unused(json_format.MessageToDict(p.pipeline_spec)) != []

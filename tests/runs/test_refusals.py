@@ -380,3 +380,15 @@ def test_a_text_with_a_loops_item_that_kfp_compiles_wrongly_is_refused() -> None
     refusals.admit(pipeline(inner), [])  # this machine knows what is meant
     assert "condition-1 asks for 'loop-item-param-" in refused(pipeline(inner), names=NOTHING)
     refusals.admit(pipeline(plain), [], NOTHING)
+
+
+def test_a_pipeline_of_which_kfp_loses_a_part_in_compiling_is_refused() -> None:
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def for_loop_1() -> None: ...
+
+    def one(ns: list[int] = [1]) -> None:  # noqa: B006
+        for_loop_1()
+        with dsl.ParallelFor(ns) as n:
+            work(n=n)
+
+    assert "compiles the pipeline without" in refused(pipeline(one))

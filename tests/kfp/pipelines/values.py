@@ -34,7 +34,7 @@ def see(
 ) -> None:
     import json
 
-    given = {"whole": whole, "number": number, "flag": flag}
+    given: dict[str, object] = {"whole": whole, "number": number, "flag": flag}
     given |= {"text": text, "items": items, "table": table}
     seen = {name: repr(value) for name, value in given.items() if value is not None}
     print("SEEN", json.dumps({"case": case, **seen}))
