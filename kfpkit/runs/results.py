@@ -166,7 +166,7 @@ class _Reader:
         outputs = [one for one in execution.artifacts if one.name != _LOGS]
         if not outputs:
             return
-        exact = {}
+        exact: dict[str, Any] = {}
         if any(one.rounded for one in outputs):
             # Where it is cached, the pod is another run's, whose log may be gone by right.
             log = self._log(*self._archived(execution.pod), needed=not execution.cached)
