@@ -12,13 +12,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kfp import compiler
 
 from kfpkit import cluster, process
 from kfpkit.install import api
+from kfpkit.install.health import RUN, WORKFLOWS
 from kfpkit.runs import report
 from kfpkit.runs.run import Run, State
 from kfpkit.versions import ROOT
 from kfpkit.waiting import wait_for
+from tests.runs.odd_ends import NUMBERS, odd_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,8 +102,7 @@ def test_its_metrics_and_artifacts_are_those_of_the_same_run_on_this_machine(
     assert done.ok, done.stderr
     here, here_folder = load(done.stdout)
     assert run.pipeline_version == here.pipeline_version
-    # ML Metadata writes numbers into its database with six decimals.
-    assert metrics(run) == pytest.approx(metrics(here), abs=1e-6)
+    assert metrics(run) == metrics(here)
     assert metrics(run)["accuracy"]
     assert [p.value for p in run.parameters] == [p.value for p in here.parameters]
 
@@ -192,6 +194,37 @@ def test_after_ctrl_c_the_run_goes_on_and_can_be_followed(
         (p.name, p.value) for p in left.parameters
     ]
     assert metrics(run) == metrics(first[0])
+
+
+def test_rounds_branches_imports_and_digits_are_read_as_they_are(
+    target: Target, first: tuple[Run, Path, process.Result], tmp_path: Path
+) -> None:
+    imported = first[0].tasks[0].artifacts[0]
+    file = tmp_path / "ends.yaml"
+    compiler.Compiler().compile(odd_ends, str(file))
+    client: Any = api.connect(HOST)
+    made = client.create_run_from_pipeline_package(
+        str(file), arguments={"uri": imported.uri}, experiment_name="tests", enable_caching=False
+    )
+    for workflow in ("there", "gone"):
+        done = make("report", RUN=made.run_id, TARGET="kind")
+        assert done.returncode, workflow
+        run, folder = load(done.stdout)
+        rows = {row.name: row for row in run.rows}
+        assert {name: row.state for name, row in rows.items()} == {
+            "importer": State.SUCCEEDED,
+            "for-loop-2[0]/ends": State.SUCCEEDED,
+            "for-loop-2[1]/ends": State.FAILED,
+            "condition-3/ends-2": State.SKIPPED,
+        }
+        assert "task for-loop-2[1]/ends failed" in done.stderr
+        assert rows["for-loop-2[1]/ends"].error == "bye\nexit code 3"
+        assert rows["for-loop-2[0]/ends"].artifacts[0].metadata == NUMBERS
+        (artifact,) = rows["importer"].artifacts
+        assert (artifact.uri, artifact.size) == (imported.uri, imported.size)
+        assert (folder / artifact.path).stat().st_size == imported.size
+        if workflow == "there":
+            target.run("delete", WORKFLOWS, f"--selector={RUN}={made.run_id}")
 
 
 @pytest.fixture
