@@ -34,7 +34,7 @@ def see(
 ) -> None:
     import json
 
-    given = {"whole": whole, "number": number, "flag": flag}
+    given: dict[str, object] = {"whole": whole, "number": number, "flag": flag}
     given |= {"text": text, "items": items, "table": table}
     seen = {name: repr(value) for name, value in given.items() if value is not None}
     print("SEEN", json.dumps({"case": case, **seen}))
@@ -60,7 +60,7 @@ def see_defaults(
 @dsl.component(base_image=RUNTIME_IMAGE, install_kfp_package=False)
 def give(
     text: str,
-) -> NamedTuple(  # type: ignore[valid-type]
+) -> NamedTuple(
     "Given",
     [
         ("whole", int),
@@ -71,7 +71,7 @@ def give(
         ("table", dict),
     ],
 ):
-    return (  # type: ignore[return-value]
+    return (
         3,
         3.0,
         True,
@@ -84,8 +84,8 @@ def give(
 @dsl.component(base_image=RUNTIME_IMAGE, install_kfp_package=False)
 def halve(
     whole: int,
-) -> NamedTuple("Halved", [("whole", int), ("half", float)]):  # type: ignore[valid-type]
-    return (whole, whole / 2)  # type: ignore[return-value]
+) -> NamedTuple("Halved", [("whole", int), ("half", float)]):
+    return (whole, whole / 2)
 
 
 @dsl.pipeline(name="values")
