@@ -218,6 +218,16 @@ def test_what_has_no_time_left_is_not_asked_but_named(
     assert not any("logs" in argv for argv in cluster.asked)
 
 
+def test_a_doctor_who_took_long_and_came_to_the_end_has_left_nothing_out(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "DOCTOR", 0.0)
+    assert not cluster.asked
+    to = tmp_path / "b.tar.gz"
+    bundle.make(Target("kind", "kind-kfp", "kubectl"), to, [report("runs")])
+    assert not any("left-out" in name for name in unpack(to))
+
+
 def test_of_a_long_log_the_end_is_kept_and_no_secret_that_began_before_it(
     cluster: Cluster, files: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
