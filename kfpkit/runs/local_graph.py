@@ -265,12 +265,6 @@ def _parameter(name: str, source: Spec, scope: _Scope, *, optional: bool) -> Any
     else:
         value = scope.inputs.get(source["componentInputParameter"])
     if value is None and not optional:
-        if "-subvar-" in name:
-            raise KitError(
-                f"input {name!r} has no value: kfp compiles a text with the field of a loop's item "
-                "to an input that nothing gives",
-                "Pass the field as an input of its own, and put the text together in the task",
-            )
         raise KitError(f"input {name!r} has no value: {_origin(source)} gives none")
     return value
 

@@ -51,9 +51,9 @@ _WORDS = {bool: "a truth value", int: "a number", float: "a number", str: "a tex
 
 
 def as_passed(value: Any) -> Any:
-    """Return a JSON value as Python reads it on a cluster: 5.0 is 5, also inside."""
+    """Return a JSON value as Python reads it on a cluster: 5.0 is 5, also inside; keys sorted."""
     if isinstance(value, dict):
-        return {key: as_passed(item) for key, item in value.items()}
+        return {key: as_passed(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
         return [as_passed(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT_FROM:

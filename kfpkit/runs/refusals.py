@@ -44,12 +44,16 @@ _EVALUATED = (
     r"|(?:item|retries)\s*\}\}))"
 )
 
+#: What Kubernetes puts something else in the place of, in a container's arguments: `$$` becomes
+#: `$`, and `$(NAME)` the value of a variable that it has. These two KFP sets itself.
+_OF_KUBERNETES = r"\$\$|\$\((?:KFP_POD_NAME|KFP_POD_UID)\)"
+
 #: Where an author's own code is concerned: it is part of the command, in which KFP's launcher puts
 #: all inputs in the place of `{{$}}`.
-_IN_SOURCE = re.compile(rf"{_EVALUATED}|\{{\{{\$\}}")
+_IN_SOURCE = re.compile(rf"{_EVALUATED}|{_OF_KUBERNETES}|\{{\{{\$\}}")
 
 #: Where data is: without its end, a tag takes in what comes after the value, too.
-_IN_VALUE = re.compile(rf"{_EVALUATED}|\{{\{{(?!.*\}}\}})", re.DOTALL)
+_IN_VALUE = re.compile(rf"{_EVALUATED}|{_OF_KUBERNETES}|\{{\{{(?!.*\}}\}})", re.DOTALL)
 
 
 def admit(
@@ -171,8 +175,8 @@ def _check_braces(place: str, value: Any, pattern: re.Pattern[str] = _IN_VALUE) 
         if isinstance(part, str) and (found := pattern.search(part)):
             text = part[found.start() : found.start() + SHOWN_CHARACTERS]
             raise BadInputError(
-                f"{place} has {text!r} in it, which a cluster takes for an expression of its own",
-                "Write it without the double brace",
+                f"{place} has {text!r} in it, and a cluster puts something else in its place",
+                "Write it without the double brace or the dollar sign",
             )
 
 

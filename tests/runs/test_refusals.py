@@ -204,6 +204,8 @@ EVALUATED = [
     "{{\n  workflow.name\n}}",
     "no end {{",
     "}} {{ a }",
+    "costs $$5",
+    "in $(KFP_POD_NAME)",
 ]
 
 
@@ -218,7 +220,7 @@ def test_a_value_that_a_cluster_evaluates_is_refused_there(text: str) -> None:
     ):
         found = takes(kind(), kind)
         said = refused(found, f"p={value}", names=NOTHING)
-        assert re.match(r"parameter 'p' has ['\"]\{\{", said)
+        assert re.match(r"parameter 'p' has ['\"](\{\{|\$)", said)
         assert [p.value for p in refusals.admit(found, [f"p={value}"])[1]] != [kind()]
 
 
@@ -233,6 +235,7 @@ def test_a_value_that_a_cluster_evaluates_is_refused_there(text: str) -> None:
         "{{$x}}",
         "{{workflows}}",
         "{{a}}{{b}}",
+        "$5 $x $(HOME) $(date)",
     ],
 )
 def test_braces_that_a_cluster_leaves_alone_are_taken(text: str) -> None:
