@@ -15,7 +15,7 @@ import yaml
 
 from kfpkit import console, process, render
 from kfpkit.backup import objects, parts
-from kfpkit.backup.database import DELETED, METADATA, Database, reached
+from kfpkit.backup.database import DELETED, METADATA, Database, metadata_text, reached
 from kfpkit.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.errors import WaitTimeoutError, join_names
 from kfpkit.install import health, lifecycle, object_store
@@ -149,7 +149,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
 
 #: URI and type of every artifact of the metadata that was not pruned.
 URIS = (
-    f"SELECT JSON_ARRAY(a.uri, t.name) FROM {METADATA}.Artifact a "
+    f"SELECT JSON_ARRAY({metadata_text('a.uri')}, t.name) FROM {METADATA}.Artifact a "
     f"JOIN {METADATA}.Type t ON t.id = a.type_id "
     f"WHERE a.uri <> '' AND COALESCE(a.state, 0) <> {DELETED};"
 )

@@ -68,6 +68,15 @@ _CLIENT = (
 )
 
 
+def metadata_text(column: str) -> str:
+    """Return SQL for a text of ML Metadata, as ML Metadata itself gives it.
+
+    It says that its connection is in latin1, and sends UTF-8: the server turns each byte into a
+    character of its own.
+    """
+    return f"CONVERT(CAST(CONVERT({column} USING latin1) AS BINARY) USING utf8mb4)"
+
+
 class Database:
     """The database server of an installation."""
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
 from kfpkit.backup.create import DUMP, RECURRING, elsewhere, lost, objects_of
-from kfpkit.backup.database import DELETED, FINAL, METADATA, PIPELINES, require_complete
+from kfpkit.backup.database import (
+    DELETED,
+    FINAL,
+    METADATA,
+    PIPELINES,
+    metadata_text,
+    require_complete,
+)
 from kfpkit.backup.manifest import SHOWN, require_whole
 from kfpkit.errors import KitError
 from kfpkit.images import builder, cache, engine
@@ -29,7 +36,7 @@ _FINAL = ", ".join(f"'{state}'" for state in FINAL)
 QUESTIONS = f"""
 SELECT JSON_ARRAY('runs', COUNT(*)) FROM {PIPELINES}.run_details;
 SELECT JSON_ARRAY('job', Name, UUID) FROM {PIPELINES}.jobs;
-SELECT JSON_ARRAY('uri', a.uri, t.name)
+SELECT JSON_ARRAY('uri', {metadata_text("a.uri")}, t.name)
   FROM {METADATA}.Artifact a JOIN {METADATA}.Type t ON t.id = a.type_id
   WHERE a.uri <> '' AND COALESCE(a.state, 0) <> {DELETED};
 SELECT JSON_ARRAY('odd', CONCAT('run ', r.UUID, ' is of an experiment that is not there'))

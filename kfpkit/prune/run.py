@@ -24,7 +24,15 @@ import requests
 
 from kfpkit import console
 from kfpkit.backup import objects, parts
-from kfpkit.backup.database import DELETED, METADATA, PIPELINES, Database, quoted, reached
+from kfpkit.backup.database import (
+    DELETED,
+    METADATA,
+    PIPELINES,
+    Database,
+    metadata_text,
+    quoted,
+    reached,
+)
 from kfpkit.backup.restore import require_none_of_another
 from kfpkit.errors import BadInputError, KitError, join_names
 from kfpkit.install import forward, health, lifecycle, object_store
@@ -63,7 +71,8 @@ SELECT JSON_ARRAY('run', r.UUID, r.DisplayName, r.Name, COALESCE(r.State, ''),
   LEFT JOIN {PIPELINES}.pipelines p ON p.UUID = r.PipelineId;
 SELECT JSON_ARRAY('cache', RunUUID, COUNT(*)) FROM {PIPELINES}.tasks
   WHERE Fingerprint <> '' GROUP BY RunUUID;
-SELECT JSON_ARRAY('folder', c.name, p.string_value, c.create_time_since_epoch DIV 1000)
+SELECT JSON_ARRAY('folder', c.name, {metadata_text("p.string_value")},
+    c.create_time_since_epoch DIV 1000)
   FROM {METADATA}.Context c
   JOIN {METADATA}.Type t ON t.id = c.type_id AND t.name = 'system.PipelineRun'
   JOIN {METADATA}.ContextProperty p ON p.context_id = c.id AND p.name = 'pipeline_root';
@@ -71,7 +80,7 @@ SELECT JSON_ARRAY('pipeline', c.name, p.name) FROM {METADATA}.Context c
   JOIN {METADATA}.Type t ON t.id = c.type_id AND t.name = 'system.PipelineRun'
   JOIN {METADATA}.ParentContext a ON a.context_id = c.id
   JOIN {METADATA}.Context p ON p.id = a.parent_context_id;
-SELECT JSON_ARRAY('artifact', id, uri, COALESCE(state, 0) = {DELETED})
+SELECT JSON_ARRAY('artifact', id, {metadata_text("uri")}, COALESCE(state, 0) = {DELETED})
   FROM {METADATA}.Artifact WHERE uri <> '';
 SELECT DISTINCT JSON_ARRAY('use', v.artifact_id, c.name) FROM {METADATA}.Event v
   JOIN {METADATA}.Association s ON s.execution_id = v.execution_id

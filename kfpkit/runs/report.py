@@ -163,7 +163,7 @@ def metrics(run: Run) -> list[Metric]:
         for artifact in mine:
             before = f"{artifact.name}: " if len(mine) > 1 else ""
             found += [
-                Metric(row.name, before + name, value)
+                Metric(row.name, before + name, _known(artifact, name, value))
                 for name, value in artifact.metadata.items()
                 if _is_metric(value)
             ]
@@ -176,6 +176,11 @@ def _by_row(listed: list[Metric]) -> dict[str, dict[str, Any]]:
     for metric in listed:
         rows.setdefault(metric.task, {})[metric.name] = metric.value
     return rows
+
+
+def _known(artifact: Artifact, name: str, value: Any) -> Any:
+    """Return a value, or where only its first six decimals are known a text that says so."""
+    return f"≈ {shown.number(value)}" if name in artifact.rounded else value
 
 
 def _is_metric(value: Any) -> bool:
@@ -237,7 +242,7 @@ def _documents(run: Run, folder: Path) -> tuple[list[Part], list[Document]]:
 def _metadata(artifact: Artifact, drawn: set[tuple[int, str]]) -> dict[str, Any]:
     """Return the metadata without what is drawn, and without what is a metric."""
     return {
-        key: value
+        key: _known(artifact, key, value)
         for key, value in artifact.metadata.items()
         if (id(artifact), key) not in drawn
         and not (artifact.type == "system.Metrics" and _is_metric(value))

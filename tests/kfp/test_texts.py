@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - SQL made of constants and ids
 """Every character, wherever Kubeflow Pipelines takes a text."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kfpkit.backup.database import METADATA, Database, metadata_text
 from kfpkit.install import forward
 from kfpkit.runs import metadata
 from tests.kfp.conftest import HOST
@@ -16,6 +18,8 @@ from tests.kfp.runs import Run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from obstore.store import S3Store
 
     from kfpkit.install.target import Target
 
@@ -121,3 +125,18 @@ def test_the_metadata_has_the_texts(run: Run, target: Target) -> None:
     assert found["note-down"].outputs == {"Output": TEXT}
     (note,) = (each for each in found["note-down"].artifacts if each.name == "note")
     assert note.metadata[TEXT] == f"{TEXT} {TEXT}"
+
+
+def test_the_database_names_the_file_as_the_store_does(
+    run: Run, target: Target, store: S3Store
+) -> None:
+    """Else pruning would take it for one that no run refers to."""
+    run.finish()
+    listed = store.list(f"v2/artifacts/texts/{run.id}/note-down").collect()
+    (there,) = (each for each in listed if not each["path"].endswith("/executor-logs"))
+    assert there["path"].endswith(f"/note {TEXT}.txt")
+    said = Database(target).rows(
+        f"SELECT JSON_ARRAY({metadata_text('uri')}) FROM {METADATA}.Artifact "
+        f"WHERE uri LIKE '%/{run.id}/note-down/%/note%'"
+    )
+    assert said == [[f"minio://mlpipeline/{there['path']}"]]

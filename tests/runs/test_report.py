@@ -375,3 +375,11 @@ def test_curves_in_one_plot_are_told_apart(run: Run, folder: Path) -> None:
     lines = [path["class"] for path in page.all("path") if "curve " in (path.get("class") or "")]
     assert lines == [f"curve curve-{n}" for n in (1, 2, 3, 4, 1, 2, 3, 4, 1)]
     assert len([svg for svg in page.all("svg") if svg.get("class") == "plot"]) == 3
+
+
+def test_a_number_of_which_only_six_decimals_are_known_says_so(run: Run, folder: Path) -> None:
+    metrics = Artifact("m", "system.Metrics", "", metadata={"tiny": 0.0, "n": 3}, rounded=["tiny"])
+    data = Artifact("d", "system.Dataset", "", metadata={"share": 0.333333}, rounded=["share"])
+    run.tasks = [Task("t", "t", State.SUCCEEDED, artifacts=[metrics, data])]
+    assert [one.value for one in report.metrics(run)] == ["≈ 0", 3]
+    assert "≈ 0.333333" in report.render(run, folder)

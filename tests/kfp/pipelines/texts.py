@@ -12,6 +12,7 @@ TEXT = "penguin pingüino ペンギン 🐧"
 def note_down(text: str, default: str, note: dsl.Output[dsl.Artifact]) -> str:
     from pathlib import Path
 
+    note.path += f" {text}.txt"
     Path(note.path).write_text(text)
     note.metadata[text] = f"{text} {default}"
     print(f"noted {text}")
