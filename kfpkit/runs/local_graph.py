@@ -217,7 +217,7 @@ class Graph:
                 value = local_values.select(value, selector)
             found[key] = value
         texts = {
-            f"{{{{$.inputs.parameters['{key}']}}}}": local_values.as_text(value)
+            local_values.placeholder(key): local_values.as_text(value)
             for key, value in found.items()
         }
         texts |= self._about | {"{{$.pipeline_task_name}}": name}
@@ -265,12 +265,6 @@ def _parameter(name: str, source: Spec, scope: _Scope, *, optional: bool) -> Any
     else:
         value = scope.inputs.get(source["componentInputParameter"])
     if value is None and not optional:
-        if "-subvar-" in name:
-            raise KitError(
-                f"input {name!r} has no value: kfp compiles a text with the field of a loop's item "
-                "to an input that nothing gives",
-                "Pass the field as an input of its own, and put the text together in the task",
-            )
         raise KitError(f"input {name!r} has no value: {_origin(source)} gives none")
     return value
 

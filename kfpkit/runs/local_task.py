@@ -17,7 +17,7 @@ from kfpkit import process
 from kfpkit.errors import KitError, refusals_of
 from kfpkit.runs import local_values, task_process
 from kfpkit.runs import spec as ir
-from kfpkit.runs.run import Artifact
+from kfpkit.runs.run import Artifact, folder_of
 from kfpkit.runs.task_process import Ended
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 #: How kfp's executor begins a message; one of them goes on with the whole input as JSON.
 _OF_KFP = "[KFP Executor "
-
-
-def folder_of(place: str) -> Path:
-    """Return a row's folder in the pipeline root: `for-loop-1[0]/work` is `for-loop-1/0/work`."""
-    return Path(place.replace("[", "/").replace("]", ""))
 
 
 class Log:
@@ -263,7 +258,10 @@ class Tasks:
     def _import(self, row: Task, component: Spec, importer: Spec, inputs: Values) -> Values:
         if importer.get("downloadToWorkspace"):
             raise KitError("a run on this machine has no workspace", "Import without it")
-        texts = {_parameter(key): local_values.as_text(value) for key, value in inputs.items()}
+        texts = {
+            local_values.placeholder(key): local_values.as_text(value)
+            for key, value in inputs.items()
+        }
         texts |= self._about
         uri = importer["artifactUri"]
         declared = component["outputDefinitions"]["artifacts"]
@@ -362,10 +360,6 @@ def _executor_input(component: Spec, inputs: Values, root: Path) -> Spec:
     }
 
 
-def _parameter(name: str) -> str:
-    return f"{{{{$.inputs.parameters['{name}']}}}}"
-
-
 def _texts(given: Spec) -> dict[str, str]:
     """Return what the placeholders of a command stand for."""
     outputs = given["outputs"]
@@ -375,7 +369,7 @@ def _texts(given: Spec) -> dict[str, str]:
         "{{$.outputMetadataUri}}": outputs["outputFile"],
     }
     for name, value in given["inputs"]["parameterValues"].items():
-        texts[_parameter(name)] = local_values.as_text(value)
+        texts[local_values.placeholder(name)] = local_values.as_text(value)
     for name, output in outputs["parameters"].items():
         texts[f"{{{{$.outputs.parameters['{name}'].output_file}}}}"] = output["outputFile"]
     for side in ("inputs", "outputs"):

@@ -77,6 +77,11 @@ def as_text(value: Any) -> str:
     return text
 
 
+def placeholder(name: str) -> str:
+    """Return what the compiler writes where an input's value goes into a text."""
+    return f"{{{{$.inputs.parameters['{name}']}}}}"
+
+
 def fill(template: Any, texts: Mapping[str, str]) -> Any:
     """Return what the compiler wrote with its placeholders filled in, in texts inside it too.
 

@@ -485,7 +485,7 @@ def test_how_a_task_ended_is_said(how: str, error: str, tmp_path: Path) -> None:
 def test_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
     (failed,) = go(ending, tmp_path, "how=long").failed
     lines = failed.error.splitlines()
-    assert len(lines) == local.ERROR_LINES + 1
+    assert len(lines) == local_task.ERROR_LINES + 1
     assert len(lines[-3]) == 2001
     assert lines[-2:] == ["\ufffd done", "exit code 4"]
     log = (tmp_path / "run.log").read_text()

@@ -388,17 +388,6 @@ def test_a_loop_item_in_a_text_within_an_exit_handler() -> None:
     assert done.calls.inputs["told"]["status"]["state"] == "SUCCEEDED"
 
 
-def test_a_field_of_a_loop_item_in_a_text_is_named_as_what_kfp_cannot_do() -> None:
-    @dsl.pipeline
-    def p() -> None:
-        with dsl.ParallelFor([{"a": "x"}]) as item:
-            say(text=f"it is {item.a}")
-
-    done = Done(p)
-    assert done.state is FAILED
-    assert "field of a loop's item" in done.tasks[0].rounds[0].error
-
-
 def test_an_exit_task_is_told_of_the_failure() -> None:
     @dsl.pipeline
     def p() -> None:
