@@ -26,7 +26,7 @@ _EXPONENT_FROM = 1e21
 
 _PLACEHOLDER = re.compile(r"\{\{\$.*?\}\}")
 
-#: Python's int() takes more than Go's: 1_000, and digits of other scripts.
+#: Python's int() and float() take more than Go's: 1_000, and digits of other scripts.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 #: What the compiler writes for the field of a loop's item.
@@ -183,7 +183,7 @@ def read_file(name: str, kind: str, text: str) -> Any:
             case "NUMBER_INTEGER":
                 value: Any = int(_INTEGER.fullmatch(word)[0])  # type: ignore[index]
             case "NUMBER_DOUBLE":
-                value = float(word)
+                value = float(word if word.isascii() and "_" not in word else "")
             case "BOOLEAN":
                 value = _TRUTH[word]
             case _:
