@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kfpkit import process
-from kfpkit.errors import KitError, refusals_of
+from kfpkit.errors import BadInputError, KitError, refusals_of
 from kfpkit.runs import local_values, task_process
 from kfpkit.runs import spec as ir
 from kfpkit.runs.run import Artifact, folder_of
@@ -170,7 +170,19 @@ class Tasks:
 
         kfp's own handler is not used: it takes a container that it cannot ask any more for a good
         one, keeps the image's entrypoint, and lets the container run on after Ctrl-C.
+
+        Raises:
+            BadInputError: An argument is larger than Linux allows.
         """
+        longest = max(
+            len(word.encode(errors="surrogateescape")) + 1 for word in (*command, *arguments, image)
+        )
+        if longest > task_process.LARGEST_ARGUMENT:
+            raise BadInputError(
+                f"an argument of the container has {longest:,} bytes; Linux allows "
+                f"{task_process.LARGEST_ARGUMENT:,}",
+                "Pass what is large as an artifact, which may have any size",
+            )
         name = f"kfpkit-{uuid.uuid4()}"
         argv = ["docker", "run", f"--name={name}", f"--volume={self._folder}:{self._folder}:z"]
         # The image's own user may not write into the run's folder.
