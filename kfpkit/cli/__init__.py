@@ -13,9 +13,6 @@ import typer
 from kfpkit import console
 from kfpkit.errors import KitError, refusals_of
 
-#: Exit code of a command that the user interrupts, as of a shell's.
-INTERRUPTED = 130
-
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")
 

@@ -185,7 +185,7 @@ def on_cluster(
 
     # Not before: a refusal does without what is imported here.
     from kfpkit.install.health import WORKFLOWS
-    from kfpkit.runs import local, place, remote
+    from kfpkit.runs import place, remote
 
     values = " ".join(f"{p.name}={p.value}" for p in given)
     with place.find(target, context, host) as where:
@@ -204,9 +204,8 @@ def on_cluster(
             argv = where.target.argv("get", WORKFLOWS, where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
-        folder = local.new_folder(runs, found.module, now)
         console.say(f"running {pipeline} on {where.target.context}: {values}")
-        done = _follow(where, run_id, spec, given, folder)
+        done = _follow(where, run_id, spec, given, runs, found.module)
     _fail(done)
 
 
@@ -223,11 +222,9 @@ def report(
     runs: Runs = None,
 ) -> None:
     """Follow a run that is on a cluster to its end, whoever started it, and write its report."""
-    from datetime import UTC, datetime
-
     from kfpkit import console, process
     from kfpkit.errors import BadInputError
-    from kfpkit.runs import local, place, remote
+    from kfpkit.runs import place, remote
     from kfpkit.versions import ROOT
 
     if not run_id:
@@ -238,13 +235,16 @@ def report(
             return
         spec, given = remote.existing(where, run_id)
         name = spec["pipelineInfo"]["name"]
-        folder = local.new_folder(runs or ROOT / "runs", name, datetime.now(UTC))
-        done = _follow(where, run_id, spec, given, folder)
+        done = _follow(where, run_id, spec, given, runs or ROOT / "runs", name)
     _fail(done)
 
 
-def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folder: Path) -> Run:
+def _follow(
+    where: Place, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
+) -> Run:
     """Follow a run to its end and write its report; where interrupted, say how it goes on."""
+    from datetime import UTC, datetime
+
     from kfpkit import console
     from kfpkit.errors import KitError, refusals_of
     from kfpkit.runs import local, remote
@@ -253,6 +253,8 @@ def _follow(where: Place, run_id: str, spec: Spec, given: list[Parameter], folde
     link = where.link(run_id)
     console.say(f"run {run_id}" + (f": {link}" if link else ""))
     try:
+        with refusals_of(runs, OTHER_FOLDER):
+            folder = local.new_folder(runs, name, datetime.now(UTC))
         with refusals_of(folder, OTHER_FOLDER), Progress() as progress:
             done = remote.run(where, run_id, spec, given, folder, progress)
     except (local.InterruptedRun, KitError) as error:

@@ -10,7 +10,7 @@ from kfpkit.errors import KitError
 from kfpkit.runs import spec as ir
 from kfpkit.runs.local_graph import Graph
 from kfpkit.runs.local_rows import Rows
-from kfpkit.runs.local_task import ERROR_LINES, PIPELINE_ROOT, Log, Tasks
+from kfpkit.runs.local_task import PIPELINE_ROOT, Log, Tasks
 from kfpkit.runs.run import Run, State
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kfpkit.runs.progress import Progress
     from kfpkit.runs.run import Parameter
     from kfpkit.runs.spec import Spec
-
-__all__ = ["ERROR_LINES", "PIPELINE_ROOT"]
 
 #: In a run's folder: all that the tasks printed, each line with its task.
 LOG = "run.log"

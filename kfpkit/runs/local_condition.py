@@ -55,7 +55,11 @@ def holds(condition: str, values: Mapping[str, Any]) -> bool:
 
 
 class _Reader:
-    """A parser by descent that evaluates as it reads."""
+    """A parser by descent that evaluates as it reads.
+
+    What cannot be evaluated is an error in the place of a value: as in CEL, it does not count where
+    the other side of `&&` or `||` decides.
+    """
 
     def __init__(self, condition: str, values: Mapping[str, Any]) -> None:
         self._condition = condition
@@ -95,16 +99,13 @@ class _Reader:
     def _any(self) -> Any:
         value = self._all()
         while self._taken("||"):
-            # Both sides are read in any case.
-            other = self._all()
-            value = _truth(value) or _truth(other)
+            value = _both(value, self._all(), decides=True)
         return value
 
     def _all(self) -> Any:
         value = self._comparison()
         while self._taken("&&"):
-            other = self._comparison()
-            value = _truth(value) and _truth(other)
+            value = _both(value, self._comparison(), decides=False)
         return value
 
     def _comparison(self) -> Any:
@@ -115,7 +116,8 @@ class _Reader:
 
     def _single(self) -> Any:
         if self._taken("!"):
-            return not _truth(self._single())
+            value = self._single()
+            return value if isinstance(value, KitError) else not _truth(value)
         if self._taken("("):
             return self._closed()
         if not self._tokens or self._tokens[0]["sign"]:
@@ -127,7 +129,7 @@ class _Reader:
             return float(token["number"])
         if token["input"]:
             if self._values.get(token["input"]) is None:
-                raise KitError(f"the condition asks for {token['input']!r}, which has no value")
+                return KitError(f"the condition asks for {token['input']!r}, which has no value")
             return self._values[token["input"]]
         if token["word"] in ("true", "false"):
             return token["word"] == "true"
@@ -142,27 +144,42 @@ class _Reader:
         return value
 
 
+def _both(left: Any, right: Any, *, decides: bool) -> Any:
+    """Return `left || right` where true decides, and `left && right` where false does."""
+    if left is decides or right is decides:
+        return decides
+    errors = [side for side in (left, right) if isinstance(side, KitError)]
+    return errors[0] if errors else _truth(left) and _truth(right)
+
+
 def _truth(value: Any) -> bool:
+    if isinstance(value, KitError):
+        raise value
     if not isinstance(value, bool):
         raise KitError(f"the condition asks for a truth value, and got {value!r}")
     return value
 
 
-def _number(function: str, value: Any) -> float:
-    """Return CEL's `int` or `double` of a value."""
+def _number(function: str, value: Any) -> Any:
+    """Return CEL's `int` or `double` of a value; an error where it is no number."""
+    if isinstance(value, KitError):
+        return value
     if not isinstance(value, bool | list | dict):
         with suppress(ValueError, OverflowError):
             return float(value) if function == "double" else int(value)
-    raise KitError(f"the condition takes {function}() of {value!r}, which is no number")
+    return KitError(f"the condition takes {function}() of {value!r}, which is no number")
 
 
-def _compare(sign: str, left: Any, right: Any) -> bool:
+def _compare(sign: str, left: Any, right: Any) -> Any:
     def kind(value: Any) -> type:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return float if number else type(value)
 
+    for side in (left, right):
+        if isinstance(side, KitError):
+            return side
     if kind(left) is not kind(right) or (sign not in ("==", "!=") and kind(left) in (list, dict)):
         if sign in ("==", "!="):
             return sign == "!="
-        raise KitError(f"the condition compares {left!r} with {right!r}, which have no order")
+        return KitError(f"the condition compares {left!r} with {right!r}, which have no order")
     return _COMPARE[sign](left, right)

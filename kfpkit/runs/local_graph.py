@@ -217,7 +217,7 @@ class Graph:
                 value = local_values.select(value, selector)
             found[key] = value
         texts = {
-            f"{{{{$.inputs.parameters['{key}']}}}}": local_values.as_text(value)
+            local_values.placeholder(key): local_values.as_text(value)
             for key, value in found.items()
         }
         texts |= self._about | {"{{$.pipeline_task_name}}": name}

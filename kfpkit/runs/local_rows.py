@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import threading
+from bisect import insort
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kfpkit.runs.run import State, Task
+from kfpkit.runs.run import ROUND, State, Task, sum_up, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-#: A task inside loops has the first of these states that one of its rounds has.
-_WORST_FIRST = (
-    State.FAILED,
-    State.CANCELLED,
-    State.RUNNING,
-    State.PENDING,
-    State.NOT_RUN,
-    State.SUCCEEDED,
-    State.SKIPPED,
-)
-
-_ROUND = re.compile(r"\[(\d+)\]")
 
 
 class Rows:
@@ -85,13 +72,13 @@ class Rows:
 
     def _inside(self, place: str) -> Iterator[str]:
         """Yield what follows a place in the names of the tasks there; of a task itself nothing."""
-        outer = _ROUND.sub("", place)
+        outer = task_of(place)
         for name in self._tasks:
             if name == outer or name.startswith(f"{outer}/"):
                 yield name.removeprefix(outer)
 
     def _row(self, place: str) -> Task:
-        task = self._tasks[_ROUND.sub("", place)]
+        task = self._tasks[task_of(place)]
         if place == task.name:
             return task
         for row in task.rounds:
@@ -104,23 +91,17 @@ class Rows:
             depends_on=task.depends_on,
             input_artifacts=task.input_artifacts,
         )
-        task.rounds.append(row)
-        task.rounds.sort(key=lambda one: [int(number) for number in _ROUND.findall(one.name)])
+        insort(task.rounds, row, key=lambda one: [int(n) for n in ROUND.findall(one.name)])
         return row
 
     def _change(self, row: Task, state: State) -> None:
         row.state = state
-        task = self._tasks[_ROUND.sub("", row.name)]
+        task = self._tasks[task_of(row.name)]
         if row is task:
             self._on_change(row)
             return
         before = task.state
-        states = {one.state for one in task.rounds}
-        task.state = next(one for one in _WORST_FIRST if one in states)
-        task.started = min((one.started for one in task.rounds if one.started), default=None)
-        over = not states & {State.RUNNING, State.PENDING}
-        ends = [one.finished for one in task.rounds if one.finished]
-        task.finished = max(ends) if over and ends else None
+        sum_up(task)
         if state is State.FAILED:
             self._on_change(row)
         if task.state is not before:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kfpkit import process
-from kfpkit.errors import KitError, refusals_of
+from kfpkit.errors import BadInputError, KitError, refusals_of
 from kfpkit.runs import local_values, task_process
 from kfpkit.runs import spec as ir
-from kfpkit.runs.run import Artifact
+from kfpkit.runs.run import Artifact, folder_of
 from kfpkit.runs.task_process import Ended
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 #: How kfp's executor begins a message; one of them goes on with the whole input as JSON.
 _OF_KFP = "[KFP Executor "
-
-
-def folder_of(place: str) -> Path:
-    """Return a row's folder in the pipeline root: `for-loop-1[0]/work` is `for-loop-1/0/work`."""
-    return Path(place.replace("[", "/").replace("]", ""))
 
 
 class Log:
@@ -175,7 +170,19 @@ class Tasks:
 
         kfp's own handler is not used: it takes a container that it cannot ask any more for a good
         one, keeps the image's entrypoint, and lets the container run on after Ctrl-C.
+
+        Raises:
+            BadInputError: An argument is larger than Linux allows.
         """
+        longest = max(
+            len(word.encode(errors="surrogateescape")) + 1 for word in (*command, *arguments, image)
+        )
+        if longest > task_process.LARGEST_ARGUMENT:
+            raise BadInputError(
+                f"an argument of the container has {longest:,} bytes; Linux allows "
+                f"{task_process.LARGEST_ARGUMENT:,}",
+                "Pass what is large as an artifact, which may have any size",
+            )
         name = f"kfpkit-{uuid.uuid4()}"
         argv = ["docker", "run", f"--name={name}", f"--volume={self._folder}:{self._folder}:z"]
         # The image's own user may not write into the run's folder.
@@ -263,7 +270,10 @@ class Tasks:
     def _import(self, row: Task, component: Spec, importer: Spec, inputs: Values) -> Values:
         if importer.get("downloadToWorkspace"):
             raise KitError("a run on this machine has no workspace", "Import without it")
-        texts = {_parameter(key): local_values.as_text(value) for key, value in inputs.items()}
+        texts = {
+            local_values.placeholder(key): local_values.as_text(value)
+            for key, value in inputs.items()
+        }
         texts |= self._about
         uri = importer["artifactUri"]
         declared = component["outputDefinitions"]["artifacts"]
@@ -362,10 +372,6 @@ def _executor_input(component: Spec, inputs: Values, root: Path) -> Spec:
     }
 
 
-def _parameter(name: str) -> str:
-    return f"{{{{$.inputs.parameters['{name}']}}}}"
-
-
 def _texts(given: Spec) -> dict[str, str]:
     """Return what the placeholders of a command stand for."""
     outputs = given["outputs"]
@@ -375,7 +381,7 @@ def _texts(given: Spec) -> dict[str, str]:
         "{{$.outputMetadataUri}}": outputs["outputFile"],
     }
     for name, value in given["inputs"]["parameterValues"].items():
-        texts[_parameter(name)] = local_values.as_text(value)
+        texts[local_values.placeholder(name)] = local_values.as_text(value)
     for name, output in outputs["parameters"].items():
         texts[f"{{{{$.outputs.parameters['{name}'].output_file}}}}"] = output["outputFile"]
     for side in ("inputs", "outputs"):

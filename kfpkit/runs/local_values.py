@@ -26,7 +26,7 @@ _EXPONENT_FROM = 1e21
 
 _PLACEHOLDER = re.compile(r"\{\{\$.*?\}\}")
 
-#: Python's int() takes more than Go's: 1_000, and digits of other scripts.
+#: Python's int() and float() take more than Go's: 1_000, and digits of other scripts.
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 #: What the compiler writes for the field of a loop's item.
@@ -75,6 +75,11 @@ def as_text(value: Any) -> str:
     for character in "<>&\u2028\u2029":  # Go's JSON can stand inside HTML
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def placeholder(name: str) -> str:
+    """Return what the compiler writes where an input's value goes into a text."""
+    return f"{{{{$.inputs.parameters['{name}']}}}}"
 
 
 def fill(template: Any, texts: Mapping[str, str]) -> Any:
@@ -178,7 +183,7 @@ def read_file(name: str, kind: str, text: str) -> Any:
             case "NUMBER_INTEGER":
                 value: Any = int(_INTEGER.fullmatch(word)[0])  # type: ignore[index]
             case "NUMBER_DOUBLE":
-                value = float(word)
+                value = float(word if word.isascii() and "_" not in word else "")
             case "BOOLEAN":
                 value = _TRUTH[word]
             case _:

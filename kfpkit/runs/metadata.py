@@ -18,8 +18,9 @@ import requests
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 from kfpkit.errors import KitError
-from kfpkit.runs.run import State
-from kfpkit.runs.workflow import graphs_of, set_rounds, sum_up
+from kfpkit.runs.local_values import as_passed
+from kfpkit.runs.run import State, sum_up
+from kfpkit.runs.workflow import graphs_of, set_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -336,7 +337,7 @@ def _value(value: Any) -> Any:
     for name in ("string_value", "double_value", "int_value", "bool_value", "struct_value"):
         if value.HasField(name):
             found = getattr(value, name)
-            return _whole(json_format.MessageToDict(found) if name == "struct_value" else found)
+            return as_passed(json_format.MessageToDict(found) if name == "struct_value" else found)
     return None
 
 
@@ -346,17 +347,6 @@ def _json(value: Any) -> Any:
         for key, kind in (("list", list), ("struct", dict)):
             if isinstance(value.get(key), kind):
                 return value[key]
-    return value
-
-
-def _whole(value: Any) -> Any:
-    """Return whole numbers at any depth as integers: the server keeps all as floats."""
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     return value
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.errors import BadInputError
 from kfpkit.runs import spec as ir
+from kfpkit.runs.local_values import LARGEST_INTEGER, as_passed
 from kfpkit.runs.run import Parameter
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     from kfpkit.runs.spec import Spec
 
-
-#: The largest integer that a run may hold: KFP keeps numbers as doubles, and beyond it some
-#: integers are no double.
-LARGEST_INTEGER = 2**53
 
 #: How many characters of a bad value a message shows.
 SHOWN_CHARACTERS = 60
@@ -235,19 +232,4 @@ def _default(declaration: dict[str, Any]) -> Any:
     default = declaration.get("defaultValue")
     if declaration["parameterType"] == "NUMBER_INTEGER" and default is not None:
         return int(default)
-    return _whole(default)
-
-
-def _whole(value: Any) -> Any:
-    """Return whole numbers inside lists and structs as integers."""
-    if isinstance(value, list):
-        return [_whole_number(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _whole_number(item) for key, item in value.items()}
-    return value
-
-
-def _whole_number(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return _whole(value)
+    return as_passed(default) if isinstance(default, list | dict) else default

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from kfpkit import console
 from kfpkit.runs import shown
-from kfpkit.runs.run import State, duration
+from kfpkit.runs.run import State, duration, task_of
 from kfpkit.waiting import PLAIN_INTERVAL
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Progress:
 
     def changed(self, task: Task) -> None:
         """Take note that a task has another state; of a round it is said only that it failed."""
-        is_round = re.sub(r"\[\d+\]", "", task.name) != task.name
+        is_round = task_of(task.name) != task.name
         if not is_round:
             self._tasks[task.name] = task
         if not self._live and (not is_round or task.state is State.FAILED):

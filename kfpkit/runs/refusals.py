@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.errors import BadInputError, join_names
 from kfpkit.runs import spec as ir
-from kfpkit.runs.parameters import (
-    LARGEST_INTEGER,
-    SHOWN_CHARACTERS,
-    parse,
-    parts,
-    read_json,
-)
+from kfpkit.runs.local_values import LARGEST_INTEGER
+from kfpkit.runs.parameters import SHOWN_CHARACTERS, parse, parts, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -28,7 +28,7 @@ from kfpkit.runs import metadata, results, workflow
 from kfpkit.runs import spec as ir
 from kfpkit.runs.local import InterruptedRun
 from kfpkit.runs.parameters import complete
-from kfpkit.runs.run import Run, State
+from kfpkit.runs.run import Run, State, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -324,7 +324,7 @@ def settle(run: Run) -> None:
             elif row.state in (State.PENDING, State.NOT_RUN):
                 left_out = run.state is State.SUCCEEDED or _after_a_skipped(run, row)
                 row.state = State.SKIPPED if left_out else State.NOT_RUN
-        workflow.sum_up(task)
+        sum_up(task)
 
 
 def _after_a_skipped(run: Run, row: Task) -> bool:

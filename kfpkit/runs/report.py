@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from kfpkit.runs import figures, shown
-from kfpkit.runs.run import Artifact, Run, State, Task, duration
+from kfpkit.runs.run import ROUND, Artifact, Run, State, Task, duration
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -269,7 +268,7 @@ def _bar(run: Run, task: Task) -> tuple[float, float] | None:
 
 def _which(row: Task) -> str:
     """Return which round a row is: `[0]`, in loops inside loops `[0][3]`."""
-    return "".join(re.findall(r"\[\d+\]", row.name)) or row.name
+    return "".join(match[0] for match in ROUND.finditer(row.name)) or row.name
 
 
 def _cause(error: str) -> str:

@@ -7,19 +7,20 @@ import math
 import re
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console
 from kfpkit.errors import KitError, join_names
 from kfpkit.install import forward
 from kfpkit.runs import metadata, workflow
-from kfpkit.runs.local import ERROR_LINES, LOG, PIPELINE_ROOT
+from kfpkit.runs.local import LOG
+from kfpkit.runs.local_task import ERROR_LINES, PIPELINE_ROOT
 from kfpkit.runs.objects import Objects, bucket_of
-from kfpkit.runs.run import Artifact, Run, State, Task
+from kfpkit.runs.run import Artifact, Run, State, Task, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from kfpkit.install.target import Target
     from kfpkit.runs.metadata import Execution, Home, Output
@@ -171,7 +172,7 @@ class _Reader:
             # Where it is cached, the pod is another run's, whose log may be gone by right.
             log = self._log(*self._archived(execution.pod), needed=not execution.cached)
             exact = written(log).get("artifacts") or {}
-        below = Path(PIPELINE_ROOT, re.sub(r"\[(\d+)\]", r"/\1", row.name))
+        below = PIPELINE_ROOT / folder_of(row.name)
         for output in sorted(outputs, key=lambda one: one.name):
             listed = (exact.get(output.name) or {}).get("artifacts") or [{}]
             numbers = unrounded(output, listed[0].get("metadata") or {})

@@ -1,28 +1,30 @@
 """What a run is, wherever it ran: the description that is stored beside a report.
 
-Nothing here knows kfp's local runner or the KFP API: whoever runs a pipeline fills a `Run`, and the
-report is made from it alone.
+Nothing here knows where a pipeline runs: whoever runs one fills a `Run`, and the report is made
+from it alone.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from kfpkit.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Name of the description's file in a run's folder.
 FILE = "run.json"
 
 #: Written into the file; to be raised when a reader of the old form would misread the new one.
 FORMAT = 2
+
+#: The number of a round in a row's name: `for-loop-1[0]/train`.
+ROUND = re.compile(r"\[(\d+)\]")
 
 
 class State(StrEnum):
@@ -37,6 +39,18 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     #: The run ended before the task's turn came.
     NOT_RUN = "not run"
+
+
+#: States of rounds by what they make of their task, the worst first.
+_WORST = (
+    State.FAILED,
+    State.CANCELLED,
+    State.RUNNING,
+    State.PENDING,
+    State.NOT_RUN,
+    State.SUCCEEDED,
+    State.SKIPPED,
+)
 
 
 @dataclass(frozen=True)
@@ -203,6 +217,38 @@ class Run:
         path = folder / FILE
         path.write_text(self.to_json(), encoding="utf-8")
         return path
+
+
+def task_of(row: str) -> str:
+    """Return the task that a row is of: `for-loop-1/train` of `for-loop-1[0]/train`."""
+    return ROUND.sub("", row)
+
+
+def folder_of(row: str) -> Path:
+    """Return a row's folder in the pipeline root: `for-loop-1[0]/work` is `for-loop-1/0/work`."""
+    return Path(ROUND.sub(r"/\1", row))
+
+
+def sum_up(task: Task, *, over: bool = True) -> None:
+    """Give a task the state and the times that its rounds make together.
+
+    Args:
+        task: The task; nothing is done where it has no rounds.
+        over: Whether all its rounds are known.
+    """
+    if not task.rounds:
+        return
+    states = {row.state for row in task.rounds}
+    task.state = next(state for state in _WORST if state in states)
+    begun = task.state is State.PENDING and len(states) > 1
+    if begun or (not over and task.state not in _WORST[:4]):
+        task.state = State.RUNNING
+    ran = [row for row in task.rounds if row.started]
+    task.cached = task.state is State.SUCCEEDED and all(row.cached for row in ran)
+    task.started = min((row.started for row in ran if row.started), default=None)
+    ends = [row.finished for row in ran if row.finished]
+    ended = task.state not in (State.RUNNING, State.PENDING) and len(ends) == len(ran)
+    task.finished = max(ends, default=None) if ended else None
 
 
 def duration(seconds: float | None) -> str:

@@ -10,11 +10,10 @@ import json
 import re
 from typing import Any
 
+from kfpkit.runs.local_values import LARGEST_INTEGER
+
 #: A number of at most this many characters is shown whole even where room is scarce.
 ROOM = 9
-
-#: Up to here every whole number is a float of its own.
-_WHOLE = 2**53
 
 #: What a terminal or a browser would act on or lose; line breaks and tabs are left.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -48,7 +47,7 @@ def number(of: Any) -> str:
 
     What is no number is shown as `value` does.
     """
-    if isinstance(of, float) and of.is_integer() and abs(of) < _WHOLE:
+    if isinstance(of, float) and of.is_integer() and abs(of) < LARGEST_INTEGER:
         of = int(of)
     return f"{of:,}" if isinstance(of, int) and not isinstance(of, bool) else value(of)
 

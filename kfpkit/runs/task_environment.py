@@ -101,8 +101,8 @@ def _arguments(words: Sequence[str]) -> list[str]:
             options.append(word)
         elif word.startswith("-") and word not in _QUIET:
             raise BadInputError(
-                f"packages_to_install has the option {word}, which the kit does not know on this "
-                "machine",
+                f"packages_to_install has the option {_without_credentials(word)}, which the kit "
+                "does not know on this machine",
                 "Use pip_index_urls and pip_trusted_hosts for indexes",
             )
         elif "/" in word and "://" not in word:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.runs.run import State
+from kfpkit.runs.run import ROUND, State, sum_up, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -33,20 +33,6 @@ _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")
 
 #: What Argo appends: the number of an attempt at a task, or the number and the item of a round.
 _NUMBER = re.compile(r"\((\d+)(:[^)]*)?\)$")
-
-#: The number of a round in a row's name: `for-loop-1[0]/train`.
-_ROUND = re.compile(r"\[(\d+)\]")
-
-#: States of rounds by what they make of their task, the worst first.
-_WORST = (
-    State.FAILED,
-    State.CANCELLED,
-    State.RUNNING,
-    State.PENDING,
-    State.NOT_RUN,
-    State.SUCCEEDED,
-    State.SKIPPED,
-)
 
 _OVER = ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
 
@@ -232,11 +218,6 @@ def row_of(node: Mapping[str, Any]) -> str:
     return row.removesuffix("-driver") if "-driver" in node.get("templateName", "") else row
 
 
-def task_of(row: str) -> str:
-    """Return the task that a row is of: `for-loop-1/train` of `for-loop-1[0]/train`."""
-    return _ROUND.sub("", row)
-
-
 def round_of(row: str, task: str) -> str:
     """Return the row of another task in the same rounds, as far as both are in the same loops."""
     parts = task.split("/")
@@ -263,7 +244,7 @@ def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
     """
     rounds: dict[str, set[int]] = {}
     for name in known:
-        for match in _ROUND.finditer(name):
+        for match in ROUND.finditer(name):
             rounds.setdefault(name[: match.start()], set()).add(int(match[1]))
     names = [""]
     for part in task.name.split("/"):
@@ -282,28 +263,6 @@ def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
         for name in names
     ]
     return task.rounds
-
-
-def sum_up(task: Task, *, over: bool = True) -> None:
-    """Give a task the state and the times that its rounds make together.
-
-    Args:
-        task: The task; nothing is done where it has no rounds.
-        over: Whether all its rounds are known.
-    """
-    if not task.rounds:
-        return
-    states = {row.state for row in task.rounds}
-    task.state = next(state for state in _WORST if state in states)
-    begun = task.state is State.PENDING and len(states) > 1
-    if begun or (not over and task.state not in _WORST[:4]):
-        task.state = State.RUNNING
-    ran = [row for row in task.rounds if row.started]
-    task.cached = task.state is State.SUCCEEDED and all(row.cached for row in ran)
-    task.started = min((row.started for row in ran if row.started), default=None)
-    ends = [row.finished for row in ran if row.finished]
-    ended = task.state not in (State.RUNNING, State.PENDING) and len(ends) == len(ran)
-    task.finished = max(ends, default=None) if ended else None
 
 
 def update(task: Task, seen: Seen) -> bool:

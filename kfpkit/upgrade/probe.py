@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kfpkit import console
+from kfpkit.backup.database import FINAL
 from kfpkit.doctor import reach
 from kfpkit.errors import KitError, WaitTimeoutError
 from kfpkit.install import api, forward
@@ -12,9 +13,6 @@ from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from kfpkit.install.target import Target
-
-#: The states of a run that is over.
-ENDS = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 def run(target: Target, token: str, when: str, *, timeout: float) -> int:
@@ -42,7 +40,7 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
         def probe() -> str | None:
             nonlocal state
             state = client.get_run(made).state
-            return None if state in ENDS else state or "not begun"
+            return None if state in FINAL else state or "not begun"
 
         try:
             wait_for("the canary run to end", probe, timeout=timeout)

@@ -14,7 +14,7 @@ from kfp import dsl
 
 from components.image import RUNTIME_IMAGE
 from kfpkit import process
-from kfpkit.errors import KitError
+from kfpkit.errors import BadInputError, KitError
 from kfpkit.runs import local, local_task, parameters
 from kfpkit.runs import spec as ir
 from kfpkit.runs.progress import Progress
@@ -485,7 +485,7 @@ def test_how_a_task_ended_is_said(how: str, error: str, tmp_path: Path) -> None:
 def test_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
     (failed,) = go(ending, tmp_path, "how=long").failed
     lines = failed.error.splitlines()
-    assert len(lines) == local.ERROR_LINES + 1
+    assert len(lines) == local_task.ERROR_LINES + 1
     assert len(lines[-3]) == 2001
     assert lines[-2:] == ["\ufffd done", "exit code 4"]
     log = (tmp_path / "run.log").read_text()
@@ -599,6 +599,14 @@ def test_a_container_gets_what_the_compiler_left_open(tmp_path: Path) -> None:
         command, arguments = tasks._command(Task("write", "write"), container, inputs, given)
     assert command[:2] == ["sh", "-c"]
     assert arguments == ["{{$}} '\"", "<3>", "none", "/root/table", "/root/count"]
+
+
+def test_a_container_with_an_argument_above_the_limit_of_linux_is_refused(tmp_path: Path) -> None:
+    spec = json_format.MessageToDict(containing.pipeline_spec)
+    with (tmp_path / "log").open("w") as file:
+        tasks = local_task.Tasks(spec, tmp_path, local_task.Log(file), {}, in_containers=True)
+        with pytest.raises(BadInputError, match="has 131,073 bytes; Linux allows 131,072"):
+            tasks._in_container("image", ["echo"], ["é" * 65536], {}, print)
 
 
 @pytest.mark.docker

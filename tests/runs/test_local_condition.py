@@ -59,3 +59,12 @@ def test_a_condition_that_cannot_be_evaluated(condition: str, value: Any, error:
     with pytest.raises(KitError) as raised:
         local_condition.holds(condition, {"x": value})
     assert error in str(raised.value)
+
+
+@pytest.mark.parametrize("other", [{}, {"n": "half"}])
+def test_an_error_does_not_count_where_the_other_side_decides(other: dict[str, Any]) -> None:
+    number = "int(inputs.parameter_values['n']) > 3"
+    assert not local_condition.holds(f"!({X} == 'a') && {number}", {"x": "a", **other})
+    assert local_condition.holds(f"{number} || {X} == 'a'", {"x": "a", **other})
+    with pytest.raises(KitError):
+        local_condition.holds(f"!({X} == 'a') && {number}", {"x": "b", **other})

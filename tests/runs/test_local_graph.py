@@ -388,6 +388,16 @@ def test_a_loop_item_in_a_text_within_an_exit_handler() -> None:
     assert done.calls.inputs["told"]["status"]["state"] == "SUCCEEDED"
 
 
+def test_a_task_stays_running_while_rounds_are_to_come() -> None:
+    task = Task("for-loop-1/work", "work")
+    rows = Rows([task], lambda _: None)
+    rows.open_rounds("for-loop-1", 2, ["/work"])
+    rows.end(rows.begin("for-loop-1[0]/work"), SUCCEEDED)
+    assert (task.state, task.finished) == (State.RUNNING, None)
+    rows.end(rows.begin("for-loop-1[1]/work"), SUCCEEDED)
+    assert task.state is SUCCEEDED
+
+
 def test_an_exit_task_is_told_of_the_failure() -> None:
     @dsl.pipeline
     def p() -> None:

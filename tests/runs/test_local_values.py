@@ -123,6 +123,8 @@ def test_the_file_of_an_output(kind: str, text: str, value: Any) -> None:
         ("NUMBER_INTEGER", "٣"),
         ("NUMBER_INTEGER", ""),
         ("NUMBER_DOUBLE", "half"),
+        ("NUMBER_DOUBLE", "1_000.5"),
+        ("NUMBER_DOUBLE", "٣"),
         ("BOOLEAN", "yes"),
         ("STRUCT", "{"),
     ],

@@ -12,7 +12,7 @@ from kfpkit.errors import CommandError, KitError
 from kfpkit.install import forward
 from kfpkit.install.target import Target
 from kfpkit.runs import metadata, results, workflow
-from kfpkit.runs.local import ERROR_LINES
+from kfpkit.runs.local_task import ERROR_LINES
 from kfpkit.runs.metadata import Execution, Home, Output
 from kfpkit.runs.objects import Found, Objects
 from kfpkit.runs.results import archive, excerpt, unrounded, written

@@ -245,6 +245,12 @@ def test_options_and_paths_are_refused(word: str) -> None:
     assert not cache.root().exists()
 
 
+def test_credentials_of_a_refused_option_are_not_shown() -> None:
+    with pytest.raises(BadInputError) as caught:
+        made(("--find-links=https://user:s3cret@host/x",))
+    assert "--find-links=https://***@host/x" in str(caught.value)
+
+
 def test_a_cache_that_cannot_be_written_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
