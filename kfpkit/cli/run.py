@@ -178,6 +178,7 @@ def on_cluster(
     from datetime import UTC, datetime
 
     from kfpkit import console, pipelines, process
+    from kfpkit.errors import refusals_of
     from kfpkit.runs import refusals
 
     found = pipelines.find(pipeline)
@@ -204,7 +205,8 @@ def on_cluster(
             argv = where.target.argv("get", WORKFLOWS, where.selector("RUN_ID"))
             console.say(f"would follow it to its end: {process.line(argv)}")
             return
-        folder = local.new_folder(runs, found.module, now)
+        with refusals_of(runs, OTHER_FOLDER):
+            folder = local.new_folder(runs, found.module, now)
         console.say(f"running {pipeline} on {where.target.context}: {values}")
         done = _follow(where, run_id, spec, given, folder)
     _fail(done)
@@ -226,7 +228,7 @@ def report(
     from datetime import UTC, datetime
 
     from kfpkit import console, process
-    from kfpkit.errors import BadInputError
+    from kfpkit.errors import BadInputError, refusals_of
     from kfpkit.runs import local, place, remote
     from kfpkit.versions import ROOT
 
@@ -238,7 +240,9 @@ def report(
             return
         spec, given = remote.existing(where, run_id)
         name = spec["pipelineInfo"]["name"]
-        folder = local.new_folder(runs or ROOT / "runs", name, datetime.now(UTC))
+        runs = runs or ROOT / "runs"
+        with refusals_of(runs, OTHER_FOLDER):
+            folder = local.new_folder(runs, name, datetime.now(UTC))
         done = _follow(where, run_id, spec, given, folder)
     _fail(done)
 
