@@ -141,7 +141,7 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
             f"{name}: {', '.join(fields)}" for name, fields in found.kubernetes.items()
         )
         console.warn(f"settings for Kubernetes have no effect on this machine ({settings})")
-    values = " ".join(f"{p.name}={p.value}" for p in given)
+    values = values_of(given)
     if process.dry_run():
         console.say(f"would run {pipeline} on this machine {how}: {values}")
         return
@@ -157,6 +157,11 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
             raise
         _report(done, folder)
     _fail(done)
+
+
+def values_of(given: list[Parameter]) -> str:
+    """Return the parameters of a run as a line of the terminal."""
+    return " ".join(f"{p.name}={p.value}" for p in given) or "no parameters"
 
 
 def on_cluster(
@@ -188,7 +193,7 @@ def on_cluster(
     from kfpkit.install.health import WORKFLOWS
     from kfpkit.runs import local, place, remote
 
-    values = " ".join(f"{p.name}={p.value}" for p in given)
+    values = values_of(given)
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)
         now = datetime.now(UTC)

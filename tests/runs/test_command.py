@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit import process
+from kfpkit.cli.run import values_of
 from kfpkit.runs.run import Run, State
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> Non
     assert "would run penguins on this machine in processes" in done.stderr
     assert "seed=7" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_parameters_says_so() -> None:
+    assert values_of([]) == "no parameters"
 
 
 @pytest.mark.parametrize(
