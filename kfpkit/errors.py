@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _REFUSALS = {
     errno.EACCES: "Give this user the right to it",
     errno.EDQUOT: "Free some of this user's quota",
+    errno.EEXIST: "Move it away: a folder is to be there",
     errno.ENOSPC: "Free some room there",
+    errno.ENOTDIR: "Move away what is in the place of a folder",
+    errno.EPERM: "Give this user the right to it",
     errno.EROFS: "Make it writable",
 }
 

@@ -344,6 +344,8 @@ def ending_groups() -> Iterator[None]:
 
     def end(number: int, frame: object) -> None:
         del number, frame
+        if _GROUPS.stopped:
+            return  # the first one's clean-up goes on
         _GROUPS.stopped = True
         for pid in tuple(_GROUPS.running):
             _kill_group(pid)

@@ -72,6 +72,20 @@ def test_a_run_that_cannot_have_a_folder_does_not_start(read_only: Path) -> None
     assert "running" not in done.stderr
 
 
+@pytest.mark.parametrize("link", [False, True], ids=["a file", "a link to nothing"])
+def test_a_run_whose_folder_of_runs_is_none_does_not_start(tmp_path: Path, link: bool) -> None:
+    runs = tmp_path / "runs"
+    if link:
+        runs.symlink_to(tmp_path / "nothing")
+    else:
+        runs.touch()
+    (error,) = errors(run(runs))
+    assert error == (
+        f"error: {runs}: File exists. Move it away: a folder is to be there, "
+        "or choose another folder: RUNS=folder."
+    )
+
+
 def test_a_run_on_a_full_disk_names_its_folder(full: Path) -> None:
     (error,) = errors(run(full))
     assert f"error: {full}/penguins-" in error

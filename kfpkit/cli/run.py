@@ -141,7 +141,7 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
             f"{name}: {', '.join(fields)}" for name, fields in found.kubernetes.items()
         )
         console.warn(f"settings for Kubernetes have no effect on this machine ({settings})")
-    values = " ".join(f"{p.name}={p.value}" for p in given)
+    values = values_of(given)
     if process.dry_run():
         console.say(f"would run {pipeline} on this machine {how}: {values}")
         return
@@ -157,6 +157,11 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
             raise
         _report(done, folder)
     _fail(done)
+
+
+def values_of(given: list[Parameter]) -> str:
+    """Return the parameters of a run as a line of the terminal."""
+    return " ".join(f"{p.name}={p.value}" for p in given) or "no parameters"
 
 
 def on_cluster(
@@ -176,8 +181,10 @@ def on_cluster(
         KitError: Bad input, no answer, or the run failed.
     """
     from datetime import UTC, datetime
+    from tempfile import TemporaryFile
 
     from kfpkit import console, pipelines, process
+    from kfpkit.errors import refusals_of
     from kfpkit.runs import refusals
 
     found = pipelines.find(pipeline)
@@ -187,7 +194,11 @@ def on_cluster(
     from kfpkit.install.health import WORKFLOWS
     from kfpkit.runs import place, remote
 
-    values = " ".join(f"{p.name}={p.value}" for p in given)
+    values = values_of(given)
+    if not process.dry_run():
+        with refusals_of(runs, OTHER_FOLDER):  # before the run is there
+            runs.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=runs).close()
     with place.find(target, context, host) as where:
         remote.load_image(where, spec)
         now = datetime.now(UTC)
@@ -334,13 +345,11 @@ def _fail(done: Run) -> None:
     }
     if len(done.failed) == 1:
         ((name, block),) = blocks.items()
-        raise KitError(
-            f"task {name} failed; the end of its output:\n{block}\n{also}The report has more"
-        )
+        raise KitError(f"task {name} failed:\n{block}\n{also}The report has more")
     several = "\n".join(f"  {name}:\n{block}" for name, block in blocks.items())
     more = len(done.failed) - SHOWN_TASKS
     raise KitError(
-        f"{len(done.failed)} tasks failed; the end of the output of each:\n{several}\n"
+        f"{len(done.failed)} tasks failed:\n{several}\n"
         + (f"  and {more} more\n" if more > 0 else "")
         + f"{also}The report has more"
     )

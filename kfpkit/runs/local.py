@@ -57,11 +57,12 @@ def needs_containers(spec: Spec) -> bool:
 def new_folder(runs: Path, pipeline: str, now: datetime) -> Path:
     """Make and return the folder of a new run, `<pipeline>-<local time>`."""
     stem = f"{pipeline}-{now.astimezone():%Y%m%d-%H%M%S}"
+    runs.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
         folder = runs / (stem if number == 1 else f"{stem}-{number}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             number += 1
         else:

@@ -132,7 +132,7 @@ class Graph:
         try:
             inputs = self._inputs(place.rpartition("/")[2], task, component, scope)
             outputs = self._tasks.run(row, task, component, inputs)
-        except (KitError, OSError) as error:
+        except (KitError, OSError, ValueError) as error:  # the last: a NUL in an argument
             if process.ending():  # that, not itself, is what ended it
                 self._rows.end(row, State.CANCELLED)
             else:

@@ -84,6 +84,9 @@ def admit(
         if type_ != "NUMBER_DOUBLE" and any(_may_be_large(part, type_) for part in parts(value)):
             raise _large(place)
     for path, task in _tasks(spec):
+        condition = re.sub("'[^']*'", "", task.get("triggerPolicy", {}).get("condition", ""))
+        if any(_is_large(int(digits)) for digits in re.findall(r"\d{16,}(?!\.)", condition)):
+            raise _large(f"the condition of {path}")
         try:
             read_json(task.get("parameterIterator", {}).get("items", {}).get("raw", "[]"))
         except ValueError as error:

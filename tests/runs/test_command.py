@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit import process
+from kfpkit.cli.run import values_of
 from kfpkit.runs.run import Run, State
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def test_a_failing_task_fails_the_command_and_still_leaves_a_report(tmp_path: Pa
     done = kfpkit(tmp_path, "penguins", "test_fraction=2")
     assert done.returncode == 1
     assert "✗ generate-data: failed" in done.stderr
-    assert "error: task generate-data failed; the end of its output:" in done.stderr
+    assert "error: task generate-data failed:" in done.stderr
     assert "test_fraction" in done.stderr.partition("end of its output:")[2]
     (folder,) = tmp_path.iterdir()
     run = Run.from_json((folder / "run.json").read_text())
@@ -65,6 +66,10 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> Non
     assert "would run penguins on this machine in processes" in done.stderr
     assert "seed=7" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_parameters_says_so() -> None:
+    assert values_of([]) == "no parameters"
 
 
 @pytest.mark.parametrize(

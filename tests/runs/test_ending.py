@@ -28,7 +28,7 @@ def test_each_failed_row_has_a_label_and_a_block_of_its_own(run: Run) -> None:
     rounds = [failed(f"for-loop-1[{n}]/work", f"Traceback\nValueError: {n}") for n in (1, 4)]
     run.tasks = [Task("for-loop-1/work", "work", State.FAILED, rounds=rounds), failed("last", "")]
     assert ending(run) == (
-        "3 tasks failed; the end of the output of each:\n"
+        "3 tasks failed:\n"
         "  for-loop-1[1]/work:\n    Traceback\n    ValueError: 1\n"
         "  for-loop-1[4]/work:\n    Traceback\n    ValueError: 4\n"
         "  last:\n    (it printed nothing)\n"
@@ -39,7 +39,7 @@ def test_each_failed_row_has_a_label_and_a_block_of_its_own(run: Run) -> None:
 def test_one_failed_row_is_named_and_cannot_command_the_terminal(run: Run) -> None:
     run.tasks = [failed("for-loop-1[1]/work", "\n".join(map(str, range(9))) + "\x1b[2J")]
     assert ending(run) == (
-        "task for-loop-1[1]/work failed; the end of its output:\n"
+        "task for-loop-1[1]/work failed:\n"
         "    3\n    4\n    5\n    6\n    7\n    8\\u001b[2J\nThe report has more."
     )
 

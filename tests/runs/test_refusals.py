@@ -356,7 +356,8 @@ def test_args_are_split_as_a_shell_splits_and_nothing_more(
         cli._register_all()
     monkeypatch.setattr(pipelines, "find", lambda _: takes("default", str))
     monkeypatch.setenv("ARGS", args)
-    ended = CliRunner().invoke(cli.app, ["--dry-run", "run", "module"])
+    monkeypatch.setenv("DRY_RUN", "1")
+    ended = CliRunner().invoke(cli.app, ["run", "module"])
     assert ended.exit_code == 0, ended.exception
     assert f": p={value}\n" in ended.stderr
 
@@ -395,3 +396,16 @@ def test_a_pipeline_of_which_kfp_loses_a_part_in_compiling_is_refused() -> None:
             work(n=n)
 
     assert "compiles the pipeline without" in refused(pipeline(one))
+
+
+def test_a_condition_beyond_2_53_is_refused() -> None:
+    def one(n: int = 1) -> None:
+        with dsl.If(n == LARGE):
+            work()
+
+    def text(s: str = "") -> None:
+        with dsl.If(s == str(LARGE)):
+            work()
+
+    assert "the condition of condition-1 is or holds an integer beyond" in refused(pipeline(one))
+    refusals.admit(pipeline(text), [])

@@ -130,8 +130,8 @@ def test_a_failing_run_names_its_task_and_says_why_and_takes_the_rest_from_the_c
     assert done.returncode
     assert "[Makefile:" in done.stderr
     assert "Error 1\n" in done.stderr
-    assert "error: task check-accuracy failed; the end of its output:" in done.stderr
-    excerpt = done.stderr.partition("the end of its output:")[2]
+    assert "error: task check-accuracy failed:" in done.stderr
+    excerpt = done.stderr.partition("check-accuracy failed:")[2]
     assert "min_accuracy" in excerpt
     run, folder = load(done.stdout)
     assert run.state is State.FAILED
