@@ -13,7 +13,8 @@ mariadbd --no-defaults --datadir="$place/data" --user="$account" --socket="$plac
   --pid-file="$place/pid" --skip-networking --max-allowed-packet=1G --character-set-server=utf8mb4 \
   --innodb-flush-log-at-trx-commit=0 >"$place/log" 2>&1 &
 server=$!
-client=(mariadb --no-defaults --user=root --socket="$place/socket" --max-allowed-packet=1G)
+client=(mariadb --no-defaults --user=root --socket="$place/socket" --max-allowed-packet=1G
+  --default-character-set=utf8mb4)
 until "${client[@]}" --execute="SELECT 1" >/dev/null 2>&1; do
   if ! kill -0 "$server" || ((SECONDS > 120)); then cat "$place/log" >&2; exit 1; fi
   sleep 0.2

@@ -148,3 +148,18 @@ def test_recurring_runs_of_one_place_only_are_told() -> None:
     assert found[0] == "something"
     assert "daily" in found[1]
     assert len(found) == 2
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker", "mariadb")
+def test_what_is_loaded_is_read_in_every_character(tmp_path: Path) -> None:
+    """Else an artifact whose file is named so would count as lost."""
+    command = verify.server()
+    assert command
+    dump = tmp_path / "dump.gz"
+    dump.write_bytes(gzip.compress(b""))
+    with dump.open("rb") as file:
+        said = process.query(
+            [*command, "SELECT CONVERT(0xF09F90A7 USING utf8mb4)"], stdin_from=file
+        )
+    assert said.stdout == "🐧\n"
