@@ -94,5 +94,5 @@ def test_a_run_on_this_machine_says_that_it_has_no_effect(
     assert capsys.readouterr().err.splitlines() == [
         "warning: settings for Kubernetes have no effect on this machine (rest: podMetadata; "
         f"work: {', '.join(FIELDS['work'])})",
-        *["would run settings on this machine in processes: "] * 2,
+        *["would run settings on this machine in processes: no parameters"] * 2,
     ]

@@ -45,7 +45,7 @@ def test_the_sample_reaches_its_accuracy_and_leaves_a_report(tmp_path: Path) -> 
         assert part in html
     for task in run.tasks:
         assert f"▸ {task.name}: running" in done.stderr
-        assert re.search(rf"✓ {task.name}: succeeded \S+ s", done.stderr)
+        assert re.search(rf"✓ {task.name}: succeeded .+ s", done.stderr)
 
 
 def test_a_failing_task_fails_the_command_and_still_leaves_a_report(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_failing_task_fails_the_command_and_still_leaves_a_report(tmp_path: Pa
     assert done.returncode == 1
     assert "✗ generate-data: failed" in done.stderr
     assert "error: task generate-data failed:" in done.stderr
-    assert "test_fraction" in done.stderr.partition("end of its output:")[2]
+    assert "test_fraction" in done.stderr.partition("generate-data failed:")[2]
     (folder,) = tmp_path.iterdir()
     run = Run.from_json((folder / "run.json").read_text())
     assert [task.state for task in run.tasks] == [State.FAILED] + [State.NOT_RUN] * 4
