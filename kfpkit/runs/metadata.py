@@ -205,6 +205,8 @@ def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
     found: dict[str, Execution] = {}
     graphs: dict[int, tuple[str, Mapping[str, Any]]] = {}
     for execution in executions:
+        if execution.graph and execution.graph not in graphs:
+            continue  # in a graph that has no place itself
         name, component = graphs.get(execution.graph, ("", spec["root"]))
         if execution.round is not None:
             name += f"[{execution.round}]"

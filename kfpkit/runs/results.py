@@ -171,11 +171,13 @@ class _Reader:
         if any(one.rounded for one in outputs):
             # Where it is cached, the pod is another run's, whose log may be gone by right.
             log = self._log(*self._archived(execution.pod), needed=not execution.cached)
-            exact = written(log).get("artifacts") or {}
+            exact = written(log).get("artifacts", {})
         below = PIPELINE_ROOT / folder_of(row.name)
         for output in sorted(outputs, key=lambda one: one.name):
-            listed = (exact.get(output.name) or {}).get("artifacts") or [{}]
-            numbers = unrounded(output, listed[0].get("metadata") or {})
+            try:
+                numbers = unrounded(output, exact[output.name]["artifacts"][0]["metadata"])
+            except (KeyError, IndexError, TypeError, AttributeError):  # the step prints there, too
+                numbers = {}
             row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
 
     def _artifact(

@@ -142,6 +142,7 @@ def test_executions_are_placed_in_their_rounds_also_by_their_names_for_people() 
             execution(7, "work", 4),
             execution(8, "of no task", 1),
             execution(9, "work", 4),
+            execution(10, "importer", 8),  # inside of what has no place
         ],
         SPEC,
     )
