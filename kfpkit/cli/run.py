@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -160,8 +160,15 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
 
 
 def values_of(given: list[Parameter]) -> str:
-    """Return the parameters of a run as a line of the terminal."""
-    return " ".join(f"{p.name}={p.value}" for p in given) or "no parameters"
+    """Return the parameters of a run as they are given: all but texts as JSON."""
+    import json
+
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return " ".join(f"{p.name}={text(p.value)}" for p in given if p.value is not None) or (
+        "no parameters"
+    )
 
 
 def on_cluster(

@@ -10,7 +10,7 @@ import pytest
 
 from kfpkit import process
 from kfpkit.cli.run import values_of
-from kfpkit.runs.run import Run, State
+from kfpkit.runs.run import Parameter, Run, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +68,11 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_without_parameters_says_so() -> None:
+def test_parameters_are_told_as_they_are_given() -> None:
     assert values_of([]) == "no parameters"
+    given = {"flag": True, "n": 1, "none": None, "s": "a b", "table": {"a": ["é", None]}}
+    listed = [Parameter(name, "", value) for name, value in given.items()]
+    assert values_of(listed) == 'flag=true n=1 s=a b table={"a": ["é", null]}'
 
 
 @pytest.mark.parametrize(
