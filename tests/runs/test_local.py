@@ -515,8 +515,13 @@ def test_ctrl_c_ends_the_rounds_of_a_loop(tmp_path: Path, monkeypatch: pytest.Mo
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Progress, "changed", interrupt)
-    with pytest.raises(local.InterruptedRun) as raised:
-        go(waiting, tmp_path, f"folder={tmp_path}")
+    # Whoever started the tests may have had it ignored, as a shell does in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(local.InterruptedRun) as raised:
+            go(waiting, tmp_path, f"folder={tmp_path}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     run = raised.value.run
     assert run.state is State.CANCELLED
     states = [row.state for row in run.tasks[0].rounds]
