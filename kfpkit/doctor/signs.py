@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from kfpkit.runs import executor_output
 
 #: What a message of Argo, Kubernetes or a container's log means, the more special first. The words
 #: are those of Kubernetes 1.34, Argo Workflows 3.6 and 4.0, and the launcher's Go CDK.
@@ -77,9 +74,6 @@ _TYPES = {
     "LIST": "a list",
     "STRUCT": "a dict",
 }
-
-#: Parts of what a step's executor writes that name nothing.
-_FRAME = ("artifacts", "metadata", "parameterValues")
 
 
 def reason(words: str, signs: dict[str, str] = SIGNS) -> str:
@@ -156,15 +150,11 @@ def wrong_type(words: str) -> str:
 
 def not_finite(log: str) -> str:
     """Return which metric or output is not a finite number: the launcher logs what it reads."""
-    for row in reversed(log.splitlines()):
-        _, found, text = row.partition("] ExecutorOutput: ")
-        if found:
-            try:
-                paths = list(_not_finite(json.loads(text), []))
-            except ValueError:
-                break
-            return "; ".join(paths[:3])
-    return "a metric or an output is NaN or infinite"
+    given = executor_output.written(log)
+    if not given:
+        return "a metric or an output is NaN or infinite"
+    found = list(executor_output.not_finite(given))
+    return "; ".join(f"{'.'.join(place)} is {json.dumps(value)}" for place, value in found[:3])
 
 
 def sizes(words: str) -> str:
@@ -184,15 +174,3 @@ def lacking_input(run: str, step: str, log: str) -> str:
         if address and own not in address:
             return row
     return ""
-
-
-def _not_finite(value: Any, path: list[str]) -> Iterator[str]:
-    if isinstance(value, float) and not math.isfinite(value):
-        yield f"{'.'.join(path)} is {json.dumps(value)}"
-    inner: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        inner = ((key, part) for key, part in value.items())
-    elif isinstance(value, list):
-        inner = (("", part) for part in value)
-    for key, part in inner:
-        yield from _not_finite(part, path if key in ("", *_FRAME) else [*path, key])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -13,6 +12,7 @@ from kfpkit import console
 from kfpkit.errors import KitError, join_names
 from kfpkit.install import forward
 from kfpkit.runs import metadata, workflow
+from kfpkit.runs.executor_output import not_finite, written
 from kfpkit.runs.local import LOG
 from kfpkit.runs.local_task import ERROR_LINES, PIPELINE_ROOT
 from kfpkit.runs.objects import Objects, bucket_of
@@ -43,12 +43,6 @@ _STEP_ENDED = re.compile(r"(?:exit status (?P<code>\d+)|(?P<signal>signal: .+))$
 
 #: What a driver's error says before its cause: all that the driver was called with.
 _CALL = re.compile(r"driver\.\w+\(.*\) failed: ")
-
-#: Before what a step wrote for KFP, which the launcher prints when the step has ended well.
-_WRITTEN = re.compile(r"launcher_v2\.go:\d+\] ExecutorOutput: ")
-
-#: Keys in that which name nothing of the step's own.
-_FRAME = ("parameterValues", "artifacts", "metadata")
 
 #: Pod of a task: the name of its Workflow, and what Argo appends.
 _POD = re.compile(r"(?P<workflow>.+?)-(retry-)?system-container-impl-\d+$")
@@ -289,22 +283,6 @@ def archive(repository: Mapping[str, Any], home: Home) -> tuple[str, Access]:
     }
 
 
-def written(log: str) -> dict[str, Any]:
-    """Return what a step wrote for KFP, as its launcher printed it: kfp's executor output.
-
-    Its numbers have all their digits. It is empty where the log has none.
-
-    Args:
-        log: The log of the pod's main container.
-    """
-    starts = [match.end() for match in _WRITTEN.finditer(log)]
-    try:
-        found = json.JSONDecoder().raw_decode(log, starts[-1])[0] if starts else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def unrounded(output: Output, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata that ML Metadata keeps otherwise than its task gave it, as given.
 
@@ -354,7 +332,11 @@ def excerpt(log: str, message: str, *, of_task: bool = True) -> str:
     ended = _STEP_ENDED.search(fatal) if of_task else None
     starts = [place for place, row in enumerate(own) if row.startswith("Traceback (")]
     if fatal and not ended:
-        found = [fatal, *dict.fromkeys(_not_finite(written(log)))]
+        lines = (
+            f"{' '.join(place)} is {value}: KFP keeps finite numbers only"
+            for place, value in not_finite(written(log))
+        )
+        found = [fatal, *dict.fromkeys(lines)]
     elif starts:
         found = own[starts[-1] :]
     elif own and of_task:
@@ -395,15 +377,3 @@ def _skip_object(rows: Iterator[str]) -> None:
     """Pass over the rest of an object that KFP prints in several rows."""
     for _ in iter(lambda: next(rows, "}"), "}"):
         pass
-
-
-def _not_finite(value: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield a line for each value that a step wrote and KFP cannot keep: NaN and infinity."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _not_finite(inner, place if key in _FRAME else (*place, key))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _not_finite(inner, place)
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield f"{' '.join(place)} is {value}: KFP keeps finite numbers only"

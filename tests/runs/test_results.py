@@ -12,10 +12,11 @@ from kfpkit.errors import CommandError, KitError
 from kfpkit.install import forward
 from kfpkit.install.target import Target
 from kfpkit.runs import metadata, results, workflow
+from kfpkit.runs.executor_output import written
 from kfpkit.runs.local_task import ERROR_LINES
 from kfpkit.runs.metadata import Execution, Home, Output
 from kfpkit.runs.objects import Found, Objects
-from kfpkit.runs.results import archive, excerpt, unrounded, written
+from kfpkit.runs.results import archive, excerpt, unrounded
 from kfpkit.runs.run import Run, State, Task
 from tests.runs.conftest import START
 
