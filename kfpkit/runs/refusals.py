@@ -154,9 +154,9 @@ def _check_loop_items(spec: Spec, *, on_cluster: bool) -> None:
     loop inside another graph, that graph is given the item, which only the loop has; a cluster's
     driver looks for it there.
     """
-    for component in [spec["root"], *spec.get("components", {}).values()]:
-        has = component.get("inputDefinitions", {}).get("parameters", {})
-        for name, task in component.get("dag", {}).get("tasks", {}).items():
+    for graph in ir.graphs(spec):
+        has = graph.get("inputDefinitions", {}).get("parameters", {})
+        for name, task in graph["dag"].get("tasks", {}).items():
             for source in task.get("inputs", {}).get("parameters", {}).values():
                 asked = source.get("componentInputParameter", "")
                 if asked and asked not in has and (on_cluster or "-subvar-" in asked):

@@ -7,7 +7,6 @@ from it alone.
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kfpkit.errors import BadInputError
+from kfpkit.runs.local_values import as_number_text
 
 #: Name of the description's file in a run's folder.
 FILE = "run.json"
@@ -291,8 +291,8 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    if isinstance(value, float):
+        return as_number_text(value) or value
     return value
 
 

@@ -60,21 +60,26 @@ def short_name(component: str) -> str:
     return component.removeprefix("comp-")
 
 
+def graphs(spec: Spec) -> list[dict[str, Any]]:
+    """Return the components that have tasks, the pipeline's own graph first."""
+    components = [spec["root"], *spec.get("components", {}).values()]
+    return [component for component in components if "dag" in component]
+
+
 def unused(spec: Spec) -> list[str]:
     """Return the components that no task is an instance of: kfp's compiler has lost their tasks."""
-    graphs = [spec["root"], *spec.get("components", {}).values()]
     used = {
         task["componentRef"]["name"]
-        for graph in graphs
-        for task in graph.get("dag", {}).get("tasks", {}).values()
+        for graph in graphs(spec)
+        for task in graph["dag"].get("tasks", {}).values()
     }
     return sorted(short_name(name) for name in set(spec.get("components", {})) - used)
 
 
 def disable_caching(spec: Spec) -> None:
     """Turn caching off for every task of a compiled pipeline."""
-    for component in [spec["root"], *spec.get("components", {}).values()]:
-        for task in component.get("dag", {}).get("tasks", {}).values():
+    for graph in graphs(spec):
+        for task in graph["dag"].get("tasks", {}).values():
             task["cachingOptions"] = {}
 
 
