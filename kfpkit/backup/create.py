@@ -147,12 +147,13 @@ def drain(target: Target, database: Database, wait: float) -> None:
         console.warn(f"{error.last_state}; not waited for any longer")
 
 
-#: URI and type of every artifact of the metadata that was not pruned.
-URIS = (
-    f"SELECT JSON_ARRAY({metadata_text('a.uri')}, t.name) FROM {METADATA}.Artifact a "
-    f"JOIN {METADATA}.Type t ON t.id = a.type_id "
+#: URI and type of every artifact of the metadata that was not pruned: the columns, and the rest.
+URI_AND_TYPE = f"{metadata_text('a.uri')}, t.name"
+OF_ARTIFACTS = (
+    f"FROM {METADATA}.Artifact a JOIN {METADATA}.Type t ON t.id = a.type_id "
     f"WHERE a.uri <> '' AND COALESCE(a.state, 0) <> {DELETED};"
 )
+URIS = f"SELECT JSON_ARRAY({URI_AND_TYPE}) {OF_ARTIFACTS}"
 
 
 #: Schemes by which KFP knows the installation's bucket. What it reads as `s3://` it reads with the

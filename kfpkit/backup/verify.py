@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit import console, process
-from kfpkit.backup.create import DUMP, RECURRING, elsewhere, lost, objects_of
+from kfpkit.backup.create import (
+    DUMP,
+    OF_ARTIFACTS,
+    RECURRING,
+    URI_AND_TYPE,
+    elsewhere,
+    lost,
+    objects_of,
+)
 from kfpkit.backup.database import (
-    DELETED,
     FINAL,
     METADATA,
     PIPELINES,
-    metadata_text,
     require_complete,
 )
 from kfpkit.backup.manifest import SHOWN, require_whole
@@ -36,9 +42,7 @@ _FINAL = ", ".join(f"'{state}'" for state in FINAL)
 QUESTIONS = f"""
 SELECT JSON_ARRAY('runs', COUNT(*)) FROM {PIPELINES}.run_details;
 SELECT JSON_ARRAY('job', Name, UUID) FROM {PIPELINES}.jobs;
-SELECT JSON_ARRAY('uri', {metadata_text("a.uri")}, t.name)
-  FROM {METADATA}.Artifact a JOIN {METADATA}.Type t ON t.id = a.type_id
-  WHERE a.uri <> '' AND COALESCE(a.state, 0) <> {DELETED};
+SELECT JSON_ARRAY('uri', {URI_AND_TYPE}) {OF_ARTIFACTS}
 SELECT JSON_ARRAY('odd', CONCAT('run ', r.UUID, ' is of an experiment that is not there'))
   FROM {PIPELINES}.run_details r LEFT JOIN {PIPELINES}.experiments e ON e.UUID = r.ExperimentUUID
   WHERE e.UUID IS NULL;
