@@ -187,7 +187,8 @@ class Graph:
         Raises:
             KitError: One has no value, or one of another type.
         """
-        declared = component.get("inputDefinitions", {}).get("parameters", {})
+        definitions = component.get("inputDefinitions", {})
+        declared = definitions.get("parameters", {})
         given = task.get("inputs", {}).get("parameters", {})
         inner = "dag" in component
         found: Values = {}
@@ -208,7 +209,7 @@ class Graph:
             if "taskFinalStatus" in source:
                 found[key] = self._final_status(source["taskFinalStatus"]["producerTask"], scope)
                 continue
-            value = _parameter(key, source, scope, optional=optional)
+            value = _given(key, "value", source, scope, optional=optional)
             if value is None:
                 if inner:
                     found[key] = None
@@ -229,13 +230,8 @@ class Graph:
             elif not inner and not declaration.get("isOptional"):
                 raise KitError(f"input {key!r} has no value")
         for key, source in task.get("inputs", {}).get("artifacts", {}).items():
-            optional = (
-                component.get("inputDefinitions", {})
-                .get("artifacts", {})
-                .get(key, {})
-                .get("isOptional", False)
-            )
-            value = _artifact(key, source, scope, optional=optional)
+            optional = definitions.get("artifacts", {}).get(key, {}).get("isOptional", False)
+            value = _given(key, "artifact", source, scope, optional=optional)
             if value is not None:
                 found[key] = value
         return found
@@ -255,28 +251,19 @@ def _iterator(task: Spec) -> Spec | None:
     return task.get("parameterIterator") or task.get("artifactIterator")
 
 
-def _parameter(name: str, source: Spec, scope: _Scope, *, optional: bool) -> Any:
-    """Return a parameter that is no constant; None where it has no value and need have none."""
-    if "taskOutputParameter" in source:
-        output = source["taskOutputParameter"]
-        value = _output(output["producerTask"], output["outputParameterKey"], scope)
+def _given(name: str, what: str, source: Spec, scope: _Scope, *, optional: bool) -> Any:
+    """Return a `value` or an `artifact` from its source; None where it need not have one."""
+    output = source.get("taskOutputParameter") or source.get("taskOutputArtifact")
+    if output:
+        key = output.get("outputParameterKey") or output["outputArtifactKey"]
+        value = _output(output["producerTask"], key, scope)
         if isinstance(value, _Collected):
             value = list(value)
     else:
-        value = scope.inputs.get(source["componentInputParameter"])
+        outer = source.get("componentInputParameter") or source["componentInputArtifact"]
+        value = scope.inputs.get(outer)
     if value is None and not optional:
-        raise KitError(f"input {name!r} has no value: {_origin(source)} gives none")
-    return value
-
-
-def _artifact(name: str, source: Spec, scope: _Scope, *, optional: bool) -> Any:
-    if "taskOutputArtifact" in source:
-        output = source["taskOutputArtifact"]
-        value = _output(output["producerTask"], output["outputArtifactKey"], scope)
-    else:
-        value = scope.inputs.get(source["componentInputArtifact"])
-    if value is None and not optional:
-        raise KitError(f"input {name!r} has no artifact: {_origin(source)} gives none")
+        raise KitError(f"input {name!r} has no {what}: {_origin(source)} gives none")
     return value
 
 
