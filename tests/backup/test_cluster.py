@@ -297,7 +297,6 @@ def test_a_run_under_way_is_left_out_and_failed_afterwards(
             "left out",
             pipeline_id=pipeline,
             version_id=version,
-            enable_caching=False,
         )
         folder = create.make(restored, tmp_path, wait=0)
     assert run.run_id in {left.id for left in read(folder).left_out}

@@ -67,7 +67,6 @@ def run(client: Any, target: Target, version: Any, named: Any, name: str) -> Run
         params={"text": TEXT},
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
-        enable_caching=False,
     )
     return Run(client, target, HOST, made.run_id)
 

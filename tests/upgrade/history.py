@@ -41,7 +41,6 @@ def seed(target: Target) -> None:
             cron_expression="0 0 3 1 1 *",
             pipeline_id=pipeline.pipeline_id,
             version_id=version.pipeline_version_id,
-            enable_caching=False,
         )
 
 
