@@ -23,9 +23,10 @@ import kfp
 import typer
 from kubernetes.utils.quantity import parse_quantity
 
-from kfpkit import console, pipelines, render
-from kfpkit.install import health
-from kfpkit.install.target import Target, choose
+from kfpkit.core import console
+from kfpkit.kfp import pipelines
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import health, render
 
 #: Seconds between two samples.
 INTERVAL = 5.0

@@ -20,9 +20,9 @@ from typing import Annotated
 
 import typer
 
-from kfpkit import console, process
-from kfpkit.errors import KitError
-from kfpkit.versions import ROOT
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import ROOT
 
 KFPKIT = (sys.executable, "-m", "kfpkit")
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from _pytest.terminal import TerminalReporter
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 NEED_CLUSTER = ("cluster", "kfp")
 
@@ -83,7 +83,8 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 @pytest.fixture(scope="session")
 def cluster() -> str:
     """Return the context of the cluster, brought up if need be."""
-    from kfpkit.cluster import CONTEXT, lifecycle
+    from kfpkit.cluster import lifecycle
+    from kfpkit.cluster.config import CONTEXT
 
     lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
     return CONTEXT
@@ -92,9 +93,9 @@ def cluster() -> str:
 @pytest.fixture(scope="session")
 def target(cluster: str) -> Target:
     """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.errors import KitError
-    from kfpkit.install import lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.core.errors import KitError
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import installation as lifecycle
 
     chosen = choose(context=cluster)
     try:

@@ -11,7 +11,8 @@ import typer
 from requests.utils import should_bypass_proxies
 from typer.testing import CliRunner
 
-from kfpkit import cli, process
+from kfpkit import cli
+from kfpkit.core import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import cli, process
-from kfpkit.errors import KitError, refusals_of
-from kfpkit.versions import ROOT
+from kfpkit import cli
+from kfpkit.core import process
+from kfpkit.core.errors import KitError, refusals_of
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

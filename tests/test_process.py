@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.errors import CommandError, KitError
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.errors import CommandError, KitError
+from kfpkit.core.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

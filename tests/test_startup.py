@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 #: Runs the command line and prints the modules that it has imported.
 CODE = """

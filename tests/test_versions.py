@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process, versions
-from kfpkit.errors import KitError
+from kfpkit.core import process, versions
+from kfpkit.core.errors import KitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit.errors import WaitTimeoutError
-from kfpkit.waiting import wait_for
+from kfpkit.core.errors import WaitTimeoutError
+from kfpkit.core.waiting import wait_for
 
 
 def test_a_wait_ends_as_soon_as_the_condition_holds() -> None:

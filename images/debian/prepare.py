@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from kfpkit.errors import KitError
+from kfpkit.core.errors import KitError
 from kfpkit.images import engine
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest, CodeGenera
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import status_pb2
 
+from kfpkit.core.process import query
 from kfpkit.images.builder import uv
-from kfpkit.process import query
 
 if TYPE_CHECKING:
     from kfpkit.images.builder import Build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from kfpkit.versions import ROOT
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from kfpkit.images.builder import Build

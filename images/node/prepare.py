@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfpkit import process
-from kfpkit.errors import KitError
+from kfpkit.core import process
+from kfpkit.core.errors import KitError
 from kfpkit.images import recipe
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from kfpkit import console
-from kfpkit.errors import KitError, refusals_of
+from kfpkit.core import console
+from kfpkit.core.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
 THIS_MACHINE = ("localhost", "127.0.0.1")

@@ -51,9 +51,9 @@ def backup(
     wait: Wait = 600,
 ) -> None:
     """Back up databases, artifacts, Secrets and recurring runs; runs go on meanwhile."""
-    from kfpkit import process
-    from kfpkit.backup import create, remote
-    from kfpkit.install.target import choose
+    from kfpkit.core import process
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.backup import create, remote
 
     _end_on_signal()
     away = remote.is_remote(to)
@@ -68,17 +68,17 @@ def verify(
     source: From = "backups", snapshot: Snapshot = "latest", work: Work = Path("backups")
 ) -> None:
     """Prove, without a cluster, that a backup can be put back."""
-    from kfpkit.backup.verify import verify as prove
+    from kfpkit.operations.backup.verify import verify as prove
 
     prove(_backup(source, snapshot, work))
 
 
 def resume(overlay: Overlay = "", context: Context = "") -> None:
     """Start the parts again that a backup or restore was holding when it was killed."""
-    from kfpkit import console, process
-    from kfpkit.backup import restore
-    from kfpkit.install.target import choose
-    from kfpkit.upgrade import journal
+    from kfpkit.core import console, process
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import journal
+    from kfpkit.operations.backup import restore
 
     target = choose(overlay, context)
     journal.require_no_rollback(journal.read(target))
@@ -96,8 +96,8 @@ def restore(
     timeout: Timeout = 1800,
 ) -> None:
     """Put a backup back: into an empty cluster, or in the place of what is installed."""
-    from kfpkit.backup.restore import restore as put_back
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.backup.restore import restore as put_back
 
     _end_on_signal()
     target = choose(overlay, context)
@@ -113,9 +113,9 @@ def inventory(
     """Write down what an installation holds: every run, artifact (by SHA-256) and fact."""
     import json
 
-    from kfpkit import console
-    from kfpkit.backup import inventory as holdings
-    from kfpkit.install.target import choose
+    from kfpkit.core import console
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.backup import inventory as holdings
 
     found = holdings.take(choose(overlay, context))
     to.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -134,8 +134,8 @@ def compare(
     """Compare two inventories; exit code 1 if there is a difference."""
     import json
 
-    from kfpkit import console
-    from kfpkit.backup import inventory as holdings
+    from kfpkit.core import console
+    from kfpkit.operations.backup import inventory as holdings
 
     one, other = (json.loads(file.read_text(encoding="utf-8")) for file in (before, after))
     found = holdings.differences(one, other)
@@ -148,8 +148,8 @@ def compare(
 
 
 def _backup(source: str, snapshot: str, work: Path) -> Path:
-    from kfpkit import process
-    from kfpkit.backup import manifest, remote
+    from kfpkit.core import process
+    from kfpkit.operations.backup import manifest, remote
 
     if remote.is_remote(source):
         fetched = remote.fetch(source, snapshot, work)

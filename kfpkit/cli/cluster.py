@@ -29,8 +29,9 @@ def up(
 
 def down(yes: Yes = False) -> None:
     """Remove the cluster and all it holds."""
-    from kfpkit import console, process
-    from kfpkit.cluster import NAME, lifecycle
+    from kfpkit.cluster import lifecycle
+    from kfpkit.cluster.config import NAME
+    from kfpkit.core import console, process
 
     state, _ = lifecycle.status()
     if state is lifecycle.State.ABSENT:
@@ -42,8 +43,8 @@ def down(yes: Yes = False) -> None:
 
 def status() -> None:
     """Say what is there of the cluster; exit code 1 unless it is complete."""
-    from kfpkit import console
     from kfpkit.cluster import lifecycle
+    from kfpkit.core import console
 
     state, text = lifecycle.status()
     console.out.print(f"{state}: {text}", markup=False)

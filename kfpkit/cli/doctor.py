@@ -12,9 +12,9 @@ from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - read at run tim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.doctor.check import Report
-    from kfpkit.doctor.explain import Explanation
-    from kfpkit.install.target import Target
+    from kfpkit.core.check import Report
+    from kfpkit.kfp.target import Target
+    from kfpkit.runs.explain import Explanation
 
 Json = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON on standard output.")]
 
@@ -37,9 +37,9 @@ def doctor(
     """Check an installation from the outside in; exit code 1 if something does not work."""
     from json import dumps
 
-    from kfpkit import console
-    from kfpkit.doctor.check import Verdict
-    from kfpkit.install.target import choose
+    from kfpkit.core import console
+    from kfpkit.core.check import Verdict
+    from kfpkit.kfp.target import choose
 
     reports = list(_examined(choose(overlay, context), canary=canary, show=not json))
     bad = [report.name for report in reports if report.verdict is Verdict.FAULT]
@@ -63,9 +63,9 @@ def explain(
     """Say in a sentence why a run is stuck or has failed, with the command that helps."""
     from json import dumps
 
-    from kfpkit import console
-    from kfpkit.doctor import runs
-    from kfpkit.install.target import choose
+    from kfpkit.core import console
+    from kfpkit.kfp.target import choose
+    from kfpkit.runs import lookup as runs
 
     found = runs.look(choose(overlay, context), run)
     if json:
@@ -84,9 +84,9 @@ def support_bundle(
     """Collect logs, events, objects and versions into a file, every secret redacted."""
     from datetime import UTC, datetime
 
-    from kfpkit import console, process
+    from kfpkit.core import console, process
     from kfpkit.doctor import bundle
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
 
     target = choose(overlay, context)
     file = to or Path(f"kfp-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
@@ -101,9 +101,9 @@ def support_bundle(
 
 
 def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
-    from kfpkit import console
+    from kfpkit.core import console
+    from kfpkit.core.check import examine
     from kfpkit.doctor import checks
-    from kfpkit.doctor.check import examine
 
     chosen = [check for check in checks.CHECKS if canary or check.name != checks.CANARY]
     console.say(f"looking at the namespace {target.namespace} of {target.context}")
@@ -116,8 +116,8 @@ def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
 
 
 def _show_report(report: Report) -> None:
-    from kfpkit import console
-    from kfpkit.doctor.explain import RUNBOOKS
+    from kfpkit.core import console
+    from kfpkit.runs.explain import RUNBOOKS
 
     style = {"ok": "green", "warning": "yellow", "fault": "bold red", "skipped": "dim"}
     console.out.print(
@@ -135,8 +135,8 @@ def _show_report(report: Report) -> None:
 
 
 def _show_explanation(found: Explanation) -> None:
-    from kfpkit import console
-    from kfpkit.doctor.explain import RUNBOOK, RUNBOOKS
+    from kfpkit.core import console
+    from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
 
     console.out.print(f"{found.run} ({found.state}): {found.sentence}", markup=False)
     for line in found.evidence:

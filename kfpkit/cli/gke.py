@@ -21,7 +21,7 @@ def gke_preflight(
     context: Context = "",
 ) -> None:
     """Say whether a GKE cluster and its project are ready; exit code 1 unless they are."""
-    from kfpkit.install import gke
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import gke
 
     gke.require(choose(overlay, context))

@@ -40,9 +40,9 @@ def build(
 
     Those that are named are in the Docker engine afterwards, to be run, tagged or pushed.
     """
-    from kfpkit import console, process
-    from kfpkit.cluster.sources import Source, choose
+    from kfpkit.core import console, process
     from kfpkit.images import builder, cache, engine
+    from kfpkit.images.source import Source, choose
 
     source, _ = choose(images)
     public = source is Source.UPSTREAM
@@ -65,9 +65,9 @@ def list_images(
     ] = "",
 ) -> None:
     """Print every image that is pulled for a release, from the source that IMAGES names."""
-    from kfpkit import console
-    from kfpkit.cluster import sources
+    from kfpkit.core import console
     from kfpkit.images import mirror as registry
+    from kfpkit.images import source as sources
 
     source, _ = sources.choose()
     target = registry.parse(mirror) if mirror else None
@@ -85,10 +85,10 @@ def push(
     release: Annotated[str, typer.Option(envvar="RELEASE", help="A KFP release.")] = "",
 ) -> None:
     """Fill a registry with every image of a release, from the source that IMAGES names."""
-    from kfpkit import console
-    from kfpkit.cluster import sources
+    from kfpkit.core import console
     from kfpkit.images import engine
     from kfpkit.images import mirror as registry
+    from kfpkit.images import source as sources
 
     target = registry.parse(mirror)
     source, why = sources.choose()
@@ -109,7 +109,7 @@ def load(
 
 def cache_info() -> None:
     """Print where the cache is and how much each part of it holds."""
-    from kfpkit import console
+    from kfpkit.core import console
     from kfpkit.images import cache
 
     sizes = cache.sizes()
@@ -127,7 +127,7 @@ def cache_clean(
     yes: Yes = False,
 ) -> None:
     """Remove the cache, or a part of it; what is missing then is made again when it is needed."""
-    from kfpkit import console, process
+    from kfpkit.core import console, process
     from kfpkit.images import cache
 
     sizes = cache.sizes()

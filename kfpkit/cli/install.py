@@ -43,9 +43,10 @@ def install(
     timeout: Timeout = 1800,
 ) -> None:
     """Install Kubeflow Pipelines and wait until every part is ready."""
-    from kfpkit import process
-    from kfpkit.install import gke, lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.core import process
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import gke
+    from kfpkit.operations import installation as lifecycle
 
     target = choose(overlay, context)
     if gke.concerns(target) and not process.dry_run():
@@ -65,9 +66,9 @@ def uninstall(
     yes: Yes = False,
 ) -> None:
     """Remove Kubeflow Pipelines; its volumes and Secrets stay for the next install."""
-    from kfpkit import process
-    from kfpkit.install import lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.core import process
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import installation as lifecycle
 
     target = choose(overlay, context)
     if delete_data and not yes and not process.dry_run():
@@ -83,10 +84,11 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
     """Show each part of Kubeflow Pipelines; exit code 1 unless all are ready."""
     from rich.table import Column, Table
 
-    from kfpkit import console, render
-    from kfpkit.errors import join_names
-    from kfpkit.install import lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.core import console
+    from kfpkit.core.errors import join_names
+    from kfpkit.kfp.target import choose
+    from kfpkit.kube import render
+    from kfpkit.operations import installation as lifecycle
 
     target = choose(overlay, context)
     parts = lifecycle.parts(target)
@@ -115,9 +117,9 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
 
 def diff(overlay: Overlay = "", context: Context = "") -> None:
     """Show what an install would change; exit code 1 if there is anything."""
-    from kfpkit import console
-    from kfpkit.install import lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.core import console
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import installation as lifecycle
 
     found = lifecycle.diff(choose(overlay, context))
     console.out.print(found or "no difference", markup=False, end="")
@@ -132,8 +134,8 @@ def ui(
     port: Annotated[int, typer.Option(min=1, envvar="PORT", help="Port of this machine.")] = 3000,
 ) -> None:
     """Open a port of this machine to the web UI, and keep it open while pods come and go."""
-    from kfpkit.install import forward
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.kube import forward
 
     forward.keep(choose(overlay, context), forward.UI, port)
 
@@ -144,8 +146,8 @@ def api(
     port: Annotated[int, typer.Option(min=1, envvar="PORT", help="Port of this machine.")] = 8889,
 ) -> None:
     """Open a port of this machine to the API, and keep it open while pods come and go."""
-    from kfpkit.install import forward
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.kube import forward
 
     forward.keep(choose(overlay, context), forward.API, port)
 
@@ -160,8 +162,10 @@ def upload(
     ] = "",
 ) -> None:
     """Upload a pipeline, or a new version of one; what is there is not uploaded again."""
-    from kfpkit import cluster, console, pipelines
-    from kfpkit.install.upload import upload as send
+    from kfpkit.cluster import config as cluster
+    from kfpkit.core import console
+    from kfpkit.kfp import pipelines
+    from kfpkit.kfp.upload import upload as send
 
     host = host or cluster.API
     done = send(pipelines.find(pipeline), host)

@@ -27,11 +27,11 @@ def compile_pipeline(
     """Write a pipeline's IR YAML, which KFP and Vertex AI Pipelines take alike."""
     import os
 
-    from kfpkit import console
+    from kfpkit.core import console
 
     if image:
         os.environ["KFPKIT_RUNTIME_IMAGE"] = image
-    from kfpkit import pipelines
+    from kfpkit.kfp import pipelines
 
     found = pipelines.find(pipeline)
     pipelines.compile_to(found, to)
@@ -42,9 +42,10 @@ def golden(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on a drift.")] = False,
 ) -> None:
     """Rewrite the files derived from the pipelines and from uv.lock, where they differ."""
-    from kfpkit import console, pipelines, process
-    from kfpkit.errors import KitError
-    from kfpkit.versions import ROOT
+    from kfpkit.core import console, process
+    from kfpkit.core.errors import KitError
+    from kfpkit.core.versions import ROOT
+    from kfpkit.kfp import pipelines
 
     if check:
         stale = pipelines.stale_golden()

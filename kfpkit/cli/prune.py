@@ -36,9 +36,9 @@ def prune(
     context: Context = "",
 ) -> None:
     """Show which runs are old, with all that belongs to them alone; remove them if told."""
-    from kfpkit import process
-    from kfpkit.install.target import around, choose
-    from kfpkit.prune import plan, run
+    from kfpkit.core import process
+    from kfpkit.kfp.target import around, choose
+    from kfpkit.operations.prune import plan, run
 
     rule = plan.Rule(plan.age(older_than), keep, experiment)
     run.prune(

@@ -11,9 +11,9 @@ import typer
 from kfpkit.cli.install import Context  # noqa: TC001 - typer reads annotations at run time
 
 if TYPE_CHECKING:
+    from kfpkit.kfp.run import Parameter, Run
+    from kfpkit.kfp.spec import Spec
     from kfpkit.runs.place import Place
-    from kfpkit.runs.run import Parameter, Run
-    from kfpkit.runs.spec import Spec
 
 #: How many lines of a failed task's error the terminal shows; the report has more.
 SHOWN_LINES = 6
@@ -36,7 +36,7 @@ def _or_from_make(given: list[str] | None) -> list[str]:
     """
     import shlex
 
-    from kfpkit.errors import BadInputError
+    from kfpkit.core.errors import BadInputError
 
     try:
         return given or shlex.split(os.environ.get("ARGS", ""))
@@ -105,7 +105,7 @@ def run(
     runs: Runs = None,
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
-    from kfpkit.versions import ROOT
+    from kfpkit.core.versions import ROOT
 
     runs = runs or ROOT / "runs"
     if target == "local":
@@ -127,9 +127,11 @@ def _run_here(pipeline: str, arguments: list[str], runs: Path) -> None:
     """Run a pipeline on this machine."""
     from datetime import UTC, datetime
 
-    from kfpkit import console, pipelines, process
-    from kfpkit.errors import refusals_of
-    from kfpkit.runs import local, refusals
+    from kfpkit.core import console, process
+    from kfpkit.core.errors import refusals_of
+    from kfpkit.kfp import pipelines
+    from kfpkit.runs import refusals
+    from kfpkit.runs.local import run as local
     from kfpkit.runs.progress import Progress
 
     found = pipelines.find(pipeline)
@@ -190,15 +192,16 @@ def on_cluster(
     from datetime import UTC, datetime
     from tempfile import TemporaryFile
 
-    from kfpkit import console, pipelines, process
-    from kfpkit.errors import refusals_of
+    from kfpkit.core import console, process
+    from kfpkit.core.errors import refusals_of
+    from kfpkit.kfp import pipelines
     from kfpkit.runs import refusals
 
     found = pipelines.find(pipeline)
     spec, given = refusals.admit(found, arguments, {"experiment": experiment})
 
     # Not before: a refusal does without what is imported here.
-    from kfpkit.install.health import WORKFLOWS
+    from kfpkit.kube.health import WORKFLOWS
     from kfpkit.runs import place, remote
 
     values = values_of(given)
@@ -240,10 +243,10 @@ def report(
     runs: Runs = None,
 ) -> None:
     """Follow a run that is on a cluster to its end, whoever started it, and write its report."""
-    from kfpkit import console, process
-    from kfpkit.errors import BadInputError
+    from kfpkit.core import console, process
+    from kfpkit.core.errors import BadInputError
+    from kfpkit.core.versions import ROOT
     from kfpkit.runs import place, remote
-    from kfpkit.versions import ROOT
 
     if not run_id:
         raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
@@ -263,9 +266,10 @@ def _follow(
     """Follow a run to its end and write its report; where interrupted, say how it goes on."""
     from datetime import UTC, datetime
 
-    from kfpkit import console
-    from kfpkit.errors import KitError, refusals_of
-    from kfpkit.runs import local, remote
+    from kfpkit.core import console
+    from kfpkit.core.errors import KitError, refusals_of
+    from kfpkit.runs import remote
+    from kfpkit.runs.local import run as local
     from kfpkit.runs.progress import Progress
 
     link = where.link(run_id)
@@ -289,8 +293,8 @@ def _follow(
 
 def _report(done: Run, folder: Path) -> None:
     """Write a run's description and report; print its metrics and where the report is."""
-    from kfpkit import console
-    from kfpkit.runs.report import write
+    from kfpkit.core import console
+    from kfpkit.runs.report.page import write
 
     done.save(folder)
     page = write(done, folder)
@@ -304,8 +308,9 @@ def _tell(done: Run) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from kfpkit import console
-    from kfpkit.runs import report, shown
+    from kfpkit.core import console
+    from kfpkit.runs import shown
+    from kfpkit.runs.report import page as report
 
     found = report.metrics(done)
     if not found:
@@ -329,12 +334,12 @@ def _fail(done: Run) -> None:
     Raises:
         KitError: It failed.
     """
-    from kfpkit.errors import KitError
+    from kfpkit.core.errors import KitError
+    from kfpkit.kfp.run import State, duration
     from kfpkit.runs import shown
-    from kfpkit.runs.run import State, duration
 
     if done.state is State.SUCCEEDED:
-        from kfpkit import console
+        from kfpkit.core import console
 
         console.say(f"{done.pipeline} succeeded in {duration(done.seconds)}")
         return

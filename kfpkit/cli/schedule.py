@@ -53,7 +53,8 @@ def put(
     cache: Cache = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
-    from kfpkit import console, pipelines
+    from kfpkit.core import console
+    from kfpkit.kfp import pipelines
     from kfpkit.runs import place, recurring, refusals, remote, schedule
 
     when = schedule.when(cron, every)
@@ -79,7 +80,7 @@ def list_(target: Where = "kind", context: Context = "", host: Host = "") -> Non
     """Show the recurring runs."""
     from rich.table import Column, Table
 
-    from kfpkit import console, process
+    from kfpkit.core import console, process
     from kfpkit.runs import place, recurring
 
     with place.find(target, context, host) as where:
@@ -113,8 +114,8 @@ def delete(
     yes: Yes = False,
 ) -> None:
     """Delete a recurring run; its runs stay, and those under way are ended."""
-    from kfpkit import console, process
-    from kfpkit.errors import BadInputError
+    from kfpkit.core import console, process
+    from kfpkit.core.errors import BadInputError
     from kfpkit.runs import place, recurring
 
     if not name:

@@ -28,7 +28,7 @@ def rotate_secrets(
     ] = False,
 ) -> None:
     """Give database and object store new passwords and keys, and restart who uses them."""
-    from kfpkit.install.rotate import rotate
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.rotate import rotate
 
     rotate(choose(overlay, context), timeout=timeout, despite_runs=despite_runs)

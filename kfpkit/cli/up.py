@@ -36,14 +36,15 @@ def up(
 
     from rich.table import Table
 
-    from kfpkit import cluster, console, pipelines, process
     from kfpkit.cli.run import on_cluster
+    from kfpkit.cluster import config as cluster
     from kfpkit.cluster import lifecycle
-    from kfpkit.install import lifecycle as installation
-    from kfpkit.install import target
+    from kfpkit.core import console, process
+    from kfpkit.core.versions import ROOT
+    from kfpkit.kfp import pipelines, target
+    from kfpkit.kfp.run import duration
+    from kfpkit.operations import installation
     from kfpkit.runs import refusals
-    from kfpkit.runs.run import duration
-    from kfpkit.versions import ROOT
 
     if TYPE_CHECKING:
         from collections.abc import Iterator

@@ -33,8 +33,8 @@ def upgrade(
     timeout: Timeout = 2400,
 ) -> None:
     """Bring an installation to the release and configuration of the overlay, or go on with it."""
-    from kfpkit.install.target import choose
-    from kfpkit.upgrade import phases
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.upgrade import phases
 
     phases.upgrade(
         choose(overlay, context),
@@ -54,8 +54,8 @@ def rollback(
     timeout: Timeout = 2400,
 ) -> None:
     """Put back what was there before the last upgrade, whether it ended or not."""
-    from kfpkit.install.target import choose
-    from kfpkit.upgrade import phases
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations.upgrade import phases
 
     phases.rollback(
         choose(overlay, context),

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kfpkit import console, process
-from kfpkit.cluster import CONFIG, CONTEXT, NAME, preflight, sources, tools
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import KitError, join_names
+from kfpkit.cluster import preflight, tools
+from kfpkit.cluster.config import CONFIG, CONTEXT, NAME
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError, join_names
+from kfpkit.core.versions import version
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, cache, engine, mirror
-from kfpkit.versions import version
-from kfpkit.waiting import wait_for
+from kfpkit.images import source as sources
+from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kfpkit import console, process
-from kfpkit.cluster import NAME, lifecycle, sources
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import KitError
+from kfpkit.cluster import lifecycle
+from kfpkit.cluster.config import NAME
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
 from kfpkit.images import builder, engine
+from kfpkit.images import source as sources
+from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kfpkit import process
+from kfpkit.core import process
 from kfpkit.images import engine, runc_bounded
 
 #: kind's advice against "too many open files" in clusters with many pods

@@ -12,10 +12,10 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from kfpkit import console, process
-from kfpkit.errors import KitError
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import version
 from kfpkit.images import cache, recipe
-from kfpkit.versions import version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kfpkit import console, process
-from kfpkit.doctor import checks, explain
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.versions import versions
+from kfpkit.doctor import checks
 from kfpkit.doctor.redact import Redactor
-from kfpkit.errors import BadInputError, KitError
-from kfpkit.install import health
-from kfpkit.runs.workflow import nodes
-from kfpkit.versions import versions
+from kfpkit.kfp.workflow import nodes
+from kfpkit.kube import health
+from kfpkit.runs import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kfpkit.doctor.check import Report
-    from kfpkit.install.target import Target
+    from kfpkit.core.check import Report
+    from kfpkit.kfp.target import Target
 
 #: The most that is kept of one container's log, from its end: lines, and characters.
 LOG_LINES, LOG_LENGTH = 20_000, 4_000_000

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from kfpkit import process, render
-from kfpkit.backup import restore
-from kfpkit.backup.parts import WRITERS, held
-from kfpkit.doctor import explain, reach
-from kfpkit.doctor.check import Check, Finding, fault, ok, skipped, warning
+from kfpkit.core import process
+from kfpkit.core.check import Check, Finding, fault, ok, skipped, warning
+from kfpkit.core.errors import join_names
 from kfpkit.doctor.clocks import clocks
-from kfpkit.errors import join_names
-from kfpkit.install import forward, health, lifecycle
-from kfpkit.install.object_store import SECRET, place
-from kfpkit.runs.workflow import BAD
-from kfpkit.upgrade import journal
+from kfpkit.kfp import reach
+from kfpkit.kfp.object_store import SECRET, place
+from kfpkit.kfp.workflow import BAD
+from kfpkit.kube import forward, health, render
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import journal
+from kfpkit.operations.backup import restore
+from kfpkit.operations.backup.parts import WRITERS, held
+from kfpkit.runs import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 #: What must be free of a volume, as a share and at most in bytes: less is a warning, or a fault.
 FREE, FREE_AT_LEAST = (0.15, 20 * 2**30), (0.05, 5 * 2**30)
@@ -337,7 +339,7 @@ def object_store(target: Target) -> Iterator[Finding]:
 
 def metadata(target: Target) -> Iterator[Finding]:
     """The metadata server answers, through the bridge that the web UI uses."""
-    from kfpkit.runs import metadata as reader
+    from kfpkit.kfp import metadata as reader
 
     with reach.service(target, forward.METADATA) as address:
         reader.executions(address, "no such run")
@@ -407,7 +409,7 @@ def canary_run(target: Target) -> Iterator[Finding]:
     if process.dry_run():
         yield skipped("would run a pipeline of two steps twice, and remove both runs")
         return
-    from kfpkit.doctor import canary
+    from kfpkit.operations import canary
 
     yield from canary.ask(target)
 

@@ -7,13 +7,13 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from kfpkit import process
-from kfpkit.doctor.check import Finding, fault, ok, skipped, warning
+from kfpkit.core import process
+from kfpkit.core.check import Finding, fault, ok, skipped, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 #: Seconds that a node may take to tell its time again: a quarter of a Lease's 40, and some more
 #: (https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats).

@@ -14,10 +14,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfpkit import console, process
-from kfpkit.errors import KitError
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import version
 from kfpkit.images import cache, engine, recipe, runc_bounded
-from kfpkit.versions import version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

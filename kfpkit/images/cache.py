@@ -27,8 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfpkit import console
-from kfpkit.errors import BadInputError, join_names
+from kfpkit.core import console
+from kfpkit.core.errors import BadInputError, join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,10 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from kfpkit import console, process
-from kfpkit.errors import KitError
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import runc_bounded
-from kfpkit.waiting import wait_for
 
 #: Label that holds the content address of an image's inputs.
 INPUTS_LABEL = "kfpkit.inputs"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from kfpkit import console, process
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import BadInputError, KitError, join_names
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, KitError, join_names
+from kfpkit.core.versions import version
 from kfpkit.images import builder, recipe
-from kfpkit.render import MANIFESTS
-from kfpkit.versions import version
+from kfpkit.images.source import Source
+from kfpkit.kube.render import MANIFESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.errors import BadInputError, join_names
-from kfpkit.versions import ROOT, versions
+from kfpkit.core.errors import BadInputError, join_names
+from kfpkit.core.versions import ROOT, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,1 +1,1 @@
-"""Runs of pipelines: what a run is, running one on this machine, and the report on it."""
+"""Runs of pipelines: parameters, runs on this machine and on a cluster, explanations, reports."""

@@ -7,15 +7,15 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.errors import BadInputError
-from kfpkit.runs import spec as ir
-from kfpkit.runs.local_values import LARGEST_INTEGER, as_passed
-from kfpkit.runs.run import Parameter
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import spec as ir
+from kfpkit.kfp.run import Parameter
+from kfpkit.kfp.values import LARGEST_INTEGER, as_passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from kfpkit.runs.spec import Spec
+    from kfpkit.kfp.spec import Spec
 
 
 #: How many characters of a bad value a message shows.

@@ -6,16 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfpkit import cluster, console, process, render
-from kfpkit.errors import BadInputError
-from kfpkit.install import forward
-from kfpkit.install import target as targets
-from kfpkit.install.health import RUN
+from kfpkit.cluster import config as cluster
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import target as targets
+from kfpkit.kube import forward, render
+from kfpkit.kube.health import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kfpkit import console
+from kfpkit.core import console
+from kfpkit.core.waiting import PLAIN_INTERVAL
+from kfpkit.kfp.run import State, duration, task_of
 from kfpkit.runs import shown
-from kfpkit.runs.run import State, duration, task_of
-from kfpkit.waiting import PLAIN_INTERVAL
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.console import RenderableType
 
-    from kfpkit.runs.run import Task
+    from kfpkit.kfp.run import Task
 
 #: Sign and style of each state; the sign and the word tell it without the colour.
 SIGNS = {

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfpkit import console, process
-from kfpkit.errors import BadInputError, join_names
-from kfpkit.install import api
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, join_names
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import api
 from kfpkit.runs import remote
 from kfpkit.runs.schedule import When
-from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kfpkit.pipelines import Pipeline
-    from kfpkit.runs.run import Parameter
+    from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.run import Parameter
 
 #: The most that the API lists at once.
 PAGE = 100

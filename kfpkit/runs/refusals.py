@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.errors import BadInputError, join_names
-from kfpkit.runs import spec as ir
-from kfpkit.runs.local_values import LARGEST_INTEGER
+from kfpkit.core.errors import BadInputError, join_names
+from kfpkit.kfp import spec as ir
+from kfpkit.kfp.values import LARGEST_INTEGER
 from kfpkit.runs.parameters import SHOWN_CHARACTERS, parse, parts, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kfpkit.pipelines import Pipeline
-    from kfpkit.runs.run import Parameter
-    from kfpkit.runs.spec import Spec
+    from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.run import Parameter
+    from kfpkit.kfp.spec import Spec
 
 #: Where a list or an object of a compiled pipeline holds a larger whole number, it was rather a
 #: float that the author wrote.

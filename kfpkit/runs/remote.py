@@ -16,28 +16,29 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.image import DEFAULT as RUNTIME_IMAGE
-from kfpkit import cluster, console, process
+from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
-from kfpkit.errors import KitError
-from kfpkit.install import api
-from kfpkit.install.health import WORKFLOWS
-from kfpkit.install.lifecycle import RUNTIME
-from kfpkit.install.upload import upload
-from kfpkit.pipelines import compile_to
-from kfpkit.runs import metadata, results, workflow
-from kfpkit.runs import spec as ir
-from kfpkit.runs.local import InterruptedRun
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import api, metadata, workflow
+from kfpkit.kfp import spec as ir
+from kfpkit.kfp.pipelines import compile_to
+from kfpkit.kfp.run import Run, State, sum_up
+from kfpkit.kfp.upload import upload
+from kfpkit.kube.health import WORKFLOWS
+from kfpkit.operations.installation import RUNTIME
+from kfpkit.runs import results
+from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete
-from kfpkit.runs.run import Run, State, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kfpkit.pipelines import Pipeline
+    from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.run import Parameter, Task
+    from kfpkit.kfp.spec import Spec
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
-    from kfpkit.runs.run import Parameter, Task
-    from kfpkit.runs.spec import Spec
 
 #: Seconds between two looks at a run.
 INTERVAL = 2.0

@@ -8,24 +8,24 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from kfpkit import console
-from kfpkit.errors import KitError, join_names
-from kfpkit.install import forward
-from kfpkit.runs import metadata, workflow
-from kfpkit.runs.executor_output import not_finite, written
-from kfpkit.runs.local import LOG
-from kfpkit.runs.local_task import ERROR_LINES, PIPELINE_ROOT
-from kfpkit.runs.objects import Objects, bucket_of
-from kfpkit.runs.run import Artifact, Run, State, Task, folder_of
+from kfpkit.core import console
+from kfpkit.core.errors import KitError, join_names
+from kfpkit.kfp import metadata, workflow
+from kfpkit.kfp.executor_output import not_finite, written
+from kfpkit.kfp.objects import Objects, bucket_of
+from kfpkit.kfp.run import Artifact, Run, State, Task, folder_of
+from kfpkit.kube import forward
+from kfpkit.runs.local.run import LOG
+from kfpkit.runs.local.task import ERROR_LINES, PIPELINE_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from kfpkit.install.target import Target
-    from kfpkit.runs.metadata import Execution, Home, Output
-    from kfpkit.runs.objects import Access
-    from kfpkit.runs.spec import Spec
+    from kfpkit.kfp.metadata import Execution, Home, Output
+    from kfpkit.kfp.objects import Access
+    from kfpkit.kfp.spec import Spec
+    from kfpkit.kfp.target import Target
 
 #: Bytes up to which an artifact is brought into the run's folder; a larger one is listed only.
 ARTIFACT_BYTES = 64 * 1024 * 1024

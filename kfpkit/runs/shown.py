@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from kfpkit.runs.local_values import LARGEST_INTEGER
+from kfpkit.kfp.values import LARGEST_INTEGER
 
 #: A number of at most this many characters is shown whole even where room is scarce.
 ROOM = 9

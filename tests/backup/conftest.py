@@ -10,8 +10,8 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 
-from kfpkit.backup import create, objects
-from kfpkit.backup.manifest import OBJECTS, Manifest, digest, write
+from kfpkit.operations.backup import create, objects
+from kfpkit.operations.backup.manifest import OBJECTS, Manifest, digest, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfpkit import process
-from kfpkit.install.target import Target
-from kfpkit.render import parse
+from kfpkit.core import process
+from kfpkit.kfp.target import Target
+from kfpkit.kube.render import parse
 
 DOCUMENTS = """
 apiVersion: v1

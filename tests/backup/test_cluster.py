@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process
-from kfpkit.backup import create, inventory, parts
-from kfpkit.backup.database import CLIENT, METADATA, PIPELINES, Database, reached
-from kfpkit.backup.manifest import earlier, read
-from kfpkit.backup.restore import restore
-from kfpkit.backup.verify import verify
-from kfpkit.errors import KitError
-from kfpkit.install import forward, lifecycle
-from kfpkit.install.target import Target, choose
-from kfpkit.versions import ROOT
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import ROOT
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.database import CLIENT, METADATA, PIPELINES, Database, reached
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import forward
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations.backup import create, inventory, parts
+from kfpkit.operations.backup.manifest import earlier, read
+from kfpkit.operations.backup.restore import restore
+from kfpkit.operations.backup.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import MemoryStore
 
-from kfpkit.backup import create, objects
+from kfpkit.operations.backup import create, objects
 
 if TYPE_CHECKING:
     from pathlib import Path

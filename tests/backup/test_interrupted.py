@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.backup import objects, parts, restore
-from kfpkit.backup.manifest import NAME, digest, read
-from kfpkit.errors import BadInputError
-from kfpkit.install import lifecycle, object_store
-from kfpkit.install.target import Target
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import object_store
+from kfpkit.kfp.target import Target
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations.backup import objects, parts, restore
+from kfpkit.operations.backup.manifest import NAME, digest, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kfpkit.backup import inventory
+from kfpkit.operations.backup import inventory
 
 
 def test_equal_inventories_have_no_difference() -> None:

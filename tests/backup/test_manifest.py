@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.backup import manifest
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.operations.backup import manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

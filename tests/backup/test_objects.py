@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from kfpkit.backup import objects
-from kfpkit.backup.manifest import blob
+from kfpkit.operations.backup import objects
+from kfpkit.operations.backup.manifest import blob
 from tests.backup.conftest import ARTIFACTS
 
 if TYPE_CHECKING:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.backup import create, parts, restore
-from kfpkit.backup.parts import HELD, SCHEDULER, WRITERS
 from kfpkit.cli import backup as commands
-from kfpkit.errors import BadInputError
-from kfpkit.install import lifecycle, target
-from kfpkit.install.target import Target
-from kfpkit.upgrade import journal
-from kfpkit.upgrade.journal import Journal, Phase
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import target
+from kfpkit.kfp.target import Target
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import journal
+from kfpkit.operations.backup import create, parts, restore
+from kfpkit.operations.backup.parts import HELD, SCHEDULER, WRITERS
+from kfpkit.operations.journal import Journal, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.backup import manifest, remote
-from kfpkit.errors import BadInputError
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError
+from kfpkit.core.versions import ROOT
+from kfpkit.operations.backup import manifest, remote
 
 if TYPE_CHECKING:
     from pathlib import Path

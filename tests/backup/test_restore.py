@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import kubernetes_validate
 import pytest
 
-from kfpkit.backup import restore
-from kfpkit.backup.database import Database, client
-from kfpkit.backup.manifest import read
-from kfpkit.errors import BadInputError, KitError
-from kfpkit.install.target import Target
-from kfpkit.versions import ROOT
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp.database import Database, client
+from kfpkit.kfp.target import Target
+from kfpkit.operations.backup import restore
+from kfpkit.operations.backup.manifest import read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.backup import create, verify
-from kfpkit.backup.manifest import Manifest, digest, read, write
-from kfpkit.errors import KitError
+from kfpkit.core import process
+from kfpkit.core.errors import KitError
+from kfpkit.operations.backup import create, verify
+from kfpkit.operations.backup.manifest import Manifest, digest, read, write
 from tests.backup.conftest import DUMP, SWF
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 from tests.manifests import steps
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.cluster import NAME, lifecycle, tools
+from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.config import NAME
 from kfpkit.cluster.lifecycle import State
-from kfpkit.cluster.sources import Source
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.waiting import wait_for
+from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit import process
-from kfpkit.cluster import CONFIG, CONTEXT, NAME, lifecycle
+from kfpkit.cluster import lifecycle
+from kfpkit.cluster.config import CONFIG, CONTEXT, NAME
 from kfpkit.cluster.lifecycle import Seen, State, judge
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import KitError
-from kfpkit.versions import version
+from kfpkit.core import process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import version
+from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path

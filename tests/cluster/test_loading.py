@@ -6,7 +6,7 @@ import pytest
 
 from kfpkit.cluster import lifecycle, loading
 from kfpkit.cluster.lifecycle import Seen
-from kfpkit.errors import KitError
+from kfpkit.core.errors import KitError
 from kfpkit.images import builder, engine
 
 MANAGED = "io.cri-containerd.image=managed"

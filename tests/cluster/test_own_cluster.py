@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.cluster import CONFIG, lifecycle, tools
-from kfpkit.versions import ROOT
+from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.config import CONFIG
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from kfpkit.cluster import sources, tools
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import BadInputError
+from kfpkit.cluster import tools
+from kfpkit.core.errors import BadInputError
+from kfpkit.images import source as sources
+from kfpkit.images.source import Source
 
 
 def test_what_is_asked_for_is_taken() -> None:

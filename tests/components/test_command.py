@@ -10,8 +10,8 @@ import pytest
 
 from components import command
 from components.generate_data.logic import generate_data
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ import yaml
 
 from components import image
 from components.load import FOLDER, load
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 from kfpkit.images import recipe
-from kfpkit.versions import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

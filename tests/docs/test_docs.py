@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.versions import ROOT
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.errors import CommandError
+from kfpkit.core.versions import ROOT, version
 from kfpkit.doctor.checks import CHECKS
-from kfpkit.doctor.explain import RUNBOOK, RUNBOOKS
-from kfpkit.errors import CommandError
 from kfpkit.images import cache as kit_cache
-from kfpkit.versions import ROOT, version
+from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

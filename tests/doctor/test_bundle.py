@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.check import Report, Verdict
+from kfpkit.core.errors import CommandError
 from kfpkit.doctor import bundle
-from kfpkit.doctor.check import Report, Verdict
-from kfpkit.errors import CommandError
-from kfpkit.install.target import Target
+from kfpkit.kfp.target import Target
 from tests.doctor.troubles import unpack
 
 if TYPE_CHECKING:

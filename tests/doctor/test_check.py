@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from kfpkit import cli, process
-from kfpkit.backup.parts import HELD
+from kfpkit import cli
+from kfpkit.core import process
+from kfpkit.core.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
+from kfpkit.core.errors import CommandError, KitError
+from kfpkit.core.versions import ROOT
 from kfpkit.doctor import checks
-from kfpkit.doctor.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
-from kfpkit.errors import CommandError, KitError
-from kfpkit.install import health
-from kfpkit.install.target import Target
-from kfpkit.versions import ROOT
+from kfpkit.kfp.target import Target
+from kfpkit.kube import health
+from kfpkit.operations.backup.parts import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

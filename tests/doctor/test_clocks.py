@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
 from kfpkit.doctor import clocks
 from kfpkit.doctor.clocks import judge
-from kfpkit.install.target import Target
+from kfpkit.kfp.target import Target
 
 NOW = 1_800_000_000.0
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kfpkit.cli.install import api
-from kfpkit.doctor.explain import Explanation, Facts, explain, select
-from kfpkit.install.target import Target
+from kfpkit.kfp.target import Target
+from kfpkit.runs.explain import Explanation, Facts, explain, select
 
 RUN = "11111111-2222-3333-4444-555555555555"
 WORKFLOW = "penguins-x7k2p"

@@ -13,14 +13,19 @@ from urllib.parse import quote
 
 import pytest
 
-from kfpkit.doctor import bundle, canary, checks, explain, reach, runs
-from kfpkit.doctor.check import Check, Verdict, examine
-from kfpkit.errors import BadInputError
-from kfpkit.install import health, lifecycle
-from kfpkit.install.target import Target, choose
-from kfpkit.runs.workflow import nodes, pod_name
-from kfpkit.versions import ROOT
-from kfpkit.waiting import wait_for
+from kfpkit.core.check import Check, Verdict, examine
+from kfpkit.core.errors import BadInputError
+from kfpkit.core.versions import ROOT
+from kfpkit.core.waiting import wait_for
+from kfpkit.doctor import bundle, checks
+from kfpkit.kfp import reach
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kfp.workflow import nodes, pod_name
+from kfpkit.kube import health
+from kfpkit.operations import canary
+from kfpkit.operations import installation as lifecycle
+from kfpkit.runs import explain
+from kfpkit.runs import lookup as runs
 from tests.doctor import troubles
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from kfp import compiler, dsl
 
 from components.image import RUNTIME_IMAGE
-from kfpkit.doctor import reach
-from kfpkit.doctor.canary import read, write
-from kfpkit.install import api, forward
-from kfpkit.install.target import Target
-from kfpkit.waiting import wait_for
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import api, reach
+from kfpkit.kfp.target import Target
+from kfpkit.kube import forward
+from kfpkit.operations.canary import read, write
 
 #: Label of the Workflows; not KFP's, to whom they are unknown.
 LABEL = "kfpkit-test/runid"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from kfpkit import process
 from kfpkit.cluster import tools
-from kfpkit.install import forward, lifecycle
-from kfpkit.install.target import Target, choose
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import forward
+from kfpkit.operations import installation as lifecycle
 from tests.kfp.runs import Run
 from tests.manifests import installation
 from tests.manifests.installation import Wanted

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.backup.database import METADATA, Database
-from kfpkit.doctor import checks, explain, reach, runs
-from kfpkit.doctor.check import Verdict, examine
-from kfpkit.errors import CommandError
-from kfpkit.install import health, lifecycle
-from kfpkit.waiting import wait_for
+from kfpkit.core.check import Verdict, examine
+from kfpkit.core.errors import CommandError
+from kfpkit.core.waiting import wait_for
+from kfpkit.doctor import checks
+from kfpkit.kfp import reach
+from kfpkit.kfp.database import METADATA, Database
+from kfpkit.kube import health
+from kfpkit.operations import installation as lifecycle
+from kfpkit.runs import explain
+from kfpkit.runs import lookup as runs
 from tests.kfp.runs import FINAL, RUN
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
     from tests.kfp.runs import Run
 
 #: Seconds from a fault's end until every part is ready and every store and API answers.

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from kfpkit import process
-from kfpkit.backup.database import PIPELINES, Database
-from kfpkit.doctor.check import Check, Verdict, examine
-from kfpkit.install.health import PART
-from kfpkit.render import MANIFESTS, workloads
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.check import Check, Verdict, examine
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.database import PIPELINES, Database
+from kfpkit.kube.health import PART
+from kfpkit.kube.render import MANIFESTS, workloads
 from tests.conftest import NO_UI
 from tests.faults import evidence
 from tests.faults.conftest import FOLDER
@@ -31,8 +31,8 @@ from tests.kfp.runs import FINAL, Run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kfpkit.doctor.explain import Explanation
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
+    from kfpkit.runs.explain import Explanation
     from tests.faults.conftest import Volume
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]

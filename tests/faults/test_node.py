@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
 from kfpkit.cluster import lifecycle
-from kfpkit.errors import CommandError, join_names
-from kfpkit.install import forward
-from kfpkit.install.lifecycle import parts
-from kfpkit.waiting import wait_for
+from kfpkit.core import process
+from kfpkit.core.errors import CommandError, join_names
+from kfpkit.core.waiting import wait_for
+from kfpkit.kube import forward
+from kfpkit.operations.installation import parts
 from tests.faults import evidence
 from tests.faults.conftest import starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 

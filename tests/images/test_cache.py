@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.errors import BadInputError
+from kfpkit.core.errors import BadInputError
 from kfpkit.images import cache, recipe
 from kfpkit.images.cache import Entry
 

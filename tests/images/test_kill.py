@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT, version
 from kfpkit.images import cache, engine
-from kfpkit.versions import ROOT, version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit import process, render
-from kfpkit.cluster import CONFIG, NAME, lifecycle
-from kfpkit.cluster.sources import Source
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.cluster import lifecycle
+from kfpkit.cluster.config import CONFIG, NAME
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.versions import ROOT, version
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, cache, mirror, recipe
 from kfpkit.images.mirror import Mirror
-from kfpkit.versions import ROOT, version
-from kfpkit.waiting import wait_for
+from kfpkit.images.source import Source
+from kfpkit.kube import render
 from tests.manifests.conftest import SUBJECTS, rendered
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.errors import BadInputError
+from kfpkit.core.errors import BadInputError
 from kfpkit.images import builder, recipe
 from kfpkit.images.recipe import Recipe
 

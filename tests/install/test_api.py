@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 import pytest
 import yaml
 
-from kfpkit.errors import KitError
-from kfpkit.install import api
-from kfpkit.pipelines import GOLDEN
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import api
+from kfpkit.kfp.pipelines import GOLDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

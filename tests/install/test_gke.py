@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import render
-from kfpkit.errors import KitError
-from kfpkit.install import gke
-from kfpkit.install.target import Target, choose
-from kfpkit.versions import ROOT
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import render
+from kfpkit.operations import gke
 
 if TYPE_CHECKING:
     from kfpkit.cluster.preflight import Check
@@ -119,7 +119,7 @@ def test_a_cluster_that_is_not_gkes_is_refused_and_says_why(
 
 
 def test_the_page_names_the_secrets_the_overlay_needs(target: Target) -> None:
-    from kfpkit.install import secrets
+    from kfpkit.kfp import secrets
 
     page = (ROOT / gke.PAGE).read_text(encoding="utf-8")
     assert not {name for name in secrets.needed(target.documents) if name not in page}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfpkit.install.health import parts
+from kfpkit.kube.health import parts
 
 Object = dict[str, Any]
 

@@ -10,12 +10,13 @@ import kfp
 import pytest
 from kfp.compiler import Compiler
 
-from kfpkit import process
-from kfpkit.cluster import API
-from kfpkit.errors import KitError, join_names
-from kfpkit.install import forward, health, lifecycle
-from kfpkit.install.target import Target, choose
-from kfpkit.waiting import wait_for
+from kfpkit.cluster.config import API
+from kfpkit.core import process
+from kfpkit.core.errors import KitError, join_names
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import forward, health
+from kfpkit.operations import installation as lifecycle
 from tests.kfp.pipelines.hello import hello
 from tests.kfp.pipelines.sleep import pipeline as sleep
 from tests.kfp.runs import Run

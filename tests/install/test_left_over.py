@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kfpkit.install.lifecycle import left_over
+from kfpkit.operations.installation import left_over
 
 NOW, OLD, OTHER = "settings-k9bd6mtc2h", "settings-2b5cf7ghkt", "own-settings"
 

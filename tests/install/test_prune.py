@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.install import health, lifecycle
-from kfpkit.install.target import Target, choose
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import health
+from kfpkit.operations import installation as lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit import render
-from kfpkit.install import releases
+from kfpkit.kfp import releases
+from kfpkit.kube import render
 
 
 @pytest.mark.parametrize(("overlay", "release"), [("kind", "2.17.0"), ("kind-packages", "2.14.3")])

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from kfpkit import cli, process
-from kfpkit.errors import BadInputError, KitError
-from kfpkit.install import forward, lifecycle, rotate, secrets
-from kfpkit.install.target import Target
-from kfpkit.waiting import wait_for
+from kfpkit import cli
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import secrets
+from kfpkit.kfp.target import Target
+from kfpkit.kube import forward
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import rotate
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
 

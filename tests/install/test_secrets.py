@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from kfpkit import render
-from kfpkit.errors import BadInputError
-from kfpkit.install import secrets
-from kfpkit.install.target import Target
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import secrets
+from kfpkit.kfp.target import Target
+from kfpkit.kube import render
 
 
 class Answering(Target):

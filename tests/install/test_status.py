@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import typer
 
-from kfpkit import render
 from kfpkit.cli import install
-from kfpkit.install import lifecycle, target
-from kfpkit.install.health import Part
-from kfpkit.install.target import Target
+from kfpkit.kfp import target
+from kfpkit.kfp.target import Target
+from kfpkit.kube import render
+from kfpkit.kube.health import Part
+from kfpkit.operations import installation as lifecycle
 
 TARGET = Target("kind-packages", "nowhere", "kubectl")
 

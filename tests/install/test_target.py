@@ -6,15 +6,17 @@ import json
 
 import pytest
 
-from kfpkit import process, render
-from kfpkit.backup.database import Database
-from kfpkit.cluster import CONTEXT, lifecycle, tools
+from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.config import CONTEXT
 from kfpkit.cluster.lifecycle import Seen
-from kfpkit.errors import BadInputError
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError
+from kfpkit.core.versions import ROOT, version
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
-from kfpkit.install.target import IN_POD_OF, Target, around, built_images, choose
-from kfpkit.versions import ROOT, version
+from kfpkit.kfp.database import Database
+from kfpkit.kfp.target import IN_POD_OF, Target, around, built_images, choose
+from kfpkit.kube import render
 
 
 def test_an_overlay_for_another_cluster_needs_its_context() -> None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import pipelines, process
-from kfpkit.cluster import API
-from kfpkit.install import lifecycle
+from kfpkit.cluster.config import API
+from kfpkit.core import process
+from kfpkit.kfp import pipelines
+from kfpkit.operations import installation as lifecycle
 from tests.kfp.runs import Run
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
 HOST = os.environ.get("KFP_HOST", API)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from kfpkit.errors import WaitTimeoutError
-from kfpkit.runs import workflow
-from kfpkit.waiting import wait_for
+from kfpkit.core.errors import WaitTimeoutError
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import workflow
 
 if TYPE_CHECKING:
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 #: States that a run does not leave by itself.
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from kfpkit.doctor.runs import look
+from kfpkit.runs.lookup import look
 
 if TYPE_CHECKING:
     from tests.kfp.runs import Run

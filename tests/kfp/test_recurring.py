@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.waiting import wait_for
+from kfpkit.core.waiting import wait_for
 from tests.kfp.conftest import HOST
 from tests.kfp.runs import Run
 
 if TYPE_CHECKING:
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process
-from kfpkit.runs.run import Run as LocalRun
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp.run import Run as LocalRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from requests import HTTPError
 
-from kfpkit.runs import workflow
+from kfpkit.kfp import workflow
 from tests.kfp.pipelines.sizes import READERS
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.backup.database import METADATA, Database, metadata_text
-from kfpkit.install import forward
-from kfpkit.runs import metadata
+from kfpkit.kfp import metadata
+from kfpkit.kfp.database import METADATA, Database, metadata_text
+from kfpkit.kube import forward
 from tests.kfp.conftest import HOST
 from tests.kfp.pipelines.texts import TEXT
 from tests.kfp.runs import Run
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 

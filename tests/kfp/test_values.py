@@ -151,7 +151,8 @@ def ordered(said: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 def test_this_machine_gives_the_page(name: str, tmp_path: Path) -> None:
     from google.protobuf import json_format
 
-    from kfpkit.runs import local, parameters
+    from kfpkit.runs import parameters
+    from kfpkit.runs.local import run as local
     from kfpkit.runs.progress import Progress
 
     component = getattr(import_module("tests.kfp.pipelines.values"), name)

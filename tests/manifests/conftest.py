@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import render
-from kfpkit.versions import ROOT
+from kfpkit.core.versions import ROOT
+from kfpkit.kube import render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 COMBINATIONS = ROOT / "tests/manifests/combinations"
 

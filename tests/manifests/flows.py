@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kfpkit import render
-from kfpkit.versions import ROOT
+from kfpkit.core.versions import ROOT
+from kfpkit.kube import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 PAGE = ROOT / "docs/design/flows.md"
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kfpkit import process
 from kfpkit.cluster import loading
-from kfpkit.install import forward, lifecycle, secrets
-from kfpkit.install.target import Target, choose
-from kfpkit.render import MANIFESTS
+from kfpkit.core import process
+from kfpkit.kfp import secrets
+from kfpkit.kfp.target import Target, choose
+from kfpkit.kube import forward
+from kfpkit.kube.render import MANIFESTS
+from kfpkit.operations import installation as lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

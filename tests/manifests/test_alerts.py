@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kfpkit import process, render
+from kfpkit.core import process
+from kfpkit.kube import render
 from tests.manifests.conftest import rendered
 
 HERE = Path(__file__).parent

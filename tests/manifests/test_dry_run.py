@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process, render
 from kfpkit.cluster import tools
+from kfpkit.core import process
+from kfpkit.kube import render
 from tests.manifests.conftest import SUBJECTS, rendered
 from tests.manifests.test_renders import FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.install import forward, lifecycle
-from kfpkit.install.target import choose
-from kfpkit.waiting import wait_for
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.target import choose
+from kfpkit.kube import forward
+from kfpkit.operations import installation as lifecycle
 from tests.manifests import steps
 from tests.manifests.conftest import rendered
 
 if TYPE_CHECKING:
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1500)]
 

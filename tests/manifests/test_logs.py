@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 
 def test_the_api_server_looks_where_the_controller_writes(documents: list[Document]) -> None:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kfpkit import process, render
-from kfpkit.cluster import API, loading, tools
+from kfpkit.cluster import loading, tools
+from kfpkit.cluster.config import API
+from kfpkit.core import process
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import recipe
-from kfpkit.waiting import wait_for
+from kfpkit.kube import render
 from tests.manifests import flows, steps
 from tests.manifests.conftest import SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 #: Any port of the page, a port of a part that the page does not name, and one that no part has.
 PORTS = [80, 443, 3000, 3306, 6060, 8080, 8887, 8888, 9000, 9090, 9999]
@@ -294,8 +296,8 @@ def test_names_and_the_kubernetes_api_are_reached_by_those_who_may(
 @pytest.fixture(scope="module")
 def shared(cluster: str) -> Any:
     """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.install import lifecycle
-    from kfpkit.install.target import choose
+    from kfpkit.kfp.target import choose
+    from kfpkit.operations import installation as lifecycle
 
     target = choose(context=cluster)
     lifecycle.install(target, timeout=900)

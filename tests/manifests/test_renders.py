@@ -10,16 +10,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kfpkit import render
+from kfpkit.core.versions import version
 from kfpkit.images import recipe
-from kfpkit.versions import version
+from kfpkit.kube import render
 from tests.manifests import flows
 from tests.manifests.conftest import PUBLIC, SECRETS, SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.render import Document
+    from kfpkit.kube.render import Document
 
 #: The oldest and the newest Kubernetes that the kit supports, and the one it is tested on.
 KUBERNETES = ["1.33", "1.34", "1.35"]

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process, render
 from kfpkit.cluster import loading
+from kfpkit.core import process
 from kfpkit.images import recipe
-from kfpkit.install import lifecycle
-from kfpkit.install.target import Target, built_images, choose
+from kfpkit.kfp.target import Target, built_images, choose
+from kfpkit.operations import installation as lifecycle
 from tests.manifests import installation
 from tests.manifests.installation import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kfpkit.kube import render
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

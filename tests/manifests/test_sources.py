@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from kfpkit.core.versions import ROOT, version
 from kfpkit.images import recipe
-from kfpkit.render import MANIFESTS
-from kfpkit.versions import ROOT, version
+from kfpkit.kube.render import MANIFESTS
 from tests.manifests.conftest import SECRETS, SUBJECTS
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, recipe
-from kfpkit.install import lifecycle
-from kfpkit.render import MANIFESTS
-from kfpkit.waiting import wait_for
+from kfpkit.kube.render import MANIFESTS
+from kfpkit.operations import installation as lifecycle
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]
 

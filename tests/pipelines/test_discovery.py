@@ -9,8 +9,9 @@ import pytest
 from kfp.dsl.graph_component import GraphComponent
 
 import pipelines as package
-from kfpkit import pipelines, process
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp import pipelines
 
 if TYPE_CHECKING:
     from pathlib import Path

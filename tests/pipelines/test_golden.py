@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.image import DEFAULT, VARIABLE
-from kfpkit import pipelines, process
-from kfpkit.errors import BadInputError
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp import pipelines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ import pytest
 from kfp import dsl, kubernetes
 
 from kfpkit.cli import run as command
-from kfpkit.install import api
-from kfpkit.pipelines import Pipeline, compile_to
+from kfpkit.kfp import api
+from kfpkit.kfp.pipelines import Pipeline, compile_to
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)  # type: ignore[untyped-decorator]
@@ -88,7 +88,7 @@ def test_a_run_on_this_machine_says_that_it_has_no_effect(
     monkeypatch.setenv("DRY_RUN", "1")
     for func in (settings, plain):
         monkeypatch.setattr(
-            "kfpkit.pipelines.find", lambda _, func=func: Pipeline("settings", func)
+            "kfpkit.kfp.pipelines.find", lambda _, func=func: Pipeline("settings", func)
         )
         command.run("settings", runs=tmp_path)
     assert capsys.readouterr().err.splitlines() == [

@@ -14,7 +14,7 @@ from kfp.dsl.executor import Executor
 from kfp.local.status import Status
 from kfp.local.subprocess_task_handler import SubprocessTaskHandler
 
-from kfpkit import pipelines
+from kfpkit.kfp import pipelines
 
 if TYPE_CHECKING:
     from pathlib import Path

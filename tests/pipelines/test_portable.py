@@ -10,7 +10,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kfpkit import pipelines
+from kfpkit.kfp import pipelines
 
 if TYPE_CHECKING:
     from pathlib import Path

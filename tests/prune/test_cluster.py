@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.backup import inventory
-from kfpkit.backup.create import lost
-from kfpkit.backup.database import METADATA, PIPELINES, Database
-from kfpkit.install import health
-from kfpkit.prune.plan import DAY, Rule
-from kfpkit.prune.run import prune
+from kfpkit.kfp.database import METADATA, PIPELINES, Database
+from kfpkit.kube import health
+from kfpkit.operations.backup import inventory
+from kfpkit.operations.backup.create import lost
+from kfpkit.operations.prune.plan import DAY, Rule
+from kfpkit.operations.prune.run import prune
 from tests.backup.test_cluster import CACHED, api, killed
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
@@ -20,7 +20,7 @@ from tests.manifests.installation import Wanted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(3600)]
 

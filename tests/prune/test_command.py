@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 NOWHERE = {"OVERLAY": "kind-packages", "CONTEXT": "nowhere"}
 

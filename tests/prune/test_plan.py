@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from kfpkit.errors import BadInputError
-from kfpkit.prune.plan import DAY, Artifact, Facts, Folder, Plan, Rule, Run, age, choose, plan
+from kfpkit.core.errors import BadInputError
+from kfpkit.operations.prune.plan import (
+    DAY,
+    Artifact,
+    Facts,
+    Folder,
+    Plan,
+    Rule,
+    Run,
+    age,
+    choose,
+    plan,
+)
 
 NOW = 1_000 * DAY
 MONTH = Rule(30 * DAY)

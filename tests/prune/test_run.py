@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from kfpkit.backup.database import Database
-from kfpkit.backup.parts import HELD
-from kfpkit.errors import BadInputError
-from kfpkit.install import lifecycle, object_store
-from kfpkit.prune import run
-from kfpkit.prune.plan import DAY, Artifact, Folder, Rule, Run
-from kfpkit.prune.run import facts_of
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import object_store
+from kfpkit.kfp.database import Database
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations.backup.parts import HELD
+from kfpkit.operations.prune import run
+from kfpkit.operations.prune.plan import DAY, Artifact, Folder, Rule, Run
+from kfpkit.operations.prune.run import facts_of
 from tests.backup.outside import target
 
 ROWS: list[list[Any]] = [

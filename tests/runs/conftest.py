@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.runs.run import Artifact, Parameter, Run, State, Task
+from kfpkit.kfp.run import Artifact, Parameter, Run, State, Task
 
 if TYPE_CHECKING:
     from pathlib import Path

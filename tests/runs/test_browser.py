@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.runs import report
-from kfpkit.runs.run import Artifact, Parameter, Run, State, Task
+from kfpkit.kfp.run import Artifact, Parameter, Run, State, Task
+from kfpkit.runs.report import page as report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
 from kfpkit.cli.run import values_of
-from kfpkit.runs.run import Parameter, Run, State
+from kfpkit.core import process
+from kfpkit.kfp.run import Parameter, Run, State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.cli import run as command
-from kfpkit.errors import KitError
-from kfpkit.runs.run import Artifact, State, Task
+from kfpkit.core.errors import KitError
+from kfpkit.kfp.run import Artifact, State, Task
 
 if TYPE_CHECKING:
-    from kfpkit.runs.run import Run
+    from kfpkit.kfp.run import Run
 
 
 def failed(name: str, error: str) -> Task:

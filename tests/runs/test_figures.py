@@ -5,8 +5,8 @@ from math import inf, nan
 
 import pytest
 
-from kfpkit.runs import figures
-from kfpkit.runs.run import Task
+from kfpkit.kfp.run import Task
+from kfpkit.runs.report import figures
 
 CHAIN_WITH_A_LONG_EDGE = [
     Task("a", "a"),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.errors import KitError
-from kfpkit.install import api
-from kfpkit.install.target import Target
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import api
+from kfpkit.kfp.metadata import Execution, Home
+from kfpkit.kfp.run import Run, State, Task
+from kfpkit.kfp.target import Target
 from kfpkit.runs import remote, results
-from kfpkit.runs.metadata import Execution, Home
 from kfpkit.runs.place import Place
-from kfpkit.runs.run import Run, State, Task
 from tests.runs.conftest import START, at
 
 if TYPE_CHECKING:

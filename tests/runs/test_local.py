@@ -13,12 +13,14 @@ from google.protobuf import json_format
 from kfp import dsl
 
 from components.image import RUNTIME_IMAGE
-from kfpkit import process
-from kfpkit.errors import BadInputError, KitError
-from kfpkit.runs import local, local_task, parameters
-from kfpkit.runs import spec as ir
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp import spec as ir
+from kfpkit.kfp.run import Run, State, Task
+from kfpkit.runs import parameters
+from kfpkit.runs.local import run as local
+from kfpkit.runs.local import task as local_task
 from kfpkit.runs.progress import Progress
-from kfpkit.runs.run import Run, State, Task
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -628,7 +630,7 @@ def test_a_container_ends_as_its_exit_code_says(tmp_path: Path) -> None:
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker")
 def test_the_sample_from_yaml_runs_in_containers(tmp_path: Path) -> None:
-    from kfpkit import pipelines
+    from kfpkit.kfp import pipelines
 
     if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
         pytest.skip(f"the Docker engine has no image {RUNTIME_IMAGE}")

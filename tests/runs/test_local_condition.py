@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kfpkit.errors import KitError
-from kfpkit.runs import local_condition
+from kfpkit.core.errors import KitError
+from kfpkit.runs.local import condition as local_condition
 
 X = "inputs.parameter_values['x']"
 

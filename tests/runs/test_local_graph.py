@@ -9,11 +9,11 @@ from typing import Any, Optional
 from google.protobuf import json_format
 from kfp import dsl
 
-from kfpkit.errors import KitError
-from kfpkit.runs import spec as ir
-from kfpkit.runs.local_graph import Graph
-from kfpkit.runs.local_rows import Rows
-from kfpkit.runs.run import State, Task
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import spec as ir
+from kfpkit.kfp.run import State, Task
+from kfpkit.runs.local.graph import Graph
+from kfpkit.runs.local.rows import Rows
 
 FUNCTIONS: dict[str, Any] = {}
 

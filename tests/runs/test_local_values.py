@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kfpkit.errors import KitError
-from kfpkit.runs import local_values
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import values as local_values
 
 
 @pytest.mark.parametrize(

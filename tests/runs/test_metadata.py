@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from kfpkit.errors import KitError
-from kfpkit.runs import metadata
-from kfpkit.runs.run import State, Task
+from kfpkit.core.errors import KitError
+from kfpkit.kfp import metadata
+from kfpkit.kfp.run import State, Task
 
 
 def frame(flag: int, body: bytes) -> bytes:

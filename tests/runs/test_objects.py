@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import MemoryStore
 
-from kfpkit.errors import KitError
-from kfpkit.install.target import Target
-from kfpkit.runs.objects import Found, Objects, bucket_of
+from kfpkit.core.errors import KitError
+from kfpkit.kfp.objects import Found, Objects, bucket_of
+from kfpkit.kfp.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,10 @@ import pytest
 from kfp import dsl
 from typer.testing import CliRunner
 
-from kfpkit import cli, pipelines
-from kfpkit.pipelines import Pipeline
-from kfpkit.runs.run import Run, State
+from kfpkit import cli
+from kfpkit.kfp import pipelines
+from kfpkit.kfp.pipelines import Pipeline
+from kfpkit.kfp.run import Run, State
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

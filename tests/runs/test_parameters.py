@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit.errors import BadInputError
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp.run import Parameter
 from kfpkit.runs import parameters
-from kfpkit.runs.run import Parameter
 
 SPEC = {
     "root": {

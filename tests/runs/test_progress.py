@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kfpkit.kfp.run import State, Task
 from kfpkit.runs.progress import Progress
-from kfpkit.runs.run import State, Task
 
 if TYPE_CHECKING:
     import pytest

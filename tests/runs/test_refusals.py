@@ -10,9 +10,10 @@ import pytest
 from kfp import dsl
 from typer.testing import CliRunner
 
-from kfpkit import cli, pipelines
-from kfpkit.errors import BadInputError
-from kfpkit.pipelines import Pipeline
+from kfpkit import cli
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import pipelines
+from kfpkit.kfp.pipelines import Pipeline
 from kfpkit.runs import refusals
 
 LARGE = 2**53 + 1

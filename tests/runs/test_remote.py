@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kfp import compiler
 
-from kfpkit import cluster, process
-from kfpkit.install import api
-from kfpkit.install.health import RUN, WORKFLOWS
-from kfpkit.runs import report
-from kfpkit.runs.run import Run, State
-from kfpkit.versions import ROOT
-from kfpkit.waiting import wait_for
+from kfpkit.cluster import config as cluster
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
+from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import api
+from kfpkit.kfp.run import Run, State
+from kfpkit.kube.health import RUN, WORKFLOWS
+from kfpkit.runs.report import page as report
 from tests.runs.odd_ends import NUMBERS, odd_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit import process
-from kfpkit.errors import CommandError, KitError
-from kfpkit.install import forward
-from kfpkit.install.target import Target
-from kfpkit.runs import metadata, results, workflow
-from kfpkit.runs.executor_output import written
-from kfpkit.runs.local_task import ERROR_LINES
-from kfpkit.runs.metadata import Execution, Home, Output
-from kfpkit.runs.objects import Found, Objects
+from kfpkit.core import process
+from kfpkit.core.errors import CommandError, KitError
+from kfpkit.kfp import metadata, workflow
+from kfpkit.kfp.executor_output import written
+from kfpkit.kfp.metadata import Execution, Home, Output
+from kfpkit.kfp.objects import Found, Objects
+from kfpkit.kfp.run import Run, State, Task
+from kfpkit.kfp.target import Target
+from kfpkit.kube import forward
+from kfpkit.runs import results
+from kfpkit.runs.local.task import ERROR_LINES
 from kfpkit.runs.results import archive, excerpt, unrounded
-from kfpkit.runs.run import Run, State, Task
 from tests.runs.conftest import START
 
 if TYPE_CHECKING:

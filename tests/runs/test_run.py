@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.errors import BadInputError
-from kfpkit.runs.run import Run, State, Task, duration
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp.run import Run, State, Task, duration
 
 if TYPE_CHECKING:
     from pathlib import Path

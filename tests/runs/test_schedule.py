@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kfpkit.errors import BadInputError
+from kfpkit.core.errors import BadInputError
 from kfpkit.runs.schedule import When, when
 
 

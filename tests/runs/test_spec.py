@@ -7,8 +7,8 @@ import pytest
 from google.protobuf import json_format
 from kfp import dsl
 
-from kfpkit import pipelines
-from kfpkit.runs import spec as ir
+from kfpkit.kfp import pipelines
+from kfpkit.kfp import spec as ir
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)

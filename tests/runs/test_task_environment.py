@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.errors import BadInputError, KitError
+from kfpkit.core import process
+from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.images import cache
-from kfpkit.runs import task_environment
+from kfpkit.runs.local import task_environment
 from tests.runs.wheels import installed_wheel, make_wheel
 
 if TYPE_CHECKING:

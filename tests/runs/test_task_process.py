@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from kfpkit.errors import BadInputError
-from kfpkit.runs import task_process
+from kfpkit.core.errors import BadInputError
+from kfpkit.runs.local import task_process
 from tests.runs.wheels import make_wheel
 
 #: Blanks, quotes and what a shell would read otherwise.

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from kfpkit.runs import workflow
-from kfpkit.runs.run import State, Task
+from kfpkit.kfp import workflow
+from kfpkit.kfp.run import State, Task
 
 NAME = "demo-x7k2p"
 

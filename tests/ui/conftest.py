@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from kfpkit.cluster import API
-from kfpkit.pipelines import compile_to, find
+from kfpkit.cluster.config import API
+from kfpkit.kfp.pipelines import compile_to, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +51,8 @@ OF_A_RESPONSE = ("Failed to load resource", "Response for path")
 def ui(request: pytest.FixtureRequest) -> str:
     """Address of a web UI that answers; skips where the installation has none."""
     if "KFP_UI" not in os.environ:
-        from kfpkit.install import lifecycle
-        from kfpkit.install.target import choose
+        from kfpkit.kfp.target import choose
+        from kfpkit.operations import installation as lifecycle
 
         target = choose(context=request.getfixturevalue("cluster"))
         if not any(d["metadata"]["name"] == PART for d in target.documents):

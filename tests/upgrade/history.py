@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from kfpkit.backup import inventory
+from kfpkit.operations.backup import inventory
 from tests.backup.test_cluster import api
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import run
 
 if TYPE_CHECKING:
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 #: A patch of an overlay: a variable more for the API server, which reads it not.
 MORE_ENV = {

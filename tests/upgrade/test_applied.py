@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.install.target import Target
-from kfpkit.upgrade.applied import as_applied, gone, record
+from kfpkit.kfp.target import Target
+from kfpkit.operations.upgrade.applied import as_applied, gone, record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit.backup import inventory, parts
-from kfpkit.backup.database import PIPELINES, Database
-from kfpkit.errors import KitError
-from kfpkit.install.releases import release
-from kfpkit.install.target import choose
-from kfpkit.upgrade import journal, phases, plan
-from kfpkit.upgrade.applied import applied
-from kfpkit.upgrade.journal import Phase
+from kfpkit.core.errors import KitError
+from kfpkit.kfp.database import PIPELINES, Database
+from kfpkit.kfp.releases import release
+from kfpkit.kfp.target import choose
+from kfpkit.operations import journal
+from kfpkit.operations.backup import inventory, parts
+from kfpkit.operations.journal import Phase
+from kfpkit.operations.upgrade import phases, plan
+from kfpkit.operations.upgrade.applied import applied
 from tests.backup.test_cluster import api, killed
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, run, write_overlay
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]
 
@@ -241,8 +242,8 @@ def test_an_upgrade_to_an_image_that_cannot_be_had_says_where_it_stands_and_is_m
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     before = inventory.take(there)
     with monkeypatch.context() as patched:
-        patched.setattr("kfpkit.install.lifecycle.PATIENCE", 30.0)
-        patched.setattr("kfpkit.install.lifecycle.built_images", lambda _: [])
+        patched.setattr("kfpkit.operations.installation.PATIENCE", 30.0)
+        patched.setattr("kfpkit.operations.installation.built_images", lambda _: [])
         with pytest.raises(KitError, match=rf"{part} does not start: .*image"):
             upgrade(replace(to, overlay=str(tmp_path)), "", backups)
     assert "stands at migrate" in capsys.readouterr().err

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.versions import ROOT
+from kfpkit.core import process
+from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

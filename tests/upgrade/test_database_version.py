@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit import process
-from kfpkit.backup import inventory
-from kfpkit.backup.database import Database
+from kfpkit.core import process
+from kfpkit.core.versions import version
 from kfpkit.images import builder, recipe
-from kfpkit.install.target import choose
-from kfpkit.upgrade import phases
-from kfpkit.versions import version
+from kfpkit.kfp.database import Database
+from kfpkit.kfp.target import choose
+from kfpkit.operations.backup import inventory
+from kfpkit.operations.upgrade import phases
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, onto_nodes, run, write_overlay
 from tests.upgrade.history import lacking, seed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(2400)]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kfpkit import process
-from kfpkit.install.target import Target
-from kfpkit.upgrade import journal
-from kfpkit.upgrade.journal import Journal, Phase
+from kfpkit.core import process
+from kfpkit.kfp.target import Target
+from kfpkit.operations import journal
+from kfpkit.operations.journal import Journal, Phase
 
 WRITTEN = Journal("2.14.3", "2.17.0", {"ml-pipeline": 1}, "token", Phase.VERIFY, "backups/1")
 

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from kfpkit import process, render
-from kfpkit.backup import inventory
-from kfpkit.backup.database import PIPELINES, Database
-from kfpkit.backup.manifest import NAME
-from kfpkit.backup.restore import restore
-from kfpkit.cluster.sources import Source
-from kfpkit.install.releases import release
-from kfpkit.install.target import OVERLAYS, choose
-from kfpkit.upgrade import phases, plan
-from kfpkit.versions import version
+from kfpkit.core import process
+from kfpkit.core.versions import version
+from kfpkit.images.source import Source
+from kfpkit.kfp.database import PIPELINES, Database
+from kfpkit.kfp.releases import release
+from kfpkit.kfp.target import OVERLAYS, choose
+from kfpkit.kube import render
+from kfpkit.operations.backup import inventory
+from kfpkit.operations.backup.manifest import NAME
+from kfpkit.operations.backup.restore import restore
+from kfpkit.operations.upgrade import phases, plan
 from tests.backup.test_cluster import api
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, onto_nodes, run, write_overlay
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kfpkit.install.target import Target
+    from kfpkit.kfp.target import Target
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(3600)]
 

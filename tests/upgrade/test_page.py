@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from kfpkit.install.releases import PATHS
-from kfpkit.versions import ROOT
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp.releases import PATHS
 from tests.docs.test_runbooks import blocks, commands, judge
 
 PAGE = (ROOT / "docs/operate/upgrade.md").read_text()

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import obstore
 import pytest
 
-from kfpkit.backup import create, inventory, parts, restore
-from kfpkit.backup.manifest import NAME, OBJECTS, blob, digest, read
-from kfpkit.errors import BadInputError, KitError
-from kfpkit.install import lifecycle, object_store
-from kfpkit.install.target import Target
-from kfpkit.runs.workflow import LOGS
-from kfpkit.upgrade import journal as notes
-from kfpkit.upgrade import phases, plan
-from kfpkit.upgrade.journal import Journal, Phase
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp import object_store
+from kfpkit.kfp.target import Target
+from kfpkit.kfp.workflow import LOGS
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import journal as notes
+from kfpkit.operations.backup import create, inventory, parts, restore
+from kfpkit.operations.backup.manifest import NAME, OBJECTS, blob, digest, read
+from kfpkit.operations.journal import Journal, Phase
+from kfpkit.operations.upgrade import phases, plan
 from tests.backup import conftest as backups
 
 if TYPE_CHECKING:

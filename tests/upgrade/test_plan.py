@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import MemoryStore
 
-from kfpkit.backup.database import Database
-from kfpkit.errors import BadInputError
-from kfpkit.install import lifecycle, object_store, secrets
-from kfpkit.install.releases import PATHS
-from kfpkit.upgrade import plan
-from kfpkit.upgrade.journal import TOUCHED, Phase
-from kfpkit.upgrade.phases import WORDS, Upgrade
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import object_store, secrets
+from kfpkit.kfp.database import Database
+from kfpkit.kfp.releases import PATHS
+from kfpkit.operations import installation as lifecycle
+from kfpkit.operations.journal import TOUCHED, Phase
+from kfpkit.operations.upgrade import plan
+from kfpkit.operations.upgrade.phases import WORDS, Upgrade
 from tests.backup.outside import target
 
 if TYPE_CHECKING:

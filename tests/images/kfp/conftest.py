@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
+from kfpkit.core import process
+from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, cache, engine
-from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

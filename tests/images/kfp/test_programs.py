@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit import process
-from kfpkit.versions import version
+from kfpkit.core import process
+from kfpkit.core.versions import version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from kfpkit.core.versions import version
 from kfpkit.images import recipe
-from kfpkit.versions import version
 
 ALL = recipe.load_all()
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.versions import ROOT
-from kfpkit.waiting import wait_for
+from kfpkit.core.versions import ROOT
+from kfpkit.core.waiting import wait_for
 from tests.images.kfp.conftest import PATIENCE
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What all floors stand on: processes, messages, errors, versions, waiting, checks."""

@@ -1,1 +1,0 @@
-"""Installing Kubeflow Pipelines on a cluster, watching it start, and reaching it."""

@@ -1,0 +1,1 @@
+"""What changes an installation: install, rotate, back up, restore, prune, upgrade."""

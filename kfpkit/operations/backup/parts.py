@@ -1,0 +1,117 @@
+"""Parts of an installation held for a while: stopped, and started again whatever happened."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, join_names
+from kfpkit.core.waiting import wait_for
+from kfpkit.kube.health import PART
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kfpkit.kfp.target import Target
+
+#: Starts the recurring runs.
+SCHEDULER = ("scheduled-workflow",)
+
+#: All that write to the databases, in the order in which they are stopped.
+WRITERS = (
+    "ml-pipeline",
+    *SCHEDULER,
+    "workflow-controller",
+    "persistence-agent",
+    "metadata-grpc",
+)
+
+#: Annotation of a Deployment that is held: how many pods it had.
+HELD = "kfpkit/held-replicas"
+
+#: Seconds until the pods of a stopped part are gone.
+STOPPING = 180.0
+
+#: The pods of the option prune, and seconds that one may take to its end.
+PRUNE, PRUNING = f"{PART}=prune", 900.0
+
+
+@contextlib.contextmanager
+def stopped(target: Target, names: Sequence[str]) -> Iterator[None]:
+    """Hold Deployments for the length of a `with` block."""
+    try:
+        stop(target, names)
+        yield
+    finally:
+        # Not what another command holds by now.
+        start(target, names)
+
+
+def stop(target: Target, names: Sequence[str]) -> None:
+    """Stop Deployments and wait until their pods are gone; how many they had is noted on them."""
+    for item in target.items(["deployments"]):
+        name, pods = item["metadata"]["name"], item["spec"].get("replicas", 1)
+        if name not in names or HELD in item["metadata"].get("annotations", {}):
+            continue  # Held already: by a command that was killed, and which noted the number.
+        target.run("annotate", f"deployment/{name}", f"{HELD}={pods}")
+    for name in names:
+        target.run("scale", f"deployment/{name}", "--replicas=0")
+    if not process.dry_run():
+        what, selector = f"the end of {join_names(names)}", f"{PART} in ({','.join(names)})"
+        _wait_until_gone(target, what, STOPPING, "--selector", selector)
+
+
+def held(target: Target) -> dict[str, str]:
+    """Return how many pods each Deployment that is held had, by its name."""
+    return {
+        item["metadata"]["name"]: item["metadata"]["annotations"][HELD]
+        for item in target.items(["deployments"])
+        if HELD in item["metadata"].get("annotations", {})
+    }
+
+
+def require_none_held(target: Target, *, but: Sequence[str] = ()) -> None:
+    """Raise where a command that is under way, or was killed, holds a part.
+
+    Args:
+        target: Which installation.
+        but: Names of parts that may be held.
+
+    Raises:
+        BadInputError: One does.
+    """
+    if names := sorted(held(target).keys() - set(but)):
+        raise BadInputError(
+            f"held by a backup or a restore: {join_names(names)}",
+            "Wait for its end; make backup-resume, if it was killed",
+        )
+
+
+def wait_for_prune(target: Target) -> None:
+    """Wait for a job of the option prune that is at work; none does anything while a part is held.
+
+    Raises:
+        WaitTimeoutError: It does not end.
+    """
+    running = ("--selector", PRUNE, "--field-selector=status.phase=Running")
+    _wait_until_gone(target, "the job that removes old runs", PRUNING, *running)
+
+
+def start(target: Target, names: Sequence[str] = WRITERS) -> list[str]:
+    """Start Deployments, those of them that are held, and return their names."""
+    pods = {name: count for name, count in held(target).items() if name in names}
+    for name, count in pods.items():
+        target.run("scale", f"deployment/{name}", f"--replicas={count}")
+        target.run("annotate", f"deployment/{name}", f"{HELD}-")
+    if pods:
+        console.say(f"started again: {join_names(pods)}")
+    return list(pods)
+
+
+def _wait_until_gone(target: Target, what: str, timeout: float, *selector: str) -> None:
+    def going() -> str | None:
+        pods = target.items(["pods"], *selector)
+        return join_names([p["metadata"]["name"] for p in pods]) if pods else None
+
+    wait_for(what, going, timeout=timeout)

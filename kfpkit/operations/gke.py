@@ -1,0 +1,280 @@
+"""What a GKE cluster and its project must offer before the overlay for it is installed.
+
+Everything here only reads. Each check says what to do, with the section of docs/operate/gke.md that
+has the command.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+from kfpkit.cluster.preflight import Check
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp import secrets
+from kfpkit.kube import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kfpkit.kfp.target import Target
+
+PAGE = "docs/operate/gke.md"
+
+#: Google's APIs that the overlay's options need.
+APIS = {
+    "container.googleapis.com",
+    "sqladmin.googleapis.com",
+    "iap.googleapis.com",
+    "servicenetworking.googleapis.com",
+    "compute.googleapis.com",
+    "storage.googleapis.com",
+}
+
+#: DaemonSets of kube-system that enforce NetworkPolicies, and the one that gives pods identities.
+ENFORCERS = {"anetd": "Dataplane V2", "calico-node": "Calico"}
+METADATA_SERVER = "gke-metadata-server"
+
+#: The Kubernetes accounts that act as Google's, by the parameter that names the latter.
+ACCOUNTS = {
+    "runServiceAccount": "pipeline-runner",
+    "uiServiceAccount": "ml-pipeline-ui",
+    "cloudSqlServiceAccount": "cloud-sql-proxy",
+}
+
+
+def concerns(target: Target) -> bool:
+    """Whether an overlay has objects of Google's own kinds."""
+    return any(
+        "gke.io/" in d["apiVersion"] or "cloud.google" in d["apiVersion"] for d in target.documents
+    )
+
+
+def require(target: Target) -> None:
+    """Look at everything and print it.
+
+    Raises:
+        KitError: Something that the overlay needs is not there.
+    """
+    failed = [check for check in shown(look(target)) if check.state == "failed"]
+    if failed:
+        raise KitError(
+            f"{target.context} is not ready for the overlay {target.overlay}: "
+            f"{'; '.join(check.what for check in failed)}; nothing was changed",
+            f"{PAGE} has every command",
+        )
+
+
+def shown(checks: Iterable[Check]) -> list[Check]:
+    """Print a line for each check, as it is made, and return them all."""
+    made = []
+    for check in checks:
+        made.append(check)
+        hint = f" ({check.do})" if check.do else ""
+        console.say(f"{check.state:<8} {check.what}: {check.found}{hint}")
+    return made
+
+
+def look(target: Target) -> Iterable[Check]:
+    """Yield one finding after the other about the cluster, then about the project."""
+    parameters = parameters_of(target)
+    yield examples(parameters)
+    version = _ask(target.argv("version", "--output=json"))
+    if version is None:
+        yield Check("cluster", "failed", "does not answer", f"{PAGE}, 2: get-credentials")
+        return
+    yield cluster(json.loads(version)["serverVersion"]["gitVersion"])
+    served = _served(target)
+    yield kinds(target.documents, served)
+    yield _permissions(target, served)
+    sets = _ask(target.argv("get", "daemonsets", "--namespace=kube-system", "--output=name")) or ""
+    names = {name.rpartition("/")[2] for name in sets.split()}
+    yield enforcement(names)
+    yield identity(names)
+    yield _secrets(target)
+    if _ask(["gcloud", "version"]) is None:
+        yield Check(
+            "project", "warning", "gcloud is not here: APIs, bucket, database, accounts not seen"
+        )
+        return
+    yield from _project(parameters, target.namespace)
+
+
+def parameters_of(target: Target) -> dict[str, str]:
+    """Return the values of the overlay's parameters.yaml."""
+    file = render.overlay(target.overlay) / "parameters.yaml"
+    if not file.is_file():
+        return {}
+    data: dict[str, str] = yaml.safe_load(file.read_text(encoding="utf-8")).get("data", {})
+    return data
+
+
+def examples(parameters: Mapping[str, str]) -> Check:
+    """Judge whether the parameters have been given values."""
+    left = sorted(name for name, value in parameters.items() if "example" in value)
+    if left:
+        return Check("parameters", "failed", f"examples still: {', '.join(left)}", f"{PAGE}, 1")
+    return Check("parameters", "ok", f"{len(parameters)} of yours")
+
+
+def cluster(version: str) -> Check:
+    """Judge a server's version."""
+    minor = re.match(r"v1\.(\d+)", version)
+    if "-gke." not in version:
+        return Check("cluster", "failed", f"{version} is not GKE's", "Name another CONTEXT")
+    if minor is None or int(minor[1]) < 33:
+        return Check("cluster", "failed", f"{version} is too old", "Upgrade it to 1.33 or newer")
+    return Check("cluster", "ok", f"GKE {version}")
+
+
+def kinds(documents: list[render.Document], served: Mapping[tuple[str, str], str]) -> Check:
+    """Judge whether the cluster knows each kind that it will be given."""
+    lacking = sorted(
+        {f"{d['kind']} ({d['apiVersion']})" for d in documents} - {f"{k} ({v})" for v, k in served}
+    )
+    if lacking:
+        return Check("kinds", "failed", f"not served: {', '.join(lacking)}", f"{PAGE}, 2")
+    return Check("kinds", "ok", "all are served")
+
+
+def enforcement(names: set[str]) -> Check:
+    """Judge by kube-system's DaemonSets whether NetworkPolicies are enforced."""
+    for name, title in ENFORCERS.items():
+        if name in names:
+            return Check("NetworkPolicy", "ok", f"enforced by {title}")
+    return Check(
+        "NetworkPolicy", "failed", "nothing enforces it", f"{PAGE}, 2: enable-dataplane-v2"
+    )
+
+
+def identity(names: set[str]) -> Check:
+    """Judge by kube-system's DaemonSets whether pods get identities of Google."""
+    if METADATA_SERVER in names:
+        return Check("Workload Identity", "ok", "the nodes have the metadata server")
+    return Check(
+        "Workload Identity",
+        "failed",
+        "no metadata server on the nodes",
+        f"{PAGE}, 2: workload-pool",
+    )
+
+
+def apis(enabled: str) -> Check:
+    """Judge the project's APIs, one in a line."""
+    lacking = sorted(APIS - set(enabled.split()))
+    if lacking:
+        return Check("APIs", "failed", f"not enabled: {', '.join(lacking)}", f"{PAGE}, 2")
+    return Check("APIs", "ok", "all are enabled")
+
+
+def acts_as(account: str, member: str, policy: str) -> Check:
+    """Judge whether a Kubernetes account may act as one of Google's.
+
+    Args:
+        account: E-mail address of the latter.
+        member: The former, as IAM writes it.
+        policy: IAM policy of the latter, as JSON.
+    """
+    bound = {
+        one
+        for binding in json.loads(policy).get("bindings", [])
+        if binding["role"] == "roles/iam.workloadIdentityUser"
+        for one in binding["members"]
+    }
+    if member in bound:
+        return Check(account, "ok", f"{member} acts as it")
+    return Check(account, "failed", f"{member} may not act as it", f"{PAGE}, 3: bind")
+
+
+def _ask(argv: list[str]) -> str | None:
+    """Run a command that reads, saying so; None when it fails."""
+    console.say(f"$ {process.line(argv)}")
+    found = process.query(argv, check=False, timeout=120)
+    return found.stdout if found.ok else None
+
+
+def _served(target: Target) -> dict[tuple[str, str], str]:
+    """Return the resource (as `deployments.apps`) of each API version and kind of the overlay."""
+    found = {}
+    versions = {d["apiVersion"] for d in target.documents}
+    for version in sorted(versions):
+        path = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        answer = _ask(target.argv("get", f"--raw={path}"))
+        group = f".{version.partition('/')[0]}" if "/" in version else ""
+        for each in json.loads(answer)["resources"] if answer else []:
+            if "/" not in each["name"]:
+                found[version, each["kind"]] = each["name"] + group
+    return found
+
+
+def _permissions(target: Target, served: Mapping[tuple[str, str], str]) -> Check:
+    wanted = {
+        served[d["apiVersion"], d["kind"]]
+        for d in target.documents
+        if (d["apiVersion"], d["kind"]) in served
+    }
+    lacking = [
+        f"{verb} {resource}"
+        for resource in sorted(wanted)
+        for verb in ("create", "patch")
+        if process.query(
+            target.argv("auth", "can-i", verb, resource, "--quiet"), check=False
+        ).returncode
+    ]
+    if lacking:
+        return Check(
+            "permissions",
+            "failed",
+            f"you may not {', '.join(lacking)}",
+            "roles/container.admin of the project has them all",
+        )
+    return Check("permissions", "ok", f"you may create and patch {len(wanted)} kinds")
+
+
+def _secrets(target: Target) -> Check:
+    try:
+        made = secrets.missing(target)
+    except BadInputError as error:
+        return Check("Secrets", "failed", error.what, f"{PAGE}, 6: {error.do}")
+    return Check("Secrets", "ok", f"there; to be made: {len(made)}")
+
+
+def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
+    project, _, instance = parameters["cloudSqlInstance"].split(":")
+    where = f"--project={project}"
+    enabled = ["gcloud", "services", "list", "--enabled", where, "--format=value(config.name)"]
+    yield apis(_ask(enabled) or "")
+    there: list[tuple[str, list[str], str]] = [
+        ("bucket", ["storage", "buckets", "describe", f"gs://{parameters['gcsBucket']}"], "4"),
+        ("database", ["sql", "instances", "describe", instance, where], "5"),
+        (
+            "address",
+            [
+                "compute",
+                "addresses",
+                "describe",
+                parameters["ingressAddressName"],
+                "--global",
+                where,
+            ],
+            "2",
+        ),
+    ]
+    for what, argv, section in there:
+        if _ask(["gcloud", *argv, "--format=json"]) is None:
+            yield Check(what, "failed", "is not there, or you may not see it", f"{PAGE}, {section}")
+        else:
+            yield Check(what, "ok", argv[3])
+    for parameter, account in ACCOUNTS.items():
+        email = parameters[parameter]
+        argv = ["gcloud", "iam", "service-accounts", "get-iam-policy", email, where]
+        policy = _ask([*argv, "--format=json"])
+        member = f"serviceAccount:{project}.svc.id.goog[{namespace}/{account}]"
+        if policy is None:
+            yield Check(email, "failed", "is not there, or you may not see it", f"{PAGE}, 3")
+        else:
+            yield acts_as(email, member, policy)

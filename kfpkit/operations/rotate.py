@@ -1,0 +1,158 @@
+"""New values for the Secrets of an installation.
+
+The new values are written to a Secret of their own before anything takes them, so that a rotation
+which was broken off at any point is taken up by starting it again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, KitError, join_names
+from kfpkit.kfp import secrets
+from kfpkit.kube import health, render
+from kfpkit.operations import installation as lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kfpkit.kfp.target import Target
+
+    #: Values by Secret and key.
+    Values = Mapping[str, Mapping[str, str]]
+
+#: Secret that holds the new values while a rotation is under way.
+PENDING = "secrets-rotation"
+
+DATABASE = "database-password"
+
+#: Phases of a Workflow that uses no Secret any more.
+FINISHED = {"Succeeded", "Failed", "Error"}
+
+#: Runs in the database's pod, SQL on its standard input after a first line with root's password.
+CLIENT = (
+    "IFS= read -r MYSQL_PWD && export MYSQL_PWD && "
+    "exec mariadb --host=127.0.0.1 --user=root --batch"
+)
+
+
+def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
+    """Give the database and the object store new passwords and keys, and restart who uses them.
+
+    Args:
+        target: What is where.
+        timeout: Seconds to wait for the parts after each of the two restarts.
+        despite_runs: Go on while runs are under way; steps that write meanwhile fail.
+
+    Raises:
+        BadInputError: No Secret is the kit's, a part is not ready, or runs are under way.
+        KitError: Nothing is installed there, or a part does not come back.
+    """
+    names = [name for name, made in secrets.MADE.items() if made.store in _stores(target)]
+    if not names:
+        raise BadInputError(
+            f"both stores of the overlay {target.overlay} are yours, and so are their keys",
+            "docs/operate/secrets.md says how to change them",
+        )
+    new = _taken_up(target)
+    if new:
+        console.say("going on with the rotation that was broken off")
+    else:
+        _require_quiet(target, despite_runs=despite_runs)
+        new = {name: secrets.new(name) for name in names}
+        flat = {f"{name}.{key}": value for name in names for key, value in new[name].items()}
+        target.run("create", "--filename", "-", stdin=secrets.manifest(PENDING, flat))
+    if DATABASE in new:
+        _alter_accounts(target, new[DATABASE])
+    for name, values in new.items():
+        patch = json.dumps({"stringData": dict(values)})
+        target.run("patch", "secret", name, "--patch-file", "/dev/stdin", stdin=patch)
+    # The stores first: what starts with the new values must find them there.
+    stores = [f"statefulset/{secrets.MADE[name].store}" for name in new]
+    _restart(target, stores, timeout)
+    _restart(target, _readers(target, new), timeout)
+    target.run("delete", "secret", PENDING)
+    console.say(f"new values in {join_names([f'Secret {name}' for name in new])}")
+
+
+def _stores(target: Target) -> set[str]:
+    return {d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"}
+
+
+def _readers(target: Target, names: Iterable[str]) -> list[str]:
+    """Return the Deployments whose pods take a value of these Secrets at their start."""
+    wanted = set(names)
+    return [
+        f"deployment/{workload['metadata']['name']}"
+        for workload in render.workloads(target.documents)
+        if workload["kind"] == "Deployment" and wanted & secrets.needed([workload]).keys()
+    ]
+
+
+def _taken_up(target: Target) -> dict[str, dict[str, str]]:
+    """Return the values of a rotation that was broken off, if there was one."""
+    if process.dry_run():
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for flat, value in secrets.read(target, PENDING).items():
+        name, _, key = flat.rpartition(".")
+        found.setdefault(name, {})[key] = value
+    return found
+
+
+def _require_quiet(target: Target, *, despite_runs: bool) -> None:
+    """Raise unless every part is ready and no run is under way."""
+    if process.dry_run():
+        return
+    lifecycle.require_ready(target)
+    if despite_runs:
+        return
+    going = [
+        item["metadata"]["name"]
+        for item in target.items([health.WORKFLOWS])
+        if item.get("status", {}).get("phase") not in FINISHED
+    ]
+    if going:
+        raise BadInputError(
+            f"runs are under way: {join_names(going)}; nothing was changed",
+            "Wait for them, or add DESPITE_RUNS=1: steps that write meanwhile fail",
+        )
+
+
+def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
+    """Give the database's two accounts their new passwords."""
+    pod = "database-0"
+    argv = ("exec", "--stdin", pod, "--container=mariadb", "--", "sh", "-c", CLIENT)
+    root = new["root-password"]
+    if not process.dry_run():
+        # The old one; or the new one, where a rotation was broken off after this step.
+        tried = (secrets.read(target, DATABASE)["root-password"], root)
+        admitted = [
+            candidate
+            for candidate in dict.fromkeys(tried)
+            if process.query(target.argv(*argv), stdin=f"{candidate}\nSELECT 1;\n", check=False).ok
+        ]
+        if not admitted:
+            raise KitError(
+                f"the database does not admit root with the password of the Secret {DATABASE}",
+                f"Look at `{process.line(target.argv('logs', pod))}`",
+            )
+        root = admitted[0]
+    account = next(
+        d["data"]["username"]
+        for d in target.documents
+        if d["kind"] == "ConfigMap" and "username" in d.get("data", {})
+    )
+    sql = [f"ALTER USER '{account}'@'%' IDENTIFIED BY '{new['password']}';"] + [
+        f"ALTER USER IF EXISTS root@'{host}' IDENTIFIED BY '{new['root-password']}';"
+        for host in ("localhost", "%")
+    ]
+    target.run(*argv, stdin="\n".join([root, *sql, ""]))
+
+
+def _restart(target: Target, parts: list[str], timeout: float) -> None:
+    target.run("rollout", "restart", *parts)
+    if not process.dry_run():
+        lifecycle.wait_until_ready(target, timeout=timeout)
