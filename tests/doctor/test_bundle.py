@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from kfpkit.core import process
-from kfpkit.core.check import Report, Verdict
 from kfpkit.core.errors import CommandError
+from kfpkit.core.findings import Verdict
 from kfpkit.doctor import bundle
+from kfpkit.doctor.check import Report
 from kfpkit.kfp.target import Target
 from tests.doctor.troubles import unpack
 

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 from kfpkit import cli
 from kfpkit.core import process
-from kfpkit.core.check import Check, Finding, Verdict, examine, fault, ok, skipped, warning
 from kfpkit.core.errors import CommandError, KitError
+from kfpkit.core.findings import Finding, Verdict, fault, ok, skipped, warning
 from kfpkit.core.versions import ROOT
 from kfpkit.doctor import checks
+from kfpkit.doctor.check import Check, examine
 from kfpkit.kfp.target import Target
-from kfpkit.kube import health
+from kfpkit.kube import health, volumes
 from kfpkit.operations.backup.parts import HELD
 
 if TYPE_CHECKING:
@@ -115,16 +116,16 @@ def test_a_full_volume_is_seen_with_and_without_figures_of_its_own() -> None:
     }
     node = {"fs": {"availableBytes": 50 * 2**30, "capacityBytes": 100 * 2**30}}
     full = {"node": node, "pods": [{"volume": [volume]}]}
-    (own,) = checks._space(full, "c", "n", "node-1", "look")
+    (own,) = volumes.space(full, "c", "n", "node-1", "look")
     assert (own.verdict, own.evidence) == (Verdict.FAULT, "c: 1.0 of 100.0 GiB free (1%)")
     large = {"availableBytes": 30 * 2**30, "capacityBytes": 1000 * 2**30}
-    (much,) = checks._space({"node": {"fs": large}}, "c", "n", "node-1", "look")
+    (much,) = volumes.space({"node": {"fs": large}}, "c", "n", "node-1", "look")
     assert much.verdict is Verdict.OK
-    (shared,) = checks._space({"node": node}, "c", "n", "node-1", "look")
+    (shared,) = volumes.space({"node": node}, "c", "n", "node-1", "look")
     assert shared.verdict is Verdict.OK
     assert "a folder on the disk of node-1" in shared.evidence
     inodes = {"fs": {**node["fs"], "inodes": 100, "inodesFree": 10}}
-    found = list(checks._space({"node": inodes}, "c", "n", "node-1", "look"))
+    found = list(volumes.space({"node": inodes}, "c", "n", "node-1", "look"))
     assert [f.verdict for f in found] == [Verdict.OK, Verdict.WARNING]
 
 

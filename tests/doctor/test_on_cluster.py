@@ -13,11 +13,12 @@ from urllib.parse import quote
 
 import pytest
 
-from kfpkit.core.check import Check, Verdict, examine
 from kfpkit.core.errors import BadInputError
+from kfpkit.core.findings import Verdict
 from kfpkit.core.versions import ROOT
 from kfpkit.core.waiting import wait_for
 from kfpkit.doctor import bundle, checks
+from kfpkit.doctor.check import Check, examine
 from kfpkit.kfp import reach
 from kfpkit.kfp.target import Target, choose
 from kfpkit.kfp.workflow import nodes, pod_name

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.core.check import Verdict, examine
 from kfpkit.core.errors import CommandError
+from kfpkit.core.findings import Verdict
 from kfpkit.core.waiting import wait_for
 from kfpkit.doctor import checks
+from kfpkit.doctor.check import examine
 from kfpkit.kfp import reach
 from kfpkit.kfp.database import METADATA, Database
 from kfpkit.kube import health

@@ -18,8 +18,9 @@ import pytest
 import requests
 
 from kfpkit.core import process
-from kfpkit.core.check import Check, Verdict, examine
+from kfpkit.core.findings import Verdict
 from kfpkit.core.waiting import wait_for
+from kfpkit.doctor.check import Check, examine
 from kfpkit.kfp.database import PIPELINES, Database
 from kfpkit.kube.health import PART
 from kfpkit.kube.render import MANIFESTS, workloads
