@@ -86,6 +86,24 @@ def test_run_pods_have_images_of_the_servers_release(documents: list[Document]) 
     assert [i.rpartition(":")[2] for i in images if "/argoexec:" in i] == [argo.rpartition(":")[2]]
 
 
+def test_a_variable_in_an_argument_is_one_of_the_container(documents: list[Document]) -> None:
+    """Kubernetes leaves `$(NAME)` as it is where there is none."""
+    for workload in render.with_pods(documents):
+        for one in render.containers(workload):
+            words = [*one.get("command", []), *one.get("args", [])]
+            # A script's own $(command) is no variable: it has more than a name in it.
+            used = set(re.findall(r"\$\(([A-Z_]+)\)", " ".join(words)))
+            assert used <= {variable["name"] for variable in one.get("env", [])}, one["name"]
+
+
+def test_the_executors_image_reaches_the_controller(documents: list[Document]) -> None:
+    controller = container(documents, "workflow-controller", "workflow-controller")
+    (image,) = (v["value"] for v in controller["env"] if v["name"] == "EXECUTOR_IMAGE")
+
+    assert "--executor-image=$(EXECUTOR_IMAGE)" in controller["args"]
+    assert image in render.images(documents)
+
+
 def test_images_from_packages_are_those_of_the_recipes(documents: list[Document]) -> None:
     built = {name for one in recipe.load_all().values() for name in one.references}
 

@@ -88,6 +88,18 @@ def test_sets_a_namespace_in_overlays_only(file: Path) -> None:
     assert ("namespace" in load(file)) == is_overlay
 
 
+@pytest.mark.parametrize("file", KUSTOMIZATIONS, ids=ids)
+def test_a_replacement_names_its_target_and_counts_nothing(file: Path) -> None:
+    """But the parts of a URL and of an image's name, which have no names of their own."""
+    for replacement in load(file).get("replacements", []):
+        for target in replacement["targets"]:
+            for path in target["fieldPaths"]:
+                assert not re.search(r"(^|\.)-?\d+(\.|$)", path), path
+            delimiter = target.get("options", {}).get("delimiter", "/")
+            # One that the text does not have adds a line to it: a key, and the value as its text.
+            assert delimiter == "/" or re.fullmatch(r"\n[\w\n. :-]+: (!!str )?", delimiter)
+
+
 @pytest.mark.parametrize("file", sorted(MANIFESTS.rglob("*.yaml")), ids=str)
 def test_is_one_object_with_a_telling_name_and_nothing_commented_out(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
