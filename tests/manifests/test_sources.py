@@ -122,6 +122,15 @@ def test_a_patch_says_what_and_why(file: Path) -> None:
     assert re.match(r"# [^:]+: \S", file.read_text(encoding="utf-8"))
 
 
+def test_no_two_patches_do_the_same() -> None:
+    """One that two options need is a Component that both have."""
+    files: dict[str, list[str]] = {}
+    for file in MANIFESTS.rglob("*.patch.yaml"):
+        files.setdefault(yaml.safe_dump(yaml.safe_load(file.read_text())), []).append(str(file))
+
+    assert [same for same in files.values() if len(same) > 1] == []
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_a_component_with_a_readme_of_four_headings(option: str) -> None:
     folder = MANIFESTS / "options" / option
@@ -137,12 +146,17 @@ def test_an_option_is_a_component_with_a_readme_of_four_headings(option: str) ->
 
 
 def test_every_component_is_used() -> None:
-    used = {component for folder in SUBJECTS.values() for component in components_of(folder)}
+    used: set[Path] = set()
+    todo = list(SUBJECTS.values())
+    while todo:
+        new = set(components_of(todo.pop())) - used
+        used |= new
+        todo += new
     there = {
         file.parent
         for pattern in ("options/*", "releases/*", "images/*")
         for file in MANIFESTS.glob(f"{pattern}/kustomization.yaml")
-    } - {MANIFESTS / "images/strings"}
+    }
 
     assert there - used == set()
 
