@@ -8,7 +8,6 @@ import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,15 +17,15 @@ from kfpkit.cluster import CONFIG, CONTEXT, NAME, preflight, sources, tools
 from kfpkit.cluster.sources import Source
 from kfpkit.errors import KitError, join_names
 from kfpkit.images import builder, cache, engine, mirror
+from kfpkit.render import MANIFESTS
 from kfpkit.versions import version
 from kfpkit.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from kfpkit.images.mirror import Mirror
-
-MANIFESTS = Path(__file__).with_name("manifests")
 
 #: ConfigMap in kube-system, written last: with it the cluster is complete.
 MARKER = "kfpkit-cluster"
@@ -143,7 +142,7 @@ def up(*, nodes: int = 1) -> None:
     _preflight(build=source is Source.PACKAGES and not _node_cached())
     made_of = _create(source, nodes, registry)
     _wait_until_running()
-    _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
+    _kubectl_run("apply", "--kustomize", str(MANIFESTS / "cluster/metrics-api"))
     _wait_for_metrics()
     _kubectl_run(
         "--namespace=kube-system",
@@ -385,12 +384,9 @@ def _create(source: Source, nodes: int, registry: Mirror | None) -> dict[str, st
     if not process.dry_run():
         _note().write_text(f"{time.time():.0f}\n")
     process.stream(argv, on_line=console.say, do="make cluster-up tries again")
-    manifest = (MANIFESTS / "metrics-server.yaml").read_text(encoding="utf-8")
-    manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
     if registry:
         mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
-        manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
-    process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+    _kubectl_run("apply", "--kustomize", str(MANIFESTS / "cluster/metrics-server"))
     return made_of
 
 

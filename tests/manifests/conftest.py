@@ -40,9 +40,14 @@ PUBLIC = "private-ca"
 @cache
 def rendered(name: str) -> list[Document]:
     """Return the render of one subject; tests must not change it."""
+    return rendered_folder(SUBJECTS[name])
+
+
+def rendered_folder(folder: Path) -> list[Document]:
+    """Return the render of a kustomization."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed: NO MANIFEST WAS RENDERED OR CHECKED")
-    return render.render(SUBJECTS[name])
+    return render.render(folder)
 
 
 @pytest.fixture(params=SUBJECTS)

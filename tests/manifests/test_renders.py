@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from kfpkit import render
-from kfpkit.images import recipe
+from kfpkit.images import mirror, recipe
 from kfpkit.versions import version
 from tests.manifests import flows
-from tests.manifests.conftest import PUBLIC, SECRETS, SUBJECTS, rendered
+from tests.manifests.conftest import PUBLIC, SECRETS, SUBJECTS, rendered, rendered_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kfpkit.render import Document
 
@@ -430,6 +431,15 @@ def test_releases_differ_only_in_what_the_release_says() -> None:
 
 def test_there_is_something_to_test() -> None:
     assert {name.split("/")[0] for name in SUBJECTS} == {"overlays", "combinations"}
+
+
+@pytest.mark.parametrize("folder", sorted((render.MANIFESTS / "cluster").iterdir()), ids=str)
+def test_what_the_kind_cluster_gets_first_is_valid_and_of_the_built_version(folder: Path) -> None:
+    documents = rendered_folder(folder)
+
+    for document in documents:
+        kubernetes_validate.validate(document, "1.34", strict=True)
+    assert render.images(documents) <= {mirror.metrics_server()}
 
 
 def test_mirror_names_one_registry() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from kfpkit.images import recipe
 from kfpkit.render import MANIFESTS
-from kfpkit.versions import ROOT, version
+from kfpkit.versions import ROOT
 from tests.manifests.conftest import SECRETS, SUBJECTS
 
 if TYPE_CHECKING:
@@ -23,28 +23,6 @@ KUSTOMIZATIONS = [
     *(folder / "kustomization.yaml" for folder in SUBJECTS.values()),
 ]
 HEADINGS = ["What changes", "Needs", "Turn on", "Undo"]
-
-#: Which pin of versions.env an image's tag must be, by the image's short name.
-PINS = {
-    "upstream": {
-        "metadata-grpc": "UPSTREAM_MLMD_VERSION",
-        "envoy": "UPSTREAM_ENVOY_VERSION",
-        "mariadb": "UPSTREAM_MARIADB_VERSION",
-        "versitygw": "VERSITYGW_VERSION",
-        "oauth2-proxy": "OAUTH2_PROXY_VERSION",
-        "cloud-sql-proxy": "CLOUD_SQL_PROXY_VERSION",
-    },
-    "packages": {
-        "metadata-grpc": "MLMD_VERSION",
-        "envoy": "ENVOY_VERSION",
-        "mariadb": "MARIADB_VERSION",
-        "versitygw": "VERSITYGW_VERSION",
-    },
-}
-RELEASES = {
-    ("KFP_RELEASE", "ARGO_RELEASE"),
-    ("KFP_MODULE_RELEASE", "ARGO_MODULE_VERSION"),
-}
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -172,24 +150,22 @@ def test_components_come_in_the_order_that_the_readme_gives(name: str) -> None:
     assert [component.name for component in used[: len(first)]] == first
 
 
-@pytest.mark.parametrize("source", PINS)
-def test_an_image_sources_tags_are_the_pins(source: str) -> None:
+@pytest.mark.parametrize("source", ["upstream", "packages"])
+def test_the_kits_own_image_has_the_kits_version(source: str) -> None:
     entries = load(MANIFESTS / "images" / source / "names/kustomization.yaml")["images"]
-
-    found = {entry["name"]: entry["newTag"] for entry in entries if "newTag" in entry}
+    (tag,) = (entry["newTag"] for entry in entries if entry["name"] == "kfpkit")
 
     kit = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = {name: version(pin) for name, pin in PINS[source].items()}
-    assert found == {**pins, "kfpkit": kit["version"]}
+    assert tag == kit["version"]
 
 
-def test_the_releases_tags_are_the_pins() -> None:
-    found = {}
-    for file in MANIFESTS.glob("releases/*/kustomization.yaml"):
-        tags = {entry["newTag"] for entry in load(file)["images"]}
-        found[file.parent.name] = tags
+@pytest.mark.parametrize("file", sorted(MANIFESTS.glob("releases/*/kustomization.yaml")), ids=ids)
+def test_a_release_is_named_by_its_images_and_says_each_tag_once(file: Path) -> None:
+    tags = {entry["name"]: entry["newTag"] for entry in load(file)["images"]}
 
-    assert found == {version(kfp): {version(kfp), version(argo)} for kfp, argo in RELEASES}
+    assert {tag for name, tag in tags.items() if name.startswith("kfp-")} == {file.parent.name}
+    for tag in set(tags.values()):
+        assert file.read_text(encoding="utf-8").count(f" {tag}\n") == 1
 
 
 def test_the_image_contract_names_every_image() -> None:
