@@ -433,6 +433,22 @@ def test_there_is_something_to_test() -> None:
     assert {name.split("/")[0] for name in SUBJECTS} == {"overlays", "combinations"}
 
 
+def test_the_overlay_for_any_cluster_has_nothing_of_a_certain_one() -> None:
+    documents = rendered("overlays/cluster")
+    claims = [
+        claim["spec"]
+        for store in named(documents, "StatefulSet").values()
+        for claim in store["spec"]["volumeClaimTemplates"]
+    ]
+
+    assert {d["apiVersion"].partition("/")[0] for d in documents}.isdisjoint(FOREIGN)
+    assert {s["spec"].get("type") for s in named(documents, "Service").values()} == {None}
+    assert named(documents, "Ingress") == {}
+    assert claims
+    assert [claim for claim in claims if "storageClassName" in claim] == []
+    assert [i for i in render.images(documents) if i.startswith("kfpkit")] == []
+
+
 @pytest.mark.parametrize("folder", sorted((render.MANIFESTS / "cluster").iterdir()), ids=str)
 def test_what_the_kind_cluster_gets_first_is_valid_and_of_the_built_version(folder: Path) -> None:
     documents = rendered_folder(folder)
