@@ -8,7 +8,6 @@ import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -22,13 +21,13 @@ from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, cache, engine, mirror
 from kfpkit.images import source as sources
 from kfpkit.images.source import Source
+from kfpkit.kube.render import MANIFESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from kfpkit.images.mirror import Mirror
-
-MANIFESTS = Path(__file__).with_name("manifests")
 
 #: ConfigMap in kube-system, written last: with it the cluster is complete.
 MARKER = "kfpkit-cluster"
@@ -145,7 +144,7 @@ def up(*, nodes: int = 1) -> None:
     _preflight(build=source is Source.PACKAGES and not _node_cached())
     made_of = _create(source, nodes, registry)
     _wait_until_running()
-    _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
+    _kubectl_run("apply", "--kustomize", str(MANIFESTS / "cluster/metrics-api"))
     _wait_for_metrics()
     _kubectl_run(
         "--namespace=kube-system",
@@ -387,12 +386,9 @@ def _create(source: Source, nodes: int, registry: Mirror | None) -> dict[str, st
     if not process.dry_run():
         _note().write_text(f"{time.time():.0f}\n")
     process.stream(argv, on_line=console.say, do="make cluster-up tries again")
-    manifest = (MANIFESTS / "metrics-server.yaml").read_text(encoding="utf-8")
-    manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
     if registry:
         mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
-        manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
-    process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+    _kubectl_run("apply", "--kustomize", str(MANIFESTS / "cluster/metrics-server"))
     return made_of
 
 

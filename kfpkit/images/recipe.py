@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.core.versions import ROOT, versions
+from kfpkit.core.versions import ROOT, tags, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -196,10 +196,11 @@ def _filled(value: Any, file: Path) -> Any:
         return [_filled(item, file) for item in value]
     if not isinstance(value, str):
         return value
-    pins = {**versions(), **_made()}
+    pins = {**versions(), **tags(), **_made()}
     for name, _ in _PLACEHOLDER.findall(value):
         if name not in pins:
-            raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
+            what = f"{file} names {{{name}}}, which is no pin"
+            raise BadInputError(what, "Add it to versions.env")
     return _PLACEHOLDER.sub(
         lambda match: pins[match[1]].removeprefix("v") if match[2] else pins[match[1]], value
     )

@@ -123,9 +123,6 @@ def images(documents: list[Document]) -> set[str]:
             named |= {
                 variable["value"]
                 for variable in container.get("env", [])
-                if variable["name"] in ("V2_DRIVER_IMAGE", "V2_LAUNCHER_IMAGE")
+                if variable["name"] in ("V2_DRIVER_IMAGE", "V2_LAUNCHER_IMAGE", "EXECUTOR_IMAGE")
             }
-            args = container.get("args", [])
-            if "--executor-image" in args:
-                named.add(args[args.index("--executor-image") + 1])
     return named

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from kfpkit.core.versions import ROOT
 from kfpkit.kube import render
@@ -44,6 +46,24 @@ PUBLIC = "private-ca"
 @cache
 def rendered(name: str) -> list[Document]:
     """Return the render of one subject; tests must not change it."""
+    return rendered_folder(SUBJECTS[name])
+
+
+def rendered_folder(folder: Path) -> list[Document]:
+    """Return the render of a kustomization."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed: NO MANIFEST WAS RENDERED OR CHECKED")
-    return render.render(SUBJECTS[name])
+    return render.render(folder)
+
+
+PINNED = re.compile(
+    r"[\w.-]+(/[\w.-]+)+:(?!latest$|unpinned$)[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?"
+)
+
+
+def named(documents: list[Document], kind: str) -> dict[str, Document]:
+    return {d["metadata"]["name"]: d for d in documents if d["kind"] == kind}
+
+
+def text_of(documents: list[Document], name: str, key: str) -> Any:
+    return yaml.safe_load(named(documents, "ConfigMap")[name]["data"][key])

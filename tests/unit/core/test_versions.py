@@ -42,10 +42,23 @@ def test_an_unknown_pin_is_named(versions_file: Path) -> None:
 
 def test_every_pin_is_used_somewhere() -> None:
     """A pin that nothing reads is a version written for nobody."""
-    for name in versions.versions():
+    written = [":!versions.env", ":(exclude,glob)**/versions.py"]
+    for name in [*versions.versions(), *versions.TAGS]:
         found = process.query(
-            ["git", "grep", "--untracked", "-l", "-w", name, "--", ":!versions.env"],
+            ["git", "grep", "--untracked", "-l", "-w", name, "--", *written],
             cwd=versions.ROOT,
             check=False,
         )
         assert found.ok, f"{name} is used nowhere"
+
+
+def test_a_pin_that_kubectl_reads_is_the_tag_of_the_image_in_the_manifests() -> None:
+    text = (versions.ROOT / "manifests/cluster/metrics-server/kustomization.yaml").read_text()
+    assert f"newTag: {versions.version('METRICS_SERVER_VERSION')}\n" in text
+    # Through the components of an overlay, and theirs.
+    text = (versions.ROOT / "manifests/images/packages/names/kustomization.yaml").read_text()
+    assert f'newTag: "{versions.version("ENVOY_VERSION")}"\n' in text
+
+
+def test_no_version_is_written_in_both_places() -> None:
+    assert not versions.versions().keys() & versions.TAGS.keys()

@@ -103,7 +103,7 @@ def test_pins_are_filled_in_with_and_without_their_v(
         ('sources = ["x"]', "references"),
         ('references = ["a"]\nsources = []', "names with tag"),
         ('references = ["a:1"]\nsources = []\nneed = ["b"]', "unknown keys need"),
-        ('references = ["a:{NO_SUCH_PIN}"]\nsources = []', "versions.env lacks"),
+        ('references = ["a:{NO_SUCH_PIN}"]\nsources = []', "which is no pin"),
         ('references = ["a:1"]\nsources = []\n[[go]]\nbinaries = {}\nmodule = "gone"', "not there"),
         ('references = ["a:1"]\nsources = []\n[python]\nversion = "3.11"', "'requirements'"),
         ('references = ["a:1"]\nsources = []\npublic = { b = "c:1" }', "public names"),

@@ -11,33 +11,36 @@ import pytest
 import yaml
 
 from kfpkit.core.versions import version
-from kfpkit.images import recipe
+from kfpkit.images import mirror, recipe
 from kfpkit.kube import render
 from tests.support import flows
-from tests.support.renders import FOREIGN, PUBLIC, SECRETS, SUBJECTS, rendered
+from tests.support.renders import (
+    FOREIGN,
+    PINNED,
+    PUBLIC,
+    SECRETS,
+    SUBJECTS,
+    named,
+    rendered,
+    rendered_folder,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kfpkit.kube.render import Document
 
+
 #: The oldest and the newest Kubernetes that the kit supports, and the one it is tested on.
 KUBERNETES = ["1.33", "1.34", "1.35"]
-
 
 #: Containers without probes, and why: these programs listen on no port.
 UNPROBED = {
     "persistence-agent": {"2.14.3", "2.17.0"},
     "scheduled-workflow": {"2.14.3"},
 }
-
-PINNED = re.compile(
-    r"[\w.-]+(/[\w.-]+)+:(?!latest$|unpinned$)[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?"
-)
-
-
-def named(documents: list[Document], kind: str) -> dict[str, Document]:
-    return {d["metadata"]["name"]: d for d in documents if d["kind"] == kind}
 
 
 def walk(value: Any) -> Iterator[dict[str, Any]]:
@@ -49,10 +52,6 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for inner in value:
             yield from walk(inner)
-
-
-def text_of(documents: list[Document], name: str, key: str) -> Any:
-    return yaml.safe_load(named(documents, "ConfigMap")[name]["data"][key])
 
 
 def container(documents: list[Document], workload: str, name: str) -> Document:
@@ -82,6 +81,24 @@ def test_run_pods_have_images_of_the_servers_release(documents: list[Document]) 
     for name in ("kfp-driver", "kfp-launcher", "kfp-persistence-agent"):
         assert [i.rpartition(":")[2] for i in images if f"/{name}:" in i] == [release]
     assert [i.rpartition(":")[2] for i in images if "/argoexec:" in i] == [argo.rpartition(":")[2]]
+
+
+def test_a_variable_in_an_argument_is_one_of_the_container(documents: list[Document]) -> None:
+    """Kubernetes leaves `$(NAME)` as it is where there is none."""
+    for workload in render.with_pods(documents):
+        for one in render.containers(workload):
+            words = [*one.get("command", []), *one.get("args", [])]
+            # A script's own $(command) is no variable: it has more than a name in it.
+            used = set(re.findall(r"\$\(([A-Z_]+)\)", " ".join(words)))
+            assert used <= {variable["name"] for variable in one.get("env", [])}, one["name"]
+
+
+def test_the_executors_image_reaches_the_controller(documents: list[Document]) -> None:
+    controller = container(documents, "workflow-controller", "workflow-controller")
+    (image,) = (v["value"] for v in controller["env"] if v["name"] == "EXECUTOR_IMAGE")
+
+    assert "--executor-image=$(EXECUTOR_IMAGE)" in controller["args"]
+    assert image in render.images(documents)
 
 
 def test_images_from_packages_are_those_of_the_recipes(documents: list[Document]) -> None:
@@ -410,6 +427,31 @@ def test_releases_differ_only_in_what_the_release_says() -> None:
 
 def test_there_is_something_to_test() -> None:
     assert {name.split("/")[0] for name in SUBJECTS} == {"overlays", "combinations"}
+
+
+def test_the_overlay_for_any_cluster_has_nothing_of_a_certain_one() -> None:
+    documents = rendered("overlays/cluster")
+    claims = [
+        claim["spec"]
+        for store in named(documents, "StatefulSet").values()
+        for claim in store["spec"]["volumeClaimTemplates"]
+    ]
+
+    assert {d["apiVersion"].partition("/")[0] for d in documents}.isdisjoint(FOREIGN)
+    assert {s["spec"].get("type") for s in named(documents, "Service").values()} == {None}
+    assert named(documents, "Ingress") == {}
+    assert claims
+    assert [claim for claim in claims if "storageClassName" in claim] == []
+    assert [i for i in render.images(documents) if i.startswith("kfpkit")] == []
+
+
+@pytest.mark.parametrize("folder", sorted((render.MANIFESTS / "cluster").iterdir()), ids=str)
+def test_what_the_kind_cluster_gets_first_is_valid_and_of_the_built_version(folder: Path) -> None:
+    documents = rendered_folder(folder)
+
+    for document in documents:
+        kubernetes_validate.validate(document, "1.34", strict=True)
+    assert render.images(documents) <= {mirror.metrics_server()}
 
 
 def test_mirror_names_one_registry() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from kfpkit.core.versions import ROOT, version
+from kfpkit.core.versions import ROOT
 from kfpkit.images import recipe
 from kfpkit.kube.render import MANIFESTS
 from tests.support.renders import SECRETS, SUBJECTS
@@ -23,28 +23,6 @@ KUSTOMIZATIONS = [
     *(folder / "kustomization.yaml" for folder in SUBJECTS.values()),
 ]
 HEADINGS = ["What changes", "Needs", "Turn on", "Undo"]
-
-#: Which pin of versions.env an image's tag must be, by the image's short name.
-PINS = {
-    "upstream": {
-        "metadata-grpc": "UPSTREAM_MLMD_VERSION",
-        "envoy": "UPSTREAM_ENVOY_VERSION",
-        "mariadb": "UPSTREAM_MARIADB_VERSION",
-        "versitygw": "VERSITYGW_VERSION",
-        "oauth2-proxy": "OAUTH2_PROXY_VERSION",
-        "cloud-sql-proxy": "CLOUD_SQL_PROXY_VERSION",
-    },
-    "packages": {
-        "metadata-grpc": "MLMD_VERSION",
-        "envoy": "ENVOY_VERSION",
-        "mariadb": "MARIADB_VERSION",
-        "versitygw": "VERSITYGW_VERSION",
-    },
-}
-RELEASES = {
-    ("KFP_RELEASE", "ARGO_RELEASE"),
-    ("KFP_MODULE_RELEASE", "ARGO_MODULE_VERSION"),
-}
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -88,6 +66,18 @@ def test_sets_a_namespace_in_overlays_only(file: Path) -> None:
     assert ("namespace" in load(file)) == is_overlay
 
 
+@pytest.mark.parametrize("file", KUSTOMIZATIONS, ids=ids)
+def test_a_replacement_names_its_target_and_counts_nothing(file: Path) -> None:
+    """But the parts of a URL and of an image's name, which have no names of their own."""
+    for replacement in load(file).get("replacements", []):
+        for target in replacement["targets"]:
+            for path in target["fieldPaths"]:
+                assert not re.search(r"(^|\.)-?\d+(\.|$)", path), path
+            delimiter = target.get("options", {}).get("delimiter", "/")
+            # One that the text does not have adds a line to it: a key, and the value as its text.
+            assert delimiter == "/" or re.fullmatch(r"\n[\w\n. :-]+: (!!str )?", delimiter)
+
+
 @pytest.mark.parametrize("file", sorted(MANIFESTS.rglob("*.yaml")), ids=str)
 def test_is_one_object_with_a_telling_name_and_nothing_commented_out(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
@@ -110,6 +100,15 @@ def test_a_patch_says_what_and_why(file: Path) -> None:
     assert re.match(r"# [^:]+: \S", file.read_text(encoding="utf-8"))
 
 
+def test_no_two_patches_do_the_same() -> None:
+    """One that two options need is a Component that both have."""
+    files: dict[str, list[str]] = {}
+    for file in MANIFESTS.rglob("*.patch.yaml"):
+        files.setdefault(yaml.safe_dump(yaml.safe_load(file.read_text())), []).append(str(file))
+
+    assert [same for same in files.values() if len(same) > 1] == []
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_a_component_with_a_readme_of_four_headings(option: str) -> None:
     folder = MANIFESTS / "options" / option
@@ -125,12 +124,17 @@ def test_an_option_is_a_component_with_a_readme_of_four_headings(option: str) ->
 
 
 def test_every_component_is_used() -> None:
-    used = {component for folder in SUBJECTS.values() for component in components_of(folder)}
+    used: set[Path] = set()
+    todo = list(SUBJECTS.values())
+    while todo:
+        new = set(components_of(todo.pop())) - used
+        used |= new
+        todo += new
     there = {
         file.parent
         for pattern in ("options/*", "releases/*", "images/*")
         for file in MANIFESTS.glob(f"{pattern}/kustomization.yaml")
-    } - {MANIFESTS / "images/strings"}
+    }
 
     assert there - used == set()
 
@@ -146,24 +150,22 @@ def test_components_come_in_the_order_that_the_readme_gives(name: str) -> None:
     assert [component.name for component in used[: len(first)]] == first
 
 
-@pytest.mark.parametrize("source", PINS)
-def test_an_image_sources_tags_are_the_pins(source: str) -> None:
+@pytest.mark.parametrize("source", ["upstream", "packages"])
+def test_the_kits_own_image_has_the_kits_version(source: str) -> None:
     entries = load(MANIFESTS / "images" / source / "names/kustomization.yaml")["images"]
-
-    found = {entry["name"]: entry["newTag"] for entry in entries if "newTag" in entry}
+    (tag,) = (entry["newTag"] for entry in entries if entry["name"] == "kfpkit")
 
     kit = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = {name: version(pin) for name, pin in PINS[source].items()}
-    assert found == {**pins, "kfpkit": kit["version"]}
+    assert tag == kit["version"]
 
 
-def test_the_releases_tags_are_the_pins() -> None:
-    found = {}
-    for file in MANIFESTS.glob("releases/*/kustomization.yaml"):
-        tags = {entry["newTag"] for entry in load(file)["images"]}
-        found[file.parent.name] = tags
+@pytest.mark.parametrize("file", sorted(MANIFESTS.glob("releases/*/kustomization.yaml")), ids=ids)
+def test_a_release_is_named_by_its_images_and_says_each_tag_once(file: Path) -> None:
+    tags = {entry["name"]: entry["newTag"] for entry in load(file)["images"]}
 
-    assert found == {version(kfp): {version(kfp), version(argo)} for kfp, argo in RELEASES}
+    assert {tag for name, tag in tags.items() if name.startswith("kfp-")} == {file.parent.name}
+    for tag in set(tags.values()):
+        assert file.read_text(encoding="utf-8").count(f" {tag}\n") == 1
 
 
 def test_the_image_contract_names_every_image() -> None:
