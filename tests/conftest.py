@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
+    from kfpkit.cluster.config import KindCluster
     from kfpkit.kfp.target import Target
 
 NEED_CLUSTER = ("cluster", "kfp")
@@ -81,13 +83,21 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 
 @pytest.fixture(scope="session")
-def cluster() -> str:
+def kind() -> KindCluster:
+    """The cluster of these tests, whether it is there or not."""
+    from kfpkit.cluster import config
+
+    own = os.environ.get("KFPKIT_KIND_CONFIG")
+    return config.load(Path(own) if own else None)
+
+
+@pytest.fixture(scope="session")
+def cluster(kind: KindCluster) -> str:
     """Return the context of the cluster, brought up if need be."""
     from kfpkit.cluster import lifecycle
-    from kfpkit.cluster.config import CONTEXT
 
-    lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
-    return CONTEXT
+    lifecycle.up(kind, nodes=int(os.environ.get("KFPKIT_NODES", "1")))
+    return kind.context
 
 
 @pytest.fixture(scope="session")

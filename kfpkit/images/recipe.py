@@ -150,6 +150,11 @@ def load_all(images: Path | None = None) -> dict[str, Recipe]:
     return {name: recipes[name] for name in ordered(recipes)}
 
 
+def by_reference() -> dict[str, str]:
+    """Return the name of each recipe by the names with tag of the image that it makes."""
+    return {ref: recipe.name for recipe in load_all().values() for ref in recipe.references}
+
+
 def ordered(recipes: Mapping[str, Recipe]) -> list[str]:
     """Return the names of the recipes, each after those it depends on."""
     for recipe in recipes.values():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kfpkit.cluster import lifecycle, tools
-from kfpkit.cluster.config import CONTEXT
+from kfpkit.cluster.config import load
 from kfpkit.cluster.lifecycle import Seen
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
@@ -26,7 +26,7 @@ def test_an_overlay_for_another_cluster_needs_its_context() -> None:
 
 
 def test_an_overlay_for_kind_goes_to_the_kind_cluster() -> None:
-    assert choose("kind").context == CONTEXT
+    assert choose("kind").context == load().context
 
 
 def test_an_unknown_overlay_is_refused_with_those_there_are() -> None:

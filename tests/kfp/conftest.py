@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
 from kfpkit.kfp import pipelines
 from kfpkit.operations import installation as lifecycle
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", API)
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
 
 #: The installation's bucket.
 BUCKET = "mlpipeline"

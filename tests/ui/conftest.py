@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.kfp.pipelines import compile_to, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UI = os.environ.get("KFP_UI", "http://localhost:8080")
-HOST = os.environ.get("KFP_HOST", API)
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
 
 #: The Deployment of the web UI.
 PART = "ml-pipeline-ui"
