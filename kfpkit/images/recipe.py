@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, join_names
 from kfpkit.core.versions import ROOT, versions
+from kfpkit.images import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -209,11 +210,10 @@ def _filled(value: Any, file: Path) -> Any:
 
 @cache
 def _made() -> dict[str, str]:
-    """Return what stands beside the pins: said by the tree itself."""
-    from components import image
+    """Return what stands beside the pins: made of the tree itself."""
+    from components import image  # which is not in the kit's own image
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {"RUNTIME_TAG": image.TAG, "KIT_VERSION": project["version"]}
+    return {"RUNTIME_TAG": image.TAG, "KIT_TAG": own.tag()}
 
 
 def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:
