@@ -81,7 +81,8 @@ def _nobody_has(image: str) -> tuple[str, str]:
     made = [one for one in recipe.by_reference() if one.rpartition(":")[0] == name]
     what = f"the image {image} is neither built here nor in the nodes or the Docker engine"
     if made:
-        return what, f"Name the one that images/ makes in the overlay, {', '.join(made)}"
+        makes = f"images/ makes {', '.join(made)}"
+        return what, f"{makes}: name that in the overlay; after a change of kfpkit/, make golden"
     return what, f"Build it yourself: docker build --tag {image} FOLDER"
 
 

@@ -21,6 +21,9 @@ INPUTS_LABEL = "kfpkit.inputs"
 
 LOG = Path("/var/log/kfpkit-dockerd.log")
 
+#: There where systemd starts the services.
+SYSTEMD = Path("/run/systemd/system")
+
 #: Where the runtime wrapper is installed; it must outlive the checkout.
 WRAPPER = Path("/usr/local/libexec/kfpkit-runc-bounded")
 
@@ -89,7 +92,7 @@ def ensure(confirm: Callable[[str], bool] | None = None) -> None:
         )
     if not shutil.which("dockerd"):
         install_if_agreed(["docker.io", "iptables"], confirm)
-    if Path("/run/systemd/system").is_dir():
+    if SYSTEMD.is_dir():
         process.run(["systemctl", "start", "docker"])
     else:
         _start_by_hand()
