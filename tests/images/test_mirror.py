@@ -299,7 +299,7 @@ def answers(target: Mirror, spoken: str) -> str | None:
 
 
 @pytest.fixture
-def registry(docker: None) -> Iterator[Registry]:  # noqa: ARG001 - skips without an engine
+def registry() -> Iterator[Registry]:
     yield from start(["127.0.0.1"])
 
 
@@ -382,7 +382,7 @@ def pull_on_a_node(target: Mirror, name: str) -> process.Result:
 
 @pytest.mark.docker
 @pytest.mark.cluster
-@pytest.mark.usefixtures("docker", "cluster")
+@pytest.mark.usefixtures("cluster")
 def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
     need("pause")
     image = recipe.load(recipe.IMAGES / "pause").references[0]
@@ -398,7 +398,7 @@ def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
 
 @pytest.mark.docker
 @pytest.mark.cluster
-@pytest.mark.usefixtures("docker", "cluster")
+@pytest.mark.usefixtures("cluster")
 def test_a_node_pulls_over_tls_from_a_registry_of_an_own_authority_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

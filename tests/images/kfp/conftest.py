@@ -1,4 +1,4 @@
-"""A real Docker engine for the tests of the images; without one they are skipped, and say so."""
+"""A real Docker engine for the tests of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from kfpkit.core import process
 from kfpkit.core.waiting import wait_for
-from kfpkit.images import builder, cache, engine
+from kfpkit.images import builder, cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +102,7 @@ class Engine:
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[str]:
-    """Make a Docker network; skips where no engine answers."""
-    if not engine.answers():
-        pytest.skip("no Docker engine answers")
+    """Make a Docker network."""
     name = f"kfpkit-test-{os.getpid()}"
     process.query(["docker", "network", "create", name])
     yield name
