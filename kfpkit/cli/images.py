@@ -35,6 +35,7 @@ def build(
     images: Annotated[
         str, typer.Option(envvar="IMAGES", help="`upstream`: on public bases where there are some.")
     ] = "packages",
+    yes: Yes = False,
 ) -> None:
     """Build the images that are not in the cache, and print what was done for each.
 
@@ -44,7 +45,7 @@ def build(
     from kfpkit.images import builder, cache, engine
     from kfpkit.images.source import Source, choose
 
-    source, _ = choose(images)
+    source, _ = choose(images, "")
     public = source is Source.UPSTREAM
     if process.dry_run():
         recipes, digests = builder.plan(names or [], public=public)
@@ -52,8 +53,9 @@ def build(
             state = "cached" if cache.find(name, digests[name]) else "to build"
             console.out.print(f"{name}: {state}", markup=False)
         return
-    engine.ensure()
-    outcomes = builder.ensure(names or [], load=names or [], public=public)
+    asked = console.consent(yes=yes)
+    engine.ensure(asked)
+    outcomes = builder.ensure(names or [], load=names or [], public=public, confirm=asked)
     console.out.print(_table(outcomes.values()), markup=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
 
@@ -63,13 +65,14 @@ def list_images(
     mirror: Annotated[
         str, typer.Option(envvar="MIRROR", help="Print the names in this registry too.")
     ] = "",
+    images: Annotated[str, typer.Option(envvar="IMAGES", help="The source.")] = "",
 ) -> None:
     """Print every image that is pulled for a release, from the source that IMAGES names."""
     from kfpkit.core import console
     from kfpkit.images import mirror as registry
     from kfpkit.images import source as sources
 
-    source, _ = sources.choose()
+    source, _ = sources.choose(images, mirror)
     target = registry.parse(mirror) if mirror else None
     for image in registry.listed(source, release):
         # Plain lines, for other programs to read.
@@ -83,6 +86,8 @@ def push(
         typer.Option(envvar="MIRROR", help="The registry: HOST, HOST:PORT or HOST:PORT/PREFIX."),
     ] = "",
     release: Annotated[str, typer.Option(envvar="RELEASE", help="A KFP release.")] = "",
+    images: Annotated[str, typer.Option(envvar="IMAGES", help="The source.")] = "",
+    yes: Yes = False,
 ) -> None:
     """Fill a registry with every image of a release, from the source that IMAGES names."""
     from kfpkit.core import console
@@ -91,20 +96,21 @@ def push(
     from kfpkit.images import source as sources
 
     target = registry.parse(mirror)
-    source, why = sources.choose()
+    source, why = sources.choose(images, mirror)
     console.say(f"images: {source} ({why})")
     registry.listed(source, release)
-    engine.ensure()
-    registry.push(target, source, release)
+    asked = console.consent(yes=yes)
+    engine.ensure(asked)
+    registry.push(target, source, release, confirm=asked)
 
 
 def load(
     names: Annotated[list[str], typer.Argument(help="Folders of images/.")],
 ) -> None:
     """Load images onto every node of the cluster, building those that are not in the cache."""
-    from kfpkit.cluster import loading
+    from kfpkit.cluster import config, loading
 
-    loading.load(names)
+    loading.load(config.load(), names)
 
 
 def cache_info() -> None:

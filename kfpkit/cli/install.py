@@ -162,12 +162,12 @@ def upload(
     ] = "",
 ) -> None:
     """Upload a pipeline, or a new version of one; what is there is not uploaded again."""
-    from kfpkit.cluster import config as cluster
+    from kfpkit.cluster import config
     from kfpkit.core import console
     from kfpkit.kfp import pipelines
     from kfpkit.kfp.upload import upload as send
 
-    host = host or cluster.API
+    host = host or config.load().api
     done = send(pipelines.find(pipeline), host)
     if done is None:
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from kfpkit.cli.install import Yes  # noqa: TC001 - typer reads annotations at run time
 from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
     Arguments,
     Cache,
@@ -28,6 +29,11 @@ def up(
     ] = 1800,
     cache: Cache = True,
     runs: Runs = None,
+    images: Annotated[
+        str, typer.Option(envvar="IMAGES", help="upstream, mirror or packages; default: find out.")
+    ] = "",
+    mirror: Annotated[str, typer.Option(envvar="MIRROR", help="The registry of `mirror`.")] = "",
+    yes: Yes = False,
 ) -> None:
     """Bring the cluster up, install Kubeflow Pipelines, run a pipeline; say how long each took."""
     import time
@@ -37,8 +43,7 @@ def up(
     from rich.table import Table
 
     from kfpkit.cli.run import on_cluster
-    from kfpkit.cluster import config as cluster
-    from kfpkit.cluster import lifecycle
+    from kfpkit.cluster import config, lifecycle
     from kfpkit.core import console, process
     from kfpkit.core.versions import ROOT
     from kfpkit.kfp import pipelines, target
@@ -51,6 +56,7 @@ def up(
 
     # Before the long phases; the run itself does it again.
     refusals.admit(pipelines.find(pipeline), arguments or [], {})
+    kind = config.load()
     took: dict[str, float] = {}
 
     @contextmanager
@@ -64,9 +70,10 @@ def up(
 
     try:
         with phase("cluster-up"):
-            lifecycle.up(nodes=nodes)
+            asked = console.consent(yes=yes)
+            lifecycle.up(kind, nodes=nodes, source=images, mirror=mirror, confirm=asked)
         with phase("install"):
-            installation.install(target.choose("", cluster.CONTEXT), timeout=timeout)
+            installation.install(target.choose("", kind.context), timeout=timeout)
         with phase("run"):
             on_cluster(pipeline, arguments or [], "kind", runs or ROOT / "runs", cache=cache)
     finally:

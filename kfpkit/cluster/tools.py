@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
-from kfpkit.images import cache, recipe
+from kfpkit.images import builder, cache, recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,8 +134,6 @@ def _download(url: str, checksum_url: str, to: Path) -> bool:
 
 
 def _build(module: Path, package: str, want: str, to: Path) -> None:
-    from kfpkit.images import builder
-
     builder.require_go()
     flags = "-s -w"
     for package_path in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Daemons are held to the kit's end: Python warns of a running process that is forgotten.
 _DETACHED: list[subprocess.Popen[str]] = []
 
+#: Files that every process but a daemon gets a copy of: see `holding`.
+_HELD: set[int] = set()
+
 #: Exit code that a shell gives for a command it cannot find.
 NOT_FOUND = 127
 
@@ -133,6 +136,7 @@ def query(
             errors="replace",
             timeout=timeout,
             check=False,
+            pass_fds=tuple(_HELD),
         )
     except FileNotFoundError:
         result = Result(NOT_FOUND, "", f"{argv[0]}: program not found")
@@ -231,6 +235,7 @@ def start(
             text=True,
             errors="replace",
             start_new_session=detach,
+            pass_fds=() if detach else tuple(_HELD),
         )
     except FileNotFoundError:
         raise KitError(f"{argv[0]} is not installed", "Install it and try again") from None
@@ -240,6 +245,20 @@ def start(
     if detach:
         _DETACHED.append(process)
     return process
+
+
+@contextmanager
+def holding(file: IO[str]) -> Iterator[None]:
+    """Have each process that a `with` block starts, and each that it starts in turn, hold a file.
+
+    A lock on the file so lasts until the last of them has ended, also where the kit is killed and
+    they are not. Daemons (`detach`) and groups (`run_group`) hold nothing.
+    """
+    _HELD.add(file.fileno())
+    try:
+        yield
+    finally:
+        _HELD.discard(file.fileno())
 
 
 @contextmanager

@@ -7,14 +7,14 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import secrets
-from kfpkit.kfp.target import Target, built_images
+from kfpkit.kfp.target import Target, built_images, given_images
 from kfpkit.kube import health
 
 if TYPE_CHECKING:
@@ -289,7 +289,10 @@ def _explain(target: Target, part: str, sickness: Sickness, again: str) -> tuple
 def _load_images(target: Target) -> None:
     """Put the images built here onto the nodes of the kit's own cluster."""
     names = [*built_images(target.documents), RUNTIME]
-    if target.context != cluster.CONTEXT:
-        console.warn(f"the nodes of {target.context} must be able to pull: {', '.join(names)}")
+    given = given_images(target.documents)
+    kind = kind_cluster()
+    if target.context != kind.context:
+        listed = ", ".join(names + given)
+        console.warn(f"the nodes of {target.context} must be able to pull: {listed}")
         return
-    loading.load(names)
+    loading.load(kind, names, given)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", API)
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
 
 #: The installation's bucket.
 BUCKET = "mlpipeline"

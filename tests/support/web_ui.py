@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 
 UI = os.environ.get("KFP_UI", "http://localhost:8080")
 
-HOST = os.environ.get("KFP_HOST", API)
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
 
 #: The Deployment of the web UI.
 PART = "ml-pipeline-ui"

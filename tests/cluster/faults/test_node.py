@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.cluster import lifecycle
+from kfpkit.cluster import config, lifecycle
 from kfpkit.core import process
 from kfpkit.core.errors import CommandError, join_names
 from kfpkit.core.waiting import wait_for
@@ -32,7 +32,7 @@ def restarts(target: Target) -> dict[str, int]:
 def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
     import kfp
 
-    nodes = sorted(lifecycle.observe().containers)
+    nodes = sorted(lifecycle.observe(config.load()).containers)
     with forward.opened(target, forward.API) as address:
         host = f"http://{address}"
         begin = starter(target, kfp.Client(host=host), host)
@@ -54,7 +54,7 @@ def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:
         # Until the kubelet is there again, the pods are as ready as they were.
         wait_for("each part's new start", starting, timeout=evidence.PATIENCE, interval=0.5)
         recovery = evidence.recovery(target, began)
-        lifecycle.up(nodes=len(nodes))  # For what is not KFP's: metrics come later.
+        lifecycle.up(config.load(), nodes=len(nodes))  # For what is not KFP's: metrics come later.
         after = begin(1)
         ends = evidence.judge([once, retried, after])
     told = [evidence.told(ends[run.id]) for run in (once, retried, after)]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.cluster import lifecycle, tools
-from kfpkit.cluster.config import NAME
 from kfpkit.cluster.lifecycle import State
 from kfpkit.core import process
 from kfpkit.core.waiting import wait_for
@@ -17,6 +16,8 @@ from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from kfpkit.cluster.config import KindCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -45,9 +46,9 @@ class Kubectl:
 
 
 @pytest.fixture(scope="session")
-def image(cluster: str) -> str:
+def image(cluster: str, kind: KindCluster) -> str:
     """An image with bash, getent and Perl: on the node already where images are from packages."""
-    marker = lifecycle.observe().marker or {}
+    marker = lifecycle.observe(kind).marker or {}
     if marker["images"] != Source.PACKAGES:
         return UPSTREAM_IMAGE
     provisioner = Kubectl(cluster, "local-path-storage").get("deployment/local-path-provisioner")
@@ -125,25 +126,25 @@ def test_every_node_is_ready_and_every_system_pod_runs(cluster: str) -> None:
 
 
 def test_a_second_up_changes_nothing(
-    cluster: str, nodes: list[str], capfd: pytest.CaptureFixture[str]
+    cluster: str, kind: KindCluster, nodes: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def trace() -> list[str]:
         uids = Kubectl(cluster)(
             "get", "nodes,pods", "--all-namespaces", "--output=jsonpath={.items[*].metadata.uid}"
         )
         container = process.query(
-            ["docker", "ps", "--quiet", f"--filter=label=io.x-k8s.kind.cluster={NAME}"]
+            ["docker", "ps", "--quiet", f"--filter=label=io.x-k8s.kind.cluster={kind.name}"]
         )
         return [*uids.stdout.split(), container.stdout]
 
     before = trace()
     capfd.readouterr()
-    lifecycle.up(nodes=len(nodes))
+    lifecycle.up(kind, nodes=len(nodes))
     said = capfd.readouterr().err
     assert "nothing to do" in said
     assert "$ " not in said, "a command that changes something was run"
     assert trace() == before
-    assert lifecycle.status()[0] is State.COMPLETE
+    assert lifecycle.status(kind)[0] is State.COMPLETE
 
 
 def test_kubectl_top_has_figures_of_nodes_and_pods(cluster: str) -> None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.cluster import lifecycle, tools
-from kfpkit.cluster.config import CONFIG
+from kfpkit.cluster.config import DEFAULT
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1200)]
@@ -30,7 +30,7 @@ NODE = f"{NAME}-control-plane"
 def kfpkit(config: Path, *arguments: str) -> str:
     """Run the CLI on the test's cluster, and return all that it says."""
     argv = [sys.executable, "-m", "kfpkit", "cluster", *arguments]
-    said = process.query(argv, cwd=ROOT, env={"KIND_CONFIG": str(config)}, check=False)
+    said = process.query(argv, cwd=ROOT, env={"KFPKIT_KIND_CONFIG": str(config)}, check=False)
     return said.stdout + said.stderr
 
 
@@ -45,7 +45,7 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def config(cluster: str, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001 - its images are there
     """kind's configuration of a cluster beside the usual one, removed afterwards."""
-    text = CONFIG.read_text().replace("name: kfp\n", f"name: {NAME}\n")
+    text = DEFAULT.read_text().replace("name: kfp\n", f"name: {NAME}\n")
     published = lifecycle.published_ports(text)
     for old, new in zip(published, free_ports(len(published)), strict=True):
         text = text.replace(f"hostPort: {old}\n", f"hostPort: {new}\n")
@@ -72,21 +72,29 @@ def mine(*what: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "moment", ["Preparing nodes", "Starting control-plane", "create configmap"]
+    ("kill", "moment"),
+    [
+        # With kind, as a machine's end would.
+        (os.killpg, "Preparing nodes"),
+        (os.killpg, "Starting control-plane"),
+        (os.killpg, "create configmap"),
+        # Kind goes on, and at its end removes what it made.
+        (os.kill, "Starting control-plane"),
+    ],
 )
 def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
-    config: Path, moment: str
+    config: Path, kill: Callable[[int, int], None], moment: str
 ) -> None:
     volumes = mine("volume", "ls", "--quiet")
     argv = [sys.executable, "-m", "kfpkit", "cluster", "up"]
-    env = {"KIND_CONFIG": str(config)}
+    env = {"KFPKIT_KIND_CONFIG": str(config)}
     up = process.start(argv, cwd=ROOT, env=env, detach=True)
     assert up.stdout
     said = ""
     for line in up.stdout:
         said += line
         if moment in line:
-            os.killpg(up.pid, signal.SIGKILL)  # With kind, as a machine's end would.
+            kill(up.pid, signal.SIGKILL)
             break
     up.wait()
     assert up.returncode == -signal.SIGKILL, said
@@ -103,7 +111,7 @@ def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
 def test_all_that_holds_of_one_node_holds_of_two(config: Path) -> None:
     """Also that a pod reaches a Service whose pod is on the other one."""
     argv = [sys.executable, "-m", "pytest", "--cluster", "tests/cluster/kind/test_cluster.py"]
-    env = {"KIND_CONFIG": str(config), "NODES": "2"}
+    env = {"KFPKIT_KIND_CONFIG": str(config), "KFPKIT_NODES": "2"}
     done = process.query(argv, cwd=ROOT, env=env, check=False)
     assert done.ok, done.stdout
     assert "skipped" not in done.stdout

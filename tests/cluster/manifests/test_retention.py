@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.cluster import loading
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
 from kfpkit.images import recipe
 from kfpkit.kfp.target import Target, built_images, choose
@@ -81,7 +82,7 @@ def test_old_logs_go_and_nothing_else(cluster: str, tmp_path: Path) -> None:
     wanted = Wanted(NAMESPACE, options=("retention",), parameters={"keepLogsDays": "7"})
     installation.write_overlay(tmp_path, wanted, like.overlay)
     target = Target(str(tmp_path), cluster, like.kubectl)
-    loading.load(["python-runtime", *built_images(target.documents)])
+    loading.load(kind_cluster(), ["python-runtime", *built_images(target.documents)])
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

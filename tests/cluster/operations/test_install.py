@@ -10,7 +10,7 @@ import kfp
 import pytest
 from kfp.compiler import Compiler
 
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.waiting import wait_for
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
 #: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", API)
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
 
 
 @pytest.fixture(scope="module")

@@ -238,7 +238,7 @@ def test_an_upgrade_to_an_image_that_cannot_be_had_says_where_it_stands_and_is_m
     like = choose(context=to.context).overlay
     write_overlay(tmp_path, WANTED if has_change(there) else CHANGED, like)
     kustomization = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
-    kustomization["images"] = [{"name": f"kfpkit/{image}", "newName": "kfpkit/missing"}]
+    kustomization["images"] = [{"name": f"kfpkit/{image}", "newName": "registry.invalid/missing"}]
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     before = inventory.take(there)
     with monkeypatch.context() as patched:

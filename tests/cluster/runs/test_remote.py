@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 
-HOST = os.environ.get("KFP_HOST", cluster.API)
+HOST = os.environ.get("KFP_HOST", cluster.load().api)
 
 #: A model that is wrong often, whatever the seed.
 WEAK = "n_estimators=1 max_depth=1"

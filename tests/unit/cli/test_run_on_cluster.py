@@ -143,7 +143,7 @@ def test_up_checks_the_pipeline_before_it_begins() -> None:
 
 
 def test_up_goes_through_all_phases_in_a_dry_run() -> None:
-    done = kfpkit("up", dry_run=True)
+    done = kfpkit("up", "--images", "upstream", dry_run=True)
     assert done.ok, done.stderr
     places = [
         done.stderr.find(text) for text in ("== cluster-up", "== install", "== run", "would follow")

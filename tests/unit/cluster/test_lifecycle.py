@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from kfpkit.cluster import lifecycle
-from kfpkit.cluster.config import CONFIG, CONTEXT, NAME
+from kfpkit.cluster.config import DEFAULT, load
 from kfpkit.cluster.lifecycle import Seen, State, judge
 from kfpkit.core import process
-from kfpkit.core.errors import KitError
-from kfpkit.core.versions import version
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.versions import ROOT, version
 from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 RUNNING = {"kfp-control-plane": "running"}
@@ -58,13 +62,13 @@ def test_a_cluster_the_kit_did_not_begin_is_never_taken_for_half_made() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_is_explained(state: State) -> None:
-    what, do = lifecycle._explain(state)
-    assert NAME in what
+    what, do = lifecycle._explain(load(), state)
+    assert load().name in what
     assert bool(do) == (state is not State.COMPLETE)
 
 
 def test_more_nodes_are_workers_and_everything_else_stays() -> None:
-    text = CONFIG.read_text()
+    text = DEFAULT.read_text()
     one, three = (yaml.safe_load(lifecycle.make_config(text, nodes=n)) for n in (1, 3))
     assert one == yaml.safe_load(text)
     assert [node["role"] for node in three["nodes"]] == ["control-plane", "worker", "worker"]
@@ -74,31 +78,139 @@ def test_more_nodes_are_workers_and_everything_else_stays() -> None:
 
 
 def test_the_cluster_is_published_on_this_machine_only() -> None:
-    config = yaml.safe_load(CONFIG.read_text())
-    assert (config["name"], NAME, CONTEXT) == ("kfp", "kfp", "kind-kfp")
+    config = yaml.safe_load(DEFAULT.read_text())
+    kind = load()
+    assert (config["name"], kind.name, kind.context) == ("kfp", "kfp", "kind-kfp")
+    assert (kind.ui, kind.api) == ("http://localhost:8080", "http://localhost:8888")
     assert config["networking"]["apiServerAddress"] == "127.0.0.1"
     mappings = [m for node in config["nodes"] for m in node.get("extraPortMappings", [])]
     assert {m["listenAddress"] for m in mappings} == {"127.0.0.1"}
-    assert lifecycle.published_ports(CONFIG.read_text()) == [8080, 8888]
-
-
-def context(config: Path) -> process.Result:
-    """Return the context and the API's address that a process takes with this configuration."""
-    code = "from kfpkit import cluster; print(cluster.CONTEXT, cluster.API)"
-    argv = [sys.executable, "-c", code]
-    return process.query(argv, env={"KIND_CONFIG": str(config)}, check=False)
+    assert lifecycle.published_ports(DEFAULT.read_text()) == [8080, 8888]
 
 
 def test_another_configuration_is_another_cluster(tmp_path: Path) -> None:
-    text = CONFIG.read_text().replace("name: kfp", "name: own").replace("8888", "9999")
-    (tmp_path / "own.yaml").write_text(text)
-    (tmp_path / "nameless.yaml").write_text("kind: Cluster\n")
+    file = tmp_path / "own.yaml"
+    file.write_text(DEFAULT.read_text().replace("name: kfp", "name: own").replace("8888", "9999"))
 
-    assert context(tmp_path / "own.yaml").stdout == "kind-own http://localhost:9999\n"
-    for name in ("nameless.yaml", "missing.yaml"):
-        said = context(tmp_path / name)
-        assert said.returncode != 0
-        assert f"KIND_CONFIG={tmp_path / name} is no configuration" in said.stderr
+    kind = load(file)
+
+    assert (kind.config, kind.name, kind.context) == (file, "own", "kind-own")
+    assert (kind.ui, kind.api) == ("http://localhost:8080", "http://localhost:9999")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "kind: Cluster\n",
+        "name: own\n",
+        "name: own\nnodes: 3\n",
+        "name: own\nnodes: [worker]\n",
+        "name: own\nnodes: [{extraPortMappings: [{containerPort: 1}]}]\n",
+        "[",
+        b"\xff",
+    ],
+)
+def test_what_is_no_configuration_is_told_in_one_line(
+    tmp_path: Path, text: str | bytes | None
+) -> None:
+    file = tmp_path / "own.yaml"
+    if text is not None:
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(BadInputError) as refused:
+        load(file)
+    assert str(refused.value).startswith(f"KIND_CONFIG={file} is no configuration")
+    assert "\n" not in str(refused.value)
+
+
+def test_importing_reads_no_file_and_no_variable() -> None:
+    """Of the checkout: what is imported may lie where there is no kind-config.yaml."""
+    code = (
+        "import sys; from kfpkit.cluster import lifecycle, loading\n"
+        "from kfpkit.kfp import target; from kfpkit.cluster.config import DEFAULT\n"
+        "print(DEFAULT in OPENED)"
+    )
+    watched = (
+        "import sys; from pathlib import Path; OPENED = set()\n"
+        "sys.addaudithook(lambda name, args: name == 'open' and OPENED.add(Path(str(args[0]))))\n"
+    )
+    done = process.query(
+        [sys.executable, "-c", watched + code], env={"KIND_CONFIG": "missing.yaml"}, check=False
+    )
+    assert done.stdout == "False\n", done.stderr
+
+
+#: Commands of a cluster on a machine that is always fit, with the programs that are on PATH.
+DRIVER = """
+import sys
+from pathlib import Path
+from kfpkit.cluster import config, lifecycle, preflight
+preflight.all_checks = lambda *args, **options: []
+kind = config.load(Path(sys.argv[2]))
+lifecycle.up(kind, source="upstream") if sys.argv[1] == "up" else lifecycle.down(kind)
+"""
+
+#: A kind that notes what it does, and whose `create` ends only when it is let.
+KIND = """#!{python} -I
+import sys
+what = sys.argv[1]
+with open({log!r}, "a") as log:
+    if what == "version":
+        print("kind {version}")
+    elif what == "create":
+        print("creating", flush=True)
+        print("create begins", file=log, flush=True)
+        open({let!r}).close()
+        print("create ends", file=log)
+    else:
+        print(what, file=log)
+"""
+
+
+def test_what_a_killed_command_leaves_at_work_has_ended_before_the_next_one_begins(
+    tmp_path: Path,
+) -> None:
+    log, let, programs = tmp_path / "log", tmp_path / "let", tmp_path / "bin"
+    os.mkfifo(let)
+    programs.mkdir()
+    fake = KIND.format(
+        python=sys.executable, log=str(log), let=str(let), version=version("KIND_VERSION")
+    )
+    for name, text in {"kind": fake, "docker": "#!/bin/sh\n"}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    config = tmp_path / "own.yaml"
+    config.write_text("name: own\nnodes: [{role: control-plane}]\n")
+    env = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+    def start(what: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", DRIVER, what, str(config)]
+        return process.start(argv, cwd=ROOT, env=env)
+
+    with start("up") as killed:
+        assert killed.stdout
+        try:
+            said = list(takewhile(lambda row: "creating" not in row, killed.stdout))
+            killed.kill()
+            killed.wait()
+            with start("down") as down:
+                assert down.stdout
+                waited = any("at work on the cluster own" in row for row in down.stdout)
+                before = log.read_text()
+                let.write_text("")
+                down.stdout.read()
+        finally:
+            with suppress(OSError):  # where nobody waits to be let
+                os.close(os.open(let, os.O_WRONLY | os.O_NONBLOCK))
+
+    assert waited, said
+    assert before == "create begins\n"
+    assert log.read_text() == "create begins\ncreate ends\ndelete\n"
 
 
 def test_the_marker_says_what_the_nodes_have() -> None:

@@ -86,7 +86,14 @@ def test_the_code_in_the_image_does_without_the_rest(copy: Path) -> None:
 
 
 def test_a_changed_component_fails_the_check_until_golden_is_made(tmp_path: Path) -> None:
-    for name in ("components", "pipelines", "kfpkit", "images/python-runtime", "images/kfpkit"):
+    for name in (
+        "components",
+        "pipelines",
+        "kfpkit",
+        "images/python-runtime",
+        "images/kfpkit",
+        "manifests/images",
+    ):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("versions.env", "pyproject.toml", "uv.lock", "kind-config.yaml"):

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from kfpkit.cluster import lifecycle
-from kfpkit.cluster.config import CONFIG, NAME
+from kfpkit.cluster.config import load
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.core.versions import ROOT, version
@@ -205,7 +205,7 @@ def test_a_node_is_told_where_the_registry_is_and_whom_to_trust() -> None:
 
 
 def test_only_a_mirrored_cluster_reads_about_registries() -> None:
-    text = CONFIG.read_text()
+    text = load().config.read_text()
 
     mirrored = yaml.safe_load(lifecycle.make_config(text, nodes=2, mirrored=True))
     assert mirror.NODE_CERTIFICATES in mirrored["containerdConfigPatches"][0]
@@ -299,7 +299,7 @@ def answers(target: Mirror, spoken: str) -> str | None:
 
 
 @pytest.fixture
-def registry(docker: None) -> Iterator[Registry]:  # noqa: ARG001 - skips without an engine
+def registry() -> Iterator[Registry]:
     yield from start(["127.0.0.1"])
 
 
@@ -368,7 +368,7 @@ def test_the_node_image_of_a_mirror_tells_what_filled_it(
 
 def pull_on_a_node(target: Mirror, name: str) -> process.Result:
     """Let a node get an image by what `trust` tells its containerd; all of it is removed again."""
-    node = f"{NAME}-control-plane"
+    node = f"{load().name}-control-plane"
     mirror.trust(target, [node])
     ctr = ["docker", "exec", node, "ctr", "--namespace", "kfpkit-test", "images"]
     hosts = ["--hosts-dir", mirror.NODE_CERTIFICATES]
@@ -382,7 +382,7 @@ def pull_on_a_node(target: Mirror, name: str) -> process.Result:
 
 @pytest.mark.docker
 @pytest.mark.cluster
-@pytest.mark.usefixtures("docker", "cluster")
+@pytest.mark.usefixtures("cluster")
 def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
     need("pause")
     image = recipe.load(recipe.IMAGES / "pause").references[0]
@@ -398,7 +398,7 @@ def test_a_node_pulls_from_a_registry_on_this_machine() -> None:
 
 @pytest.mark.docker
 @pytest.mark.cluster
-@pytest.mark.usefixtures("docker", "cluster")
+@pytest.mark.usefixtures("cluster")
 def test_a_node_pulls_over_tls_from_a_registry_of_an_own_authority_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

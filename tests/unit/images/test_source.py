@@ -14,29 +14,28 @@ from kfpkit.images.source import Source
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert sources.choose("packages") == (Source.PACKAGES, "asked for")
+    assert sources.choose("packages", "") == (Source.PACKAGES, "asked for")
 
 
 def test_a_wrong_source_is_named() -> None:
     with pytest.raises(BadInputError, match="IMAGES=docker is no source"):
-        sources.choose("docker")
+        sources.choose("docker", "")
 
 
-def test_a_mirror_needs_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MIRROR", raising=False)
+def test_a_mirror_needs_its_address() -> None:
     with pytest.raises(BadInputError, match="MIRROR=registry"):
-        sources.choose("mirror")
-    monkeypatch.setenv("MIRROR", "registry.example:5000/kfp")
-    assert sources.choose("mirror")[0] is Source.MIRROR
+        sources.choose("mirror", "")
+    assert sources.choose("mirror", "registry.example:5000/kfp")[0] is Source.MIRROR
 
 
 @pytest.mark.parametrize(("reachable", "source"), [(True, "upstream"), (False, "packages")])
 def test_nothing_asked_for_takes_what_can_be_reached(
     monkeypatch: pytest.MonkeyPatch, reachable: bool, source: str
 ) -> None:
-    monkeypatch.delenv("IMAGES", raising=False)
+    # No variable decides: it is asked by options.
+    monkeypatch.setenv("IMAGES", "mirror")
     monkeypatch.setattr(sources, "registry_reachable", lambda: reachable)
-    chosen, why = sources.choose()
+    chosen, why = sources.choose("", "")
     assert chosen == source
     assert sources.PROBE in why
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kfpkit.cluster import lifecycle, tools
-from kfpkit.cluster.config import CONTEXT
+from kfpkit.cluster.config import load
 from kfpkit.cluster.lifecycle import Seen
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
@@ -15,7 +15,7 @@ from kfpkit.core.versions import ROOT, version
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
 from kfpkit.kfp.database import Database
-from kfpkit.kfp.target import IN_POD_OF, Target, around, built_images, choose
+from kfpkit.kfp.target import IN_POD_OF, Target, around, built_images, choose, given_images
 from kfpkit.kube import render
 
 
@@ -26,7 +26,7 @@ def test_an_overlay_for_another_cluster_needs_its_context() -> None:
 
 
 def test_an_overlay_for_kind_goes_to_the_kind_cluster() -> None:
-    assert choose("kind").context == CONTEXT
+    assert choose("kind").context == load().context
 
 
 def test_an_unknown_overlay_is_refused_with_those_there_are() -> None:
@@ -65,12 +65,28 @@ def test_a_pod_of_the_kit_works_on_the_installation_around_it(
     assert not choose("kind").inside
 
 
-def test_each_image_that_is_built_here_has_a_recipe() -> None:
+def test_each_image_that_is_named_as_the_kits_own_has_a_recipe() -> None:
     folder = "tests/support/combinations/packages-prune"
-    names = built_images(Target(str(ROOT / folder), "nowhere", "kubectl").documents)
+    documents = Target(str(ROOT / folder), "nowhere", "kubectl").documents
+    names = built_images(documents)
     assert "kfpkit" in names
     for name in names:
         assert (IMAGES / name / "image.toml").exists(), name
+    assert given_images(documents) == []
+
+
+def test_an_image_that_has_no_recipe_by_its_name_or_by_its_tag_is_the_users() -> None:
+    names = ("kfpkit/kfp-frontend:2.14.3", "kfpkit/versitygw:mine", "example.org/mine:1")
+    documents = [
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "one"},
+            "spec": {"template": {"spec": {"containers": [{"image": name}]}}},
+        }
+        for name in names
+    ]
+    assert built_images(documents) == []
+    assert given_images(documents) == [*names[:2]]
 
 
 def test_pulled_images_are_not_loaded() -> None:
@@ -90,7 +106,7 @@ def test_the_overlay_is_the_one_whose_images_the_cluster_has(
     monkeypatch: pytest.MonkeyPatch, marker: dict[str, str], overlay: str
 ) -> None:
     seen = Seen({"kfp-control-plane": "running"}, api=True, marker=marker)
-    monkeypatch.setattr(lifecycle, "observe", lambda: seen)
+    monkeypatch.setattr(lifecycle, "observe", lambda _: seen)
     monkeypatch.setattr(engine, "answers", lambda: True)
     assert choose().overlay == overlay
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kfpkit.cluster import loading, tools
-from kfpkit.cluster.config import API
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
 from kfpkit.core.waiting import wait_for
 from kfpkit.images import recipe
@@ -210,7 +210,7 @@ def policies_of(name: str) -> list[Document]:
 @pytest.fixture(scope="module", params=["overlays/kind"])
 def network(request: pytest.FixtureRequest, cluster: str) -> Iterator[tuple[Network, set[str]]]:
     """The policies of an overlay on the cluster, and the overlay's options."""
-    loading.load(["python-runtime"])
+    loading.load(kind_cluster(), ["python-runtime"])
     made = Network(cluster, policies_of(request.param))
     made.end()
     try:
@@ -352,7 +352,7 @@ def test_a_step_reaches_what_it_needs_and_not_the_database(shared: Any) -> None:
 
     import kfp
 
-    client = kfp.Client(host=os.environ.get("KFP_HOST", API))
+    client = kfp.Client(host=os.environ.get("KFP_HOST", kind_cluster().api))
     run = client.create_run_from_pipeline_func(
         steps.connecting(),
         arguments={"program": CONNECT, "wanted": json.dumps(FOR_RUNS)},

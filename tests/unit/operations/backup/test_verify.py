@@ -34,7 +34,7 @@ def mariadb() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker", "mariadb")
+@pytest.mark.usefixtures("mariadb")
 def test_a_backup_that_fits_together_is_proved(
     backup: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_backup_that_fits_together_is_proved(
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker", "mariadb")
+@pytest.mark.usefixtures("mariadb")
 def test_a_dump_that_does_not_load_is_refused(backup: Path) -> None:
     with_dump(backup, gzip.compress(DUMP.replace("INSERT INTO jobs", "INSERT INTO jbs").encode()))
     with pytest.raises(KitError, match=r"mlpipeline\.jbs' doesn't exist"):
@@ -53,7 +53,7 @@ def test_a_dump_that_does_not_load_is_refused(backup: Path) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker", "mariadb")
+@pytest.mark.usefixtures("mariadb")
 def test_an_artifact_that_the_dump_names_and_the_backup_lacks_is_named(backup: Path) -> None:
     manifest = read(backup)
     del manifest.artifacts["v2/artifacts/penguins/1/train/model"]
@@ -151,7 +151,7 @@ def test_recurring_runs_of_one_place_only_are_told() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker", "mariadb")
+@pytest.mark.usefixtures("mariadb")
 def test_what_is_loaded_is_read_in_every_character(tmp_path: Path) -> None:
     """Else an artifact whose file is named so would count as lost."""
     command = verify.server()

@@ -589,7 +589,6 @@ def test_without_the_samples_image_both_ways_to_build_it_are_named(
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker")
 def test_without_its_image_a_container_component_is_refused() -> None:
     with pytest.raises(KitError, match="the image kfpkit/no-such-image:0, which the Docker engine"):
         local.needs_containers(json_format.MessageToDict(shouting.pipeline_spec))
@@ -617,7 +616,6 @@ def test_a_container_with_an_argument_above_the_limit_of_linux_is_refused(tmp_pa
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker")
 def test_a_container_ends_as_its_exit_code_says(tmp_path: Path) -> None:
     if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
         pytest.skip(f"the Docker engine has no image {RUNTIME_IMAGE}")
@@ -628,7 +626,6 @@ def test_a_container_ends_as_its_exit_code_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("docker")
 def test_the_sample_from_yaml_runs_in_containers(tmp_path: Path) -> None:
     from kfpkit.kfp import pipelines
 
