@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NEED_CLUSTER = ("cluster", "kfp")
 
+#: When a test on the cluster has its turn, where its marker `turn` does not say it.
+TURN = 2
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: How many long tests were left out.
@@ -44,8 +47,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         engine.ensure()
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster"):
+        items.sort(key=turn)
+        for item in items:
+            # What uses one installation is for one process, and one file's fixtures are too.
+            group = "kfp" if item.get_closest_marker("kfp") else item.path.name
+            item.add_marker(pytest.mark.xdist_group(group))
         return
     skip = pytest.mark.skip(reason="needs the kind cluster: run with --cluster")
     for item in items:
@@ -53,10 +62,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+def turn(item: pytest.Item) -> int:
+    """Return when a test has its turn; the long ones come last, when no run is under way."""
+    marker = item.get_closest_marker("turn")
+    return 5 if item.get_closest_marker("long") else marker.args[0] if marker else TURN
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.config.stash[LONG] = item.config.stash.get(LONG, 0) + 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["long"] = session.config.stash.get(LONG, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process of xdist left out."""
+    node.config.stash[LONG] = getattr(node, "workeroutput", {}).get("long", 0)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -92,18 +118,12 @@ def cluster() -> str:
 
 @pytest.fixture(scope="session")
 def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.core.errors import KitError
+    """Kubeflow Pipelines on the cluster, as its overlay is now."""
     from kfpkit.kfp.target import choose
     from kfpkit.operations import installation as lifecycle
 
     chosen = choose(context=cluster)
-    try:
-        ready = all(part.done for part in lifecycle.parts(chosen))
-    except KitError:
-        ready = False
-    if not ready:
-        lifecycle.install(chosen, timeout=900)
+    lifecycle.install(chosen, timeout=900)
     return chosen
 
 

@@ -26,7 +26,7 @@ from kfpkit.images import builder, cache, mirror, recipe
 from kfpkit.images.mirror import Mirror
 from kfpkit.images.source import Source
 from kfpkit.kube import render
-from tests.manifests.conftest import SUBJECTS, rendered
+from tests.manifests.subjects import SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

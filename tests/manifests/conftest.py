@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kfpkit.core.versions import ROOT
-from kfpkit.kube import render
+from tests.manifests.subjects import SUBJECTS, rendered
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from kfpkit.kube.render import Document
 
 COMBINATIONS = ROOT / "tests/manifests/combinations"
-
-#: By the name that a test's id shows.
-SUBJECTS: dict[str, Path] = {
-    f"{file.parent.parent.name}/{file.parent.name}": file.parent
-    for pattern in ("manifests/overlays/*", "tests/manifests/combinations/*")
-    for file in sorted(ROOT.glob(f"{pattern}/kustomization.yaml"))
-}
 
 #: Made by hand or by `make install`, never by a render; listed in manifests/README.md.
 SECRETS: dict[str, set[str]] = {
@@ -35,14 +24,6 @@ SECRETS: dict[str, set[str]] = {
 
 #: Certificates in a Secret, because Argo takes them from nothing else: public, and rendered.
 PUBLIC = "private-ca"
-
-
-@cache
-def rendered(name: str) -> list[Document]:
-    """Return the render of one subject; tests must not change it."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed: NO MANIFEST WAS RENDERED OR CHECKED")
-    return render.render(SUBJECTS[name])
 
 
 @pytest.fixture(params=SUBJECTS)

@@ -11,7 +11,7 @@ import pytest
 from kfpkit.cluster import tools
 from kfpkit.core import process
 from kfpkit.kube import render
-from tests.manifests.conftest import SUBJECTS, rendered
+from tests.manifests.subjects import SUBJECTS, rendered
 from tests.manifests.test_renders import FOREIGN
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def test_the_api_server_takes_every_object(
 
     assert len(said) == len(items)
     assert all(line.endswith("serverside-applied (server dry run)") for line in said)
-    # Pods are made by controllers, so their level is asked for one by one.
+    # Pods are made by controllers, so their level is asked for pod by pod.
+    pods = []
     for workload in render.with_pods(rendered(name)):
         template = render.pod_template(workload)
         # The account is not there, for nothing is.
@@ -113,6 +114,9 @@ def test_the_api_server_takes_every_object(
         claims = workload["spec"].get("volumeClaimTemplates", [])
         volumes = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in claims]
         spec["volumes"] = [*spec.get("volumes", []), *volumes]
-        metadata = {**template["metadata"], "name": "one", "namespace": namespace}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        kubectl("create", "--dry-run=server", "--filename", "-", stdin=json.dumps(pod))
+        metadata = {**template["metadata"], "namespace": namespace}
+        metadata["name"] = workload["metadata"]["name"]
+        pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+    made = kubectl("create", "--dry-run=server", "--filename", "-", stdin=listed).splitlines()
+    assert len(made) == len(pods)
