@@ -13,7 +13,7 @@ from kfpkit.core.versions import version
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.images.kfp.conftest import Engine
+    from tests.images.kfp.containers import Engine
 
 pytestmark = pytest.mark.docker
 
