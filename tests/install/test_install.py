@@ -95,7 +95,7 @@ def after(client: Any, reinstalled: Target, kept: Kept) -> Run:
 def state(target: Target) -> dict[str, tuple[str, str | bool]]:
     """Return identity and generation of all that the overlay makes, and of the Secrets."""
     kinds = {d["kind"].lower() for d in target.documents if d["kind"] != "Namespace"}
-    found = target.items(sorted({*kinds, "secret", "pod"}))
+    found = target.items(sorted({*kinds, "secret", "pod"}), lifecycle.NO_RUNS)
     return {
         f"{item['kind']}/{item['metadata']['name']}": (
             item["metadata"]["uid"],
@@ -104,7 +104,6 @@ def state(target: Target) -> dict[str, tuple[str, str | bool]]:
             or item["metadata"].get("generation", item["metadata"]["resourceVersion"]),
         )
         for item in found
-        if "workflows.argoproj.io/workflow" not in item["metadata"].get("labels", {})
     }
 
 

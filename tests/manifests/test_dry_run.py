@@ -76,9 +76,9 @@ def namespace(kubectl: Callable[..., str]) -> Iterator[str]:
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
     try:
         kubectl("apply", "--filename", "-", stdin=listed)
-        for one in new:
-            name = f"customresourcedefinition/{one['metadata']['name']}"
-            kubectl("wait", name, "--for=condition=Established", "--timeout=60s")
+        if new:
+            names = [f"customresourcedefinition/{d['metadata']['name']}" for d in new]
+            kubectl("wait", *names, "--for=condition=Established", "--timeout=60s")
         kubectl("create", "namespace", NAMESPACE)
         label = "pod-security.kubernetes.io/enforce=restricted"
         kubectl("label", "namespace", NAMESPACE, label)
