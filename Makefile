@@ -194,13 +194,7 @@ check: ## Run every check that needs no cluster: lint, types, golden files, test
 
 .PHONY: verify
 verify: $(VENV)/.synced ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
-	@log=$$(mktemp); $(KFPKIT) cluster up >"$$log" 2>&1 & up=$$!; failed=0; \
-	  trap 'kill "$$up" 2>/dev/null || true; rm -f "$$log"' EXIT; \
-	  $(MAKE) check || failed=1; \
-	  wait "$$up" || { cat "$$log" >&2; echo "verify: failed: cluster-up" >&2; failed=1; }; \
-	  exit "$$failed"
-	@$(MAKE) test-cluster CHOICE="(cluster or kfp or docker) and not long" \
-	  PYTEST_ARGS="-n 2 --dist loadgroup $${PYTEST_ARGS-}"
+	@scripts/verify.sh $(KFPKIT) $(BIN)/pytest
 
 .PHONY: test
 test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)

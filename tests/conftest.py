@@ -47,14 +47,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         engine.ensure()
 
 
-@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster"):
         items.sort(key=turn)
-        for item in items:
-            # What uses one installation is for one process, and one file's fixtures are too.
-            group = "kfp" if item.get_closest_marker("kfp") else item.path.name
-            item.add_marker(pytest.mark.xdist_group(group))
         return
     skip = pytest.mark.skip(reason="needs the kind cluster: run with --cluster")
     for item in items:
@@ -72,17 +67,6 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.config.stash[LONG] = item.config.stash.get(LONG, 0) + 1
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["long"] = session.config.stash.get(LONG, 0)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a process of xdist left out."""
-    node.config.stash[LONG] = getattr(node, "workeroutput", {}).get("long", 0)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
