@@ -12,7 +12,7 @@ import yaml
 
 from kfpkit.core import process
 from kfpkit.kube import render
-from tests.manifests.conftest import rendered
+from tests.manifests.subjects import rendered
 
 HERE = Path(__file__).parent
 

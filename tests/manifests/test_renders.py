@@ -14,7 +14,8 @@ from kfpkit.core.versions import version
 from kfpkit.images import recipe
 from kfpkit.kube import render
 from tests.manifests import flows
-from tests.manifests.conftest import PUBLIC, SECRETS, SUBJECTS, rendered
+from tests.manifests.conftest import PUBLIC, SECRETS
+from tests.manifests.subjects import SUBJECTS, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

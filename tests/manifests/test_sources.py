@@ -12,7 +12,8 @@ import yaml
 from kfpkit.core.versions import ROOT, version
 from kfpkit.images import recipe
 from kfpkit.kube.render import MANIFESTS
-from tests.manifests.conftest import SECRETS, SUBJECTS
+from tests.manifests.conftest import SECRETS
+from tests.manifests.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path
