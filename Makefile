@@ -193,8 +193,8 @@ check: ## Run every check that needs no cluster: lint, types, golden files, test
 	  if (($${#failed[@]})); then echo "check: failed: $${failed[*]}" >&2; exit 1; fi; echo "check: all passed"
 
 .PHONY: verify
-verify: check ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
-	@$(MAKE) test-cluster CHOICE="(cluster or kfp or docker) and not long"
+verify: $(VENV)/.synced ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
+	@scripts/verify.sh $(KFPKIT) $(BIN)/pytest
 
 .PHONY: test
 test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)

@@ -21,6 +21,9 @@ from tests.support.session import NO_UI
 #: Markers of tests that `make test` leaves out: it starts no engine, and asks none.
 LEFT_OUT = ("cluster", "kfp", "docker")
 
+#: When a test on the cluster has its turn, where its marker `turn` does not say it.
+TURN = 2
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: How many long tests were left out.
@@ -51,11 +54,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster"):
+        items.sort(key=turn)
         return
     skip = pytest.mark.skip(reason="needs Docker or the kind cluster: run with --cluster")
     for item in items:
         if any(item.get_closest_marker(name) for name in LEFT_OUT):
             item.add_marker(skip)
+
+
+def turn(item: pytest.Item) -> int:
+    """Return when a test has its turn; the long ones come last, when no run is under way."""
+    marker = item.get_closest_marker("turn")
+    return 5 if item.get_closest_marker("long") else marker.args[0] if marker else TURN
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -105,18 +115,12 @@ def cluster(kind: KindCluster) -> str:
 
 @pytest.fixture(scope="session")
 def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.core.errors import KitError
+    """Kubeflow Pipelines on the cluster, as its overlay is now."""
     from kfpkit.kfp.target import choose
     from kfpkit.operations import installation as lifecycle
 
     chosen = choose(context=cluster)
-    try:
-        ready = all(part.done for part in lifecycle.parts(chosen))
-    except KitError:
-        ready = False
-    if not ready:
-        lifecycle.install(chosen, timeout=900)
+    lifecycle.install(chosen, timeout=900)
     return chosen
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core.errors import WaitTimeoutError
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import workflow
 
 if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
+
+#: Where the option api-nodeport and kind-config.yaml put the API.
+HOST = os.environ.get("KFP_HOST", kind_cluster().api)
+
+#: What is imported.
+GREETING = "greetings from outside"
 
 #: States that a run does not leave by itself.
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")

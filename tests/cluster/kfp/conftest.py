@@ -15,7 +15,8 @@ import pytest
 from kfpkit.core import process
 from kfpkit.kfp import pipelines
 from kfpkit.operations import installation as lifecycle
-from tests.support.runs import Run
+from tests.support.runs import GREETING, HOST, Run
+from tests.support.started import MEBIBYTES, SIZES, VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from kfpkit.kfp.target import Target
-from tests.support.kfp_runs import BUCKET, GREETING, HOST
+
+#: The installation's bucket.
+BUCKET = "mlpipeline"
 
 
 @pytest.fixture(scope="session")
@@ -128,11 +131,11 @@ def runs(
     started = {
         "penguins": start(compiled("penguins"), sample, cache=True),
         "penguins_yaml": start(compiled("penguins_yaml"), sample, cache=True),
+        "retried run": start(compiled("second_attempt", "retried_run"), claims["run"]),
         "flow": start(compiled("flow", "flow"), {"numbers": [2, 3]}),
-        "large": start(compiled("large", "large")),
+        "large": start(compiled("large", "large"), {"mebibytes": MEBIBYTES}),
         "sleep": start(compiled("sleep", "pipeline")),
         "stumble": start(compiled("stumble", "pipeline"), {"reason": f"slipped {once}"}),
-        "retried run": start(compiled("second_attempt", "retried_run"), claims["run"]),
         "retried task": start(compiled("second_attempt", "retried_task"), claims["task"]),
         "imported": start(
             compiled("imported", "imported"), {"uri": f"minio://{BUCKET}/{greeting}"}
@@ -141,6 +144,10 @@ def runs(
             compiled("imported", "imported"), {"uri": f"minio://elsewhere/{greeting}"}
         ),
     }
+    for name, arguments in VALUES.items():
+        started[name] = start(compiled("values", name), arguments)
+    for name, size in SIZES:
+        started[f"{name}-{size}"] = start(compiled("sizes", name), {"size": size})
     yield started
     # KFP never removes an artifact, and this one would fill the disk in time.
     for entry in store.list(f"v2/artifacts/large/{started['large'].id}").collect():

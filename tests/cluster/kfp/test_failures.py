@@ -12,7 +12,7 @@ from kfpkit.runs.lookup import look
 if TYPE_CHECKING:
     from tests.support.runs import Run
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(4), pytest.mark.timeout(1200)]
 
 
 def test_a_failing_run_names_its_failing_task_and_says_why(runs: dict[str, Run]) -> None:

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.support.runs import Run
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(4), pytest.mark.timeout(1200)]
 
 
 def test_a_nested_pipeline_a_loop_and_a_choice_lead_to_the_right_end(runs: dict[str, Run]) -> None:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.core.waiting import wait_for
-from tests.support.kfp_runs import HOST
-from tests.support.runs import Run
+from tests.support.runs import HOST, Run
 
 if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(4), pytest.mark.timeout(1200)]
 
 
 def test_a_recurring_run_fires_once_when_it_is_due(

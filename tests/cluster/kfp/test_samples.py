@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.support.runs import Run
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(3), pytest.mark.timeout(1200)]
 
 FORMS = ("penguins", "penguins_yaml")
 TASKS = {"generate-data", "transform", "train", "evaluate", "check-accuracy"}
@@ -87,6 +87,7 @@ def test_a_sample_succeeds(runs: dict[str, Run], form: str) -> None:
     assert {name: tasks.get(name) for name in TASKS} == {name: {"SUCCEEDED"} for name in TASKS}
 
 
+@pytest.mark.usefixtures("again")  # They run meanwhile.
 @pytest.mark.parametrize("form", FORMS)
 def test_its_artifacts_are_those_of_the_same_run_on_this_machine(
     runs: dict[str, Run], store: S3Store, here: dict[str, str], form: str

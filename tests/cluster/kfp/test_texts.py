@@ -11,9 +11,8 @@ import pytest
 from kfpkit.kfp import metadata
 from kfpkit.kfp.database import METADATA, Database, metadata_text
 from kfpkit.kube import forward
-from tests.support.kfp_runs import HOST
 from tests.support.pipelines.texts import TEXT
-from tests.support.runs import Run
+from tests.support.runs import HOST, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,14 +24,17 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
+#: Its run is started with all others, and waited for after them.
+BEFORE, AFTER = pytest.mark.turn(1), pytest.mark.turn(4)
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def name() -> str:
     """A name that nothing had before."""
     return f"{TEXT} {uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pipeline(client: Any, compiled: Callable[..., Path], name: str) -> Iterator[Any]:
     made = client.upload_pipeline(str(compiled("texts", "texts")), name, description=TEXT)
     yield made
@@ -41,7 +43,7 @@ def pipeline(client: Any, compiled: Callable[..., Path], name: str) -> Iterator[
     client.delete_pipeline(made.pipeline_id)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def version(client: Any, compiled: Callable[..., Path], pipeline: Any, name: str) -> Any:
     return client.upload_pipeline_version(
         str(compiled("texts", "texts")),
@@ -51,7 +53,7 @@ def version(client: Any, compiled: Callable[..., Path], pipeline: Any, name: str
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def named(client: Any, name: str) -> Iterator[Any]:
     """An experiment."""
     made = client.create_experiment(name, description=TEXT)
@@ -59,7 +61,7 @@ def named(client: Any, name: str) -> Iterator[Any]:
     client.archive_experiment(made.experiment_id)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(client: Any, target: Target, version: Any, named: Any, name: str) -> Run:
     made = client.run_pipeline(
         named.experiment_id,
@@ -71,12 +73,15 @@ def run(client: Any, target: Target, version: Any, named: Any, name: str) -> Run
     return Run(client, target, HOST, made.run_id)
 
 
+@BEFORE
+@pytest.mark.usefixtures("run")
 def test_a_pipeline_is_found_by_its_name(client: Any, pipeline: Any, name: str) -> None:
     assert client.get_pipeline_id(name) == pipeline.pipeline_id
     found = client.get_pipeline(pipeline.pipeline_id)
     assert (found.display_name, found.description) == (name, TEXT)
 
 
+@BEFORE
 def test_a_version_keeps_its_texts(client: Any, version: Any, name: str) -> None:
     found = client.get_pipeline_version(version.pipeline_id, version.pipeline_version_id)
     assert (found.display_name, found.description) == (f"{name} 2", TEXT)
@@ -84,11 +89,13 @@ def test_a_version_keeps_its_texts(client: Any, version: Any, name: str) -> None
     assert inputs["default"]["defaultValue"] == TEXT
 
 
+@BEFORE
 def test_an_experiment_is_found_by_its_name(client: Any, named: Any, name: str) -> None:
     found = client.get_experiment(experiment_name=name)
     assert (found.experiment_id, found.description) == (named.experiment_id, TEXT)
 
 
+@BEFORE
 def test_a_recurring_run_keeps_its_texts(client: Any, version: Any, named: Any, name: str) -> None:
     made = client.create_recurring_run(
         named.experiment_id,
@@ -108,6 +115,7 @@ def test_a_recurring_run_keeps_its_texts(client: Any, version: Any, named: Any, 
         client.delete_recurring_run(made.recurring_run_id)
 
 
+@AFTER
 def test_a_run_and_its_tasks_keep_their_texts(run: Run, name: str) -> None:
     run.finish()
     found = run.client.get_run(run.id)
@@ -116,6 +124,7 @@ def test_a_run_and_its_tasks_keep_their_texts(run: Run, name: str) -> None:
     assert f"read {TEXT}, {TEXT}, {TEXT} {TEXT}" in run.printed()
 
 
+@AFTER
 def test_the_metadata_has_the_texts(run: Run, target: Target) -> None:
     run.finish()
     with forward.opened(target, forward.METADATA) as address:
@@ -126,6 +135,7 @@ def test_the_metadata_has_the_texts(run: Run, target: Target) -> None:
     assert note.metadata[TEXT] == f"{TEXT} {TEXT}"
 
 
+@AFTER
 def test_the_database_names_the_file_as_the_store_does(
     run: Run, target: Target, store: S3Store
 ) -> None:

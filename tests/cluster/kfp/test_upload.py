@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.kfp,
+    pytest.mark.turn(1),
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("runs", "recurring"),  # So that they run from here on.
+]
 
 #: Files that are YAML but no pipeline. One that is no YAML at all is left out: neither release ever
 #: answers it, and looking at it for ever takes a processor (docs/use/limits.md).

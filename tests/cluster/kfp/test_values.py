@@ -15,33 +15,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.pipelines.values import LOOKALIKES, TEXT
+from tests.support.started import PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.support.runs import Run
 
 pytestmark = pytest.mark.timeout(1800)
 
-#: By pipeline, what its run is given.
-GIVEN: dict[str, dict[str, Any]] = {
-    "values": {
-        "whole": 3,
-        "number": 2.0,
-        "text": TEXT,
-        "items": [1, 1.0, 0.5, True, None, "1", {"b": 1.0, "a": None}],
-    },
-    "rounds": {},
-    "conditions": {},
-}
-
-#: What docs/use/limits.md says of 2.14.3: by pipeline, what a run is given, and why it fails.
-FAILING: dict[str, tuple[dict[str, Any], str]] = {
-    "quoted": ({"text": 'a "quoted" word'}, "JSONDecodeError"),
-    "mistyped": ({}, 'input parameter "whole" type mismatch: expect NUMBER_INTEGER, got string'),
-    "either": ({"flag": True}, "not in tasks"),
-    "guarded_rounds": ({}, "parent DAG does not have input parameter loop-item-param"),
+#: What docs/use/limits.md says of 2.14.3: by pipeline, why a run fails.
+FAILING = {
+    "quoted": "JSONDecodeError",
+    "mistyped": 'input parameter "whole" type mismatch: expect NUMBER_INTEGER, got string',
+    "either": "not in tasks",
+    "guarded_rounds": "parent DAG does not have input parameter loop-item-param",
 }
 
 #: By pipeline, every line of the page: the case, and what the task got.
@@ -74,7 +63,6 @@ PAGE: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 "table": {"a": 1, "b": 1},
             },
         ),
-        ("nothing", {}),
         (
             "defaults",
             {
@@ -105,8 +93,7 @@ PAGE: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 "table": {"flag": "<true>", "n": "<2>"},
             },
         ),
-        ("collected whole", {"items": [1, 2]}),
-        ("collected halves", {"items": [0.5, 1]}),
+        ("collected, and nothing", {"items": [1, 2], "more": [0.5, 1]}),
     ],
     "rounds": [
         ("untyped item", {"text": "2"}),
@@ -122,10 +109,8 @@ PAGE: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("row", {"table": {"n": 1, "text": "x"}}),
     ],
     "conditions": [
-        ("whole == 2", {}),
-        ("number == 2", {}),
-        ("flag == True", {}),
-        ("text == 'a b'", {}),
+        ("whole == 2 and number == 2", {}),
+        ("flag == True and text == 'a b'", {}),
     ],
 }
 
@@ -159,7 +144,7 @@ def test_this_machine_gives_the_page(name: str, tmp_path: Path) -> None:
     spec = json_format.MessageToDict(component.pipeline_spec)
     texts = (
         f"{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in GIVEN[name].items()
+        for key, value in PAGES[name].items()
     )
     given = parameters.parse(spec, list(texts))
     with Progress() as progress:
@@ -169,32 +154,27 @@ def test_this_machine_gives_the_page(name: str, tmp_path: Path) -> None:
     assert lines((tmp_path / "run.log").read_text(encoding="utf-8")) == page(name)
 
 
-@pytest.fixture(scope="module")
-def pages(start: Callable[..., Run], compiled: Callable[..., Path]) -> Mapping[str, Run]:
-    """A run of each pipeline, all started at once."""
-    given = {**GIVEN, **{name: values for name, (values, _) in FAILING.items()}}
-    given["evaluated"] = {"text": "{{=1+1}} {{workflow.name}} {{ user }} $$ $(KFP_POD_NAME) $(x)"}
-    return {name: start(compiled("values", name), given[name]) for name in given}
-
-
 @pytest.mark.kfp
+@pytest.mark.turn(4)
 @pytest.mark.parametrize("name", PAGE)
-def test_the_cluster_gives_the_page(name: str, pages: Mapping[str, Run]) -> None:
-    run = pages[name].finish()
+def test_the_cluster_gives_the_page(name: str, runs: dict[str, Run]) -> None:
+    run = runs[name].finish()
     assert lines(run.printed()) == page(name)
 
 
 @pytest.mark.kfp
+@pytest.mark.turn(4)
 @pytest.mark.parametrize("name", FAILING)
-def test_what_the_release_cannot_do_fails(name: str, pages: Mapping[str, Run]) -> None:
-    run = pages[name].finish("FAILED")
-    assert FAILING[name][1] in run.evidence()
+def test_what_the_release_cannot_do_fails(name: str, runs: dict[str, Run]) -> None:
+    run = runs[name].finish("FAILED")
+    assert FAILING[name] in run.evidence()
 
 
 @pytest.mark.kfp
-def test_argo_and_kubernetes_change_texts(pages: Mapping[str, Run]) -> None:
+@pytest.mark.turn(4)
+def test_argo_and_kubernetes_change_texts(runs: dict[str, Run]) -> None:
     """As docs/use/limits.md says: it is wrong, and in nobody's hand here."""
-    run = pages["evaluated"].finish()
+    run = runs["evaluated"].finish()
     workflow = run.workflow["metadata"]["name"]
     said = {line["case"]: line for line in lines(run.printed())}
     assert said["output"]["text"] == repr(f"2 {workflow} {{{{ user }}}}")

@@ -75,9 +75,9 @@ def namespace(kubectl: Callable[..., str]) -> Iterator[str]:
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
     try:
         kubectl("apply", "--filename", "-", stdin=listed)
-        for one in new:
-            name = f"customresourcedefinition/{one['metadata']['name']}"
-            kubectl("wait", name, "--for=condition=Established", "--timeout=60s")
+        if new:
+            names = [f"customresourcedefinition/{d['metadata']['name']}" for d in new]
+            kubectl("wait", *names, "--for=condition=Established", "--timeout=60s")
         kubectl("create", "namespace", NAMESPACE)
         label = "pod-security.kubernetes.io/enforce=restricted"
         kubectl("label", "namespace", NAMESPACE, label)
@@ -104,7 +104,8 @@ def test_the_api_server_takes_every_object(
 
     assert len(said) == len(items)
     assert all(line.endswith("serverside-applied (server dry run)") for line in said)
-    # Pods are made by controllers, so their level is asked for one by one.
+    # Pods are made by controllers, so their level is asked for pod by pod.
+    pods = []
     for workload in render.with_pods(rendered(name)):
         template = render.pod_template(workload)
         # The account is not there, for nothing is.
@@ -112,6 +113,9 @@ def test_the_api_server_takes_every_object(
         claims = workload["spec"].get("volumeClaimTemplates", [])
         volumes = [{"name": claim["metadata"]["name"], "emptyDir": {}} for claim in claims]
         spec["volumes"] = [*spec.get("volumes", []), *volumes]
-        metadata = {**template["metadata"], "name": "one", "namespace": namespace}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        kubectl("create", "--dry-run=server", "--filename", "-", stdin=json.dumps(pod))
+        metadata = {**template["metadata"], "namespace": namespace}
+        metadata["name"] = workload["metadata"]["name"]
+        pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+    made = kubectl("create", "--dry-run=server", "--filename", "-", stdin=listed).splitlines()
+    assert len(made) == len(pods)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp.target import choose
 from kfpkit.kube import forward
-from kfpkit.operations import installation as lifecycle
 from tests.support import steps
 from tests.support.renders import rendered
 
@@ -20,7 +18,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1500)]
 
 RESOURCE = "requests.nvidia.com/gpu"
-PATIENCE = 400.0
+#: Seconds for a step; all runs of the tests share the cluster's processors.
+PATIENCE = 900.0
 
 
 def messages(target: Target, run: str) -> list[str]:
@@ -43,11 +42,9 @@ def pods_with_gpu(target: Target, run: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_step_waits_until_the_quota_leaves_it_a_gpu(cluster: str) -> None:
+def test_a_step_waits_until_the_quota_leaves_it_a_gpu(target: Target) -> None:
     import kfp
 
-    target = choose(context=cluster)
-    lifecycle.install(target, timeout=900)
     (quota,) = [d for d in rendered("overlays/gke") if d["kind"] == "ResourceQuota"]
     assert set(quota["spec"]["hard"]) == {RESOURCE}
     none = {**quota, "spec": {"hard": {RESOURCE: "0"}}}

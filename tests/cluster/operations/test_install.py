@@ -2,66 +2,113 @@
 
 from __future__ import annotations
 
-import os
+import base64
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import kfp
 import pytest
 from kfp.compiler import Compiler
 
-from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp.target import Target, choose
 from kfpkit.kube import forward, health
 from kfpkit.operations import installation as lifecycle
 from tests.support.installation import Wanted, installed
 from tests.support.pipelines.hello import hello
 from tests.support.pipelines.sleep import pipeline as sleep
-from tests.support.runs import Run
+from tests.support.runs import HOST, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kfpkit.kfp.target import Target
+
 pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
 
-#: Where the option api-nodeport and kind-config.yaml put the API.
-HOST = os.environ.get("KFP_HOST", kind_cluster().api)
+#: Changes the installation, so no run may be under way.
+FIRST = pytest.mark.turn(0)
 
 
-@pytest.fixture(scope="module")
-def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    installed = choose(context=cluster)
-    lifecycle.install(installed, timeout=900)
-    return installed
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(target: Target) -> Any:
     """The SDK's own client, made as its documentation says."""
     assert lifecycle.parts(target)
     return kfp.Client(host=HOST)
 
 
-def state(target: Target) -> dict[str, tuple[str, str]]:
+@dataclass(frozen=True)
+class Kept:
+    """What is made before an installation is removed."""
+
+    name: str
+    file: Path
+    pipeline: str
+    experiment: str
+
+    def start(self, client: Any, target: Target) -> Run:
+        made = client.run_pipeline(self.experiment, self.name, str(self.file), {"name": self.name})
+        return Run(client, target, HOST, made.run_id)
+
+
+@pytest.fixture(scope="session")
+def kept(client: Any, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A pipeline and an experiment."""
+    file = tmp_path_factory.mktemp("kept") / "hello.yaml"
+    Compiler().compile(hello, str(file))
+    name = f"kept over an uninstall {uuid.uuid4().hex[:8]}"
+    pipeline = client.upload_pipeline(str(file), name).pipeline_id
+    return Kept(name, file, pipeline, client.create_experiment(name).experiment_id)
+
+
+@pytest.fixture(scope="session")
+def before(client: Any, target: Target, kept: Kept) -> Run:
+    """A run, which goes on during the tests that follow."""
+    return kept.start(client, target)
+
+
+@pytest.fixture(scope="session")
+def reinstalled(client: Any, target: Target, before: Run) -> Target:
+    """The installation, removed without its data and put back."""
+    before.finish(timeout=300)
+    lifecycle.uninstall(target, delete_data=False)
+    with pytest.raises(KitError, match="is not in the namespace"):
+        lifecycle.parts(target)
+    lifecycle.install(target, timeout=900)
+    wait_for(
+        "the API behind its node port",
+        lambda: None if _answers(client) else "no answer",
+        timeout=60,
+    )
+    return target
+
+
+@pytest.fixture(scope="session")
+def after(client: Any, reinstalled: Target, kept: Kept) -> Run:
+    """The same run once more."""
+    return kept.start(client, reinstalled)
+
+
+def state(target: Target) -> dict[str, tuple[str, str | bool]]:
     """Return identity and generation of all that the overlay makes, and of the Secrets."""
     kinds = {d["kind"].lower() for d in target.documents if d["kind"] != "Namespace"}
-    found = target.items(sorted({*kinds, "secret", "pod"}))
+    found = target.items(sorted({*kinds, "secret", "pod"}), lifecycle.NO_RUNS)
     return {
         f"{item['kind']}/{item['metadata']['name']}": (
             item["metadata"]["uid"],
-            item["metadata"].get("generation", item["metadata"]["resourceVersion"]),
+            # A pod's status changes by itself.
+            item["kind"] == "Pod"
+            or item["metadata"].get("generation", item["metadata"]["resourceVersion"]),
         )
         for item in found
-        if item["kind"] != "Pod"
-        or "workflows.argoproj.io/workflow" not in item["metadata"]["labels"]
     }
 
 
+@FIRST
+@pytest.mark.usefixtures("before")
 def test_every_part_is_ready_and_none_has_ended_by_itself(target: Target) -> None:
     assert [part for part in lifecycle.parts(target) if not part.done] == []
     ended = {
@@ -75,35 +122,29 @@ def test_every_part_is_ready_and_none_has_ended_by_itself(target: Target) -> Non
     assert ended == {}
 
 
-def test_an_install_of_what_is_there_changes_nothing(target: Target) -> None:
-    before = {k: v for k, v in state(target).items() if not k.startswith("Pod/")}
-    pods = {k: v[0] for k, v in state(target).items() if k.startswith("Pod/")}
-    lifecycle.install(target, timeout=300)
-    assert {k: v for k, v in state(target).items() if not k.startswith("Pod/")} == before
-    assert {k: v[0] for k, v in state(target).items() if k.startswith("Pod/")} == pods
-
-
-def test_the_cluster_has_nothing_to_change(target: Target) -> None:
-    argv = ["diff" if word == "apply" else word for word in target.apply]
-    found = process.query(argv, check=False)
-    assert found.returncode == 0, found.stdout or found.stderr
-
-
-def test_no_secret_is_shown_by_an_install(
+@FIRST
+def test_an_install_of_what_is_there_changes_nothing_and_shows_no_secret(
     target: Target, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import base64
-
     values = [
         base64.b64decode(value).decode()
         for secret in target.items(["secrets"])
         for value in secret["data"].values()
     ]
     assert values
+    before = state(target)
     lifecycle.install(target, timeout=300)
+    assert state(target) == before
     shown = "".join(capsys.readouterr())
     assert "apply --server-side" in shown
     assert not [value for value in values if value in shown]
+
+
+@FIRST
+def test_the_cluster_has_nothing_to_change(target: Target) -> None:
+    argv = ["diff" if word == "apply" else word for word in target.apply]
+    found = process.query(argv, check=False)
+    assert found.returncode == 0, found.stdout or found.stderr
 
 
 def test_the_client_lists_pipelines_and_experiments(client: Any) -> None:
@@ -123,6 +164,7 @@ def broken(target: Target) -> Iterator[Target]:
     lifecycle.wait_until_ready(target, timeout=300)
 
 
+@FIRST
 def test_an_image_that_cannot_be_had_is_named_with_its_pod(
     broken: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +175,7 @@ def test_an_image_that_cannot_be_had_is_named_with_its_pod(
         lifecycle.wait_until_ready(broken, timeout=120)
 
 
+@FIRST
 def test_a_container_that_ends_is_named_with_its_log(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +194,7 @@ def test_a_container_that_ends_is_named_with_its_log(
         lifecycle.wait_until_ready(target, timeout=300)
 
 
+@FIRST
 def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Target) -> None:
     patch = '{"spec": {"template": {"spec": {"hostPID": true}}}}'
     target.run("patch", "deployment/metadata-envoy", f"--patch={patch}")
@@ -163,35 +207,23 @@ def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Tar
         lifecycle.wait_until_ready(target, timeout=300)
 
 
-def test_what_was_made_outlives_an_uninstall(target: Target, client: Any, tmp_path: Path) -> None:
-    file = tmp_path / "hello.yaml"
-    Compiler().compile(hello, str(file))
-    name = f"kept over an uninstall {uuid.uuid4().hex[:8]}"
-    pipeline = client.upload_pipeline(str(file), name).pipeline_id
-    kept = client.create_experiment(name).experiment_id
+@FIRST
+@pytest.mark.usefixtures("after")  # It goes on during the tests that follow.
+def test_what_was_made_outlives_an_uninstall(
+    reinstalled: Target, client: Any, kept: Kept, before: Run
+) -> None:
+    assert all(part.restarts == 0 for part in lifecycle.parts(reinstalled))
+    found = client.get_experiment(experiment_name=kept.name).experiment_id
+    assert found == kept.experiment
+    assert client.get_pipeline_id(kept.name) == kept.pipeline
+    assert before.state == "SUCCEEDED"
+    assert f"Hello, {kept.name}." in before.log("greet")
 
-    def start() -> Run:
-        made = client.run_pipeline(kept, name, str(file), {"name": name})
-        return Run(client, target, HOST, made.run_id)
 
-    run = start().finish(timeout=300)
-    lifecycle.uninstall(target, delete_data=False)
-    with pytest.raises(KitError, match="is not in the namespace"):
-        lifecycle.parts(target)
-    lifecycle.install(target, timeout=900)
-    wait_for(
-        "the API behind its node port",
-        lambda: None if _answers(client) else "no answer",
-        timeout=60,
-    )
-    assert all(part.restarts == 0 for part in lifecycle.parts(target))
-    assert client.get_experiment(experiment_name=name).experiment_id == kept
-    assert client.get_pipeline_id(name) == pipeline
-    assert run.state == "SUCCEEDED"
-    assert f"Hello, {name}." in run.log("greet")
-    # The next one finds the first one's result: metadata, cache and artifacts are there too.
-    again = start().finish(timeout=300)
-    assert again.drivers()["greet"]["cached-decision"] == "true"
+@pytest.mark.turn(4)
+def test_a_run_after_a_new_install_finds_the_result_of_one_before(after: Run) -> None:
+    """Metadata, cache and artifacts are there too."""
+    assert after.finish().drivers()["greet"]["cached-decision"] == "true"
 
 
 def test_removing_an_installation_with_its_data_leaves_another_alone(
@@ -202,10 +234,10 @@ def test_removing_an_installation_with_its_data_leaves_another_alone(
         with forward.opened(second, forward.API) as address:
             # In the middle of a run, whose pods have finalizers.
             kfp.Client(host=f"http://{address}").create_run_from_pipeline_func(sleep, arguments={})
-            wait_for("a step's pod", lambda: _without_step(second), timeout=300)
+            wait_for("a step's pod", lambda: _without_step(second), timeout=900)
         lifecycle.uninstall(second, delete_data=True)
         assert not second.has_namespace()
-    run = Run(client, target, HOST, made.run_id).finish(timeout=300)
+    run = Run(client, target, HOST, made.run_id).finish()
     assert run.state == "SUCCEEDED"
     names = [item["metadata"]["labels"] for item in target.items(["workflows.argoproj.io"])]
     assert made.run_id in [labels["pipeline/runid"] for labels in names]

@@ -6,29 +6,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.kfp.target import Target, choose
 from kfpkit.kube import health
 from kfpkit.operations import installation as lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+    from kfpkit.kfp.target import Target
+
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(0), pytest.mark.timeout(1200)]
 
 #: Names with and without a hash of kustomize's kind.
 OLD, FOREIGN, PLAIN = "trial-2b5cf7ghkt", "trial-9k8m7h6t5d", "trial-settings"
 
 
 @pytest.fixture
-def target(cluster: str) -> Iterator[Target]:
-    """Kubeflow Pipelines on the cluster, installed if need be, with three ConfigMaps more."""
-    installed = choose(context=cluster)
-    lifecycle.install(installed, timeout=900)
+def littered(target: Target) -> Iterator[Target]:
+    """Kubeflow Pipelines on the cluster, with three ConfigMaps more."""
     for name in (OLD, FOREIGN, PLAIN):
-        installed.query("create", "configmap", name, "--from-literal=key=value")
-    installed.query("label", "configmaps", OLD, PLAIN, health.OWNED)
-    yield installed
-    installed.query("delete", "configmaps", "--ignore-not-found", OLD, FOREIGN, PLAIN)
+        target.query("create", "configmap", name, "--from-literal=key=value")
+    target.query("label", "configmaps", OLD, PLAIN, health.OWNED)
+    yield target
+    target.query("delete", "configmaps", "--ignore-not-found", OLD, FOREIGN, PLAIN)
 
 
 def configmaps(target: Target) -> set[str]:
@@ -36,9 +35,9 @@ def configmaps(target: Target) -> set[str]:
 
 
 def test_what_an_earlier_install_left_is_removed_by_a_printed_command(
-    target: Target, capfd: pytest.CaptureFixture[str]
+    littered: Target, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = configmaps(target)
-    lifecycle.install(target, timeout=300)
-    assert before - configmaps(target) == {OLD}
+    before = configmaps(littered)
+    lifecycle.install(littered, timeout=300)
+    assert before - configmaps(littered) == {OLD}
     assert f"delete configmaps --ignore-not-found {OLD}\n" in capfd.readouterr().err

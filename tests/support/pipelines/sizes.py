@@ -5,7 +5,7 @@ from kfp import dsl
 from components.image import RUNTIME_IMAGE
 
 #: Tasks that read the same text.
-READERS = 12
+READERS = 4
 
 
 @dsl.component(base_image=RUNTIME_IMAGE, install_kfp_package=False)
@@ -33,7 +33,7 @@ def read_once(size: int) -> None:
 
 @dsl.pipeline(name="read-often")
 def read_often(size: int) -> None:
-    """Return a text that twelve tasks read, more than a Workflow's object holds."""
+    """Return a text that several tasks read, more than a Workflow's object holds."""
     text = write(size=size).output
     for _ in range(READERS):
         measure(text=text)

@@ -30,12 +30,13 @@ def see(
     flag: Optional[bool] = None,  # noqa: UP045
     text: Optional[str] = None,  # noqa: UP045
     items: Optional[list] = None,  # type: ignore[type-arg]  # noqa: UP045
+    more: Optional[list] = None,  # type: ignore[type-arg]  # noqa: UP045
     table: Optional[dict] = None,  # type: ignore[type-arg]  # noqa: UP045
 ) -> None:
     import json
 
     given: dict[str, object] = {"whole": whole, "number": number, "flag": flag}
-    given |= {"text": text, "items": items, "table": table}
+    given |= {"text": text, "items": items, "more": more, "table": table}
     seen = {name: repr(value) for name, value in given.items() if value is not None}
     print("SEEN", json.dumps({"case": case, **seen}))
 
@@ -119,7 +120,6 @@ def values(
         items=items,
         table=table,
     )
-    see(case="nothing", text=absent)
     see_defaults(case="defaults")
     given = give(text=text)
     see(
@@ -139,8 +139,12 @@ def values(
     )
     with dsl.ParallelFor([1, 2]) as count:
         halved = halve(whole=count).set_caching_options(False)
-    see(case="collected whole", items=dsl.Collected(halved.outputs["whole"]))
-    see(case="collected halves", items=dsl.Collected(halved.outputs["half"]))
+    see(
+        case="collected, and nothing",
+        text=absent,
+        items=dsl.Collected(halved.outputs["whole"]),
+        more=dsl.Collected(halved.outputs["half"]),
+    )
 
 
 @dsl.pipeline(name="rounds")
@@ -165,14 +169,10 @@ def rounds(
 @dsl.pipeline(name="conditions")
 def conditions(whole: int = 2, number: float = 2.0, flag: bool = True, text: str = "a b") -> None:
     """Compare values with constants."""
-    with dsl.If(whole == 2):
-        see(case="whole == 2").set_caching_options(False)
-    with dsl.If(number == 2):
-        see(case="number == 2").set_caching_options(False)
-    with dsl.If(flag == True):  # noqa: E712 - kfp's operator
-        see(case="flag == True").set_caching_options(False)
-    with dsl.If(text == "a b"):
-        see(case="text == 'a b'").set_caching_options(False)
+    with dsl.If(whole == 2), dsl.If(number == 2):
+        see(case="whole == 2 and number == 2").set_caching_options(False)
+    with dsl.If(flag == True), dsl.If(text == "a b"):  # noqa: E712 - kfp's operator
+        see(case="flag == True and text == 'a b'").set_caching_options(False)
     with dsl.If(text == "2"):
         see(case="text == '2'").set_caching_options(False)
 

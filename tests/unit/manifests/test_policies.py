@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -20,8 +20,9 @@ from tests.support import flows, steps
 from tests.support.renders import SUBJECTS, rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from kfpkit.kfp.target import Target
     from kfpkit.kube.render import Document
 
 #: Any port of the page, a port of a part that the page does not name, and one that no part has.
@@ -35,6 +36,9 @@ SILENCE = 5
 
 #: Seconds until the network knows a new pod and what it may do.
 SETTLED = 120.0
+
+#: Pods that try their connections at a time: nearly all the time of each is SILENCE.
+AT_ONCE = 8
 
 #: Listens on ports until it is ended, and says so.
 LISTEN = """
@@ -221,20 +225,32 @@ def network(request: pytest.FixtureRequest, cluster: str) -> Iterator[tuple[Netw
 
 
 def settled(
-    what: str,
-    wanted: set[str],
-    reach: Callable[[list[str]], set[str]],
-    addresses: Iterable[str],
-) -> set[str]:
-    """Wait until all that is wanted can be reached; return all that could be, at that moment."""
-    found: set[str] = set()
+    reach: Callable[[str, list[str]], set[str]], tried: Mapping[str, Mapping[str, bool]]
+) -> dict[str, set[str]]:
+    """Wait until all that is wanted can be reached.
+
+    Args:
+        reach: Returns those of the addresses that a source reaches.
+        tried: By source, each address and whether it is wanted.
+
+    Returns:
+        By source, all that could be reached when all that is wanted could.
+    """
+    found: dict[str, set[str]] = {}
+
+    def shut(source: str) -> list[str]:
+        wanted = {address for address, wanted in tried[source].items() if wanted}
+        return sorted(wanted - found[source])
 
     def missing() -> str | None:
-        found.clear()
-        found.update(reach(list(addresses)))
-        return f"shut: {', '.join(sorted(wanted - found))}" if wanted - found else None
+        left = [source for source in tried if source not in found or shut(source)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            reached = pool.map(lambda source: reach(source, list(tried[source])), left)
+            found.update(zip(left, reached, strict=True))
+        closed = [f"{source} to {', '.join(shut(source))}" for source in left if shut(source)]
+        return "; ".join(closed) or None
 
-    wait_for(what, missing, timeout=SETTLED)
+    wait_for("the flows that are allowed", missing, timeout=SETTLED)
     return found
 
 
@@ -257,22 +273,23 @@ def test_every_pair_of_pods_and_every_port_is_as_the_page_says(
         out = source == "outsider" or port in everywhere.get(source, ())
         return out and (target == "outsider" or flows.Flow("anywhere", target, port) in told)
 
-    tried = 0
-    for source in made.addresses:
-        addresses = {
+    tried = {
+        source: {
             f"{address}:{port}": allowed(source, target, port)
             for target, address in made.addresses.items()
             for port in PORTS
             if target != source
         }
-        wanted = {address for address, wanted in addresses.items() if wanted}
-        found = settled(f"the flows of {source}", wanted, partial(made.reached, source), addresses)
-        tried += len(addresses)
-        names = {address: name for name, address in made.addresses.items()}
-        assert [(source, names[a.split(":")[0]], a) for a in sorted(found - wanted)] == []
+        for source in made.addresses
+    }
+    names = {address: name for name, address in made.addresses.items()}
+    for source, found in settled(made.reached, tried).items():
+        too_much = sorted(address for address in found if not tried[source][address])
+        assert [(source, names[a.split(":")[0]], a) for a in too_much] == []
 
     # From every pod to every other and all ports, and there are more pods than parts.
-    assert tried == len(made.addresses) * (len(made.addresses) - 1) * len(PORTS)
+    pairs = len(made.addresses) * (len(made.addresses) - 1)
+    assert sum(map(len, tried.values())) == pairs * len(PORTS)
     assert len(made.addresses) == len(parts) + 2
 
 
@@ -286,22 +303,16 @@ def test_names_and_the_kubernetes_api_are_reached_by_those_who_may(
     dns = made.kubectl(*get, "-n", "kube-system", "kube-dns") + ":53"
     api = made.kubectl(*get, "-n", "default", "kubernetes") + ":443"
     told = flows.told(flows.parts(made.documents), options)
-    for source in made.addresses:
-        wanted = {dns}  # Also a pod that nobody knows.
-        if source == "outsider" or flows.Flow(source, "anywhere", 443) in told:
-            wanted.add(api)
-        assert settled(source, wanted, partial(made.reached, source), [dns, api]) == wanted, source
-
-
-@pytest.fixture(scope="module")
-def shared(cluster: str) -> Any:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.kfp.target import choose
-    from kfpkit.operations import installation as lifecycle
-
-    target = choose(context=cluster)
-    lifecycle.install(target, timeout=900)
-    return target
+    # The names are also for a pod that nobody knows.
+    tried = {
+        source: {
+            dns: True,
+            api: source == "outsider" or flows.Flow(source, "anywhere", 443) in told,
+        }
+        for source in made.addresses
+    }
+    for source, found in settled(made.reached, tried).items():
+        assert found == {address for address, wanted in tried[source].items() if wanted}, source
 
 
 #: What a step may reach of the installation it runs in, and what not.
@@ -317,9 +328,9 @@ FOR_RUNS = {
 
 @pytest.mark.kfp
 @pytest.mark.timeout(600)
-def test_pods_that_are_no_part_reach_no_store(shared: Any) -> None:
-    inside, outside = shared.namespace, f"{OUTSIDE}-kfp"
-    kubectl = [shared.kubectl, "--context", shared.context]
+def test_pods_that_are_no_part_reach_no_store(target: Target) -> None:
+    inside, outside = target.namespace, f"{OUTSIDE}-kfp"
+    kubectl = [target.kubectl, "--context", target.context]
     pods = [Network._pod(namespace, "policies-stranger", {}) for namespace in (inside, outside)]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
     api = f"ml-pipeline.{inside}:8888"
@@ -337,8 +348,8 @@ def test_pods_that_are_no_part_reach_no_store(shared: Any) -> None:
             process.query([*kubectl, *wait, "--timeout=180s"])
         # Whoever is outside reaches the one port that the option api-nodeport opens for everybody,
         # and so the names are right and the network is there; inside nothing may leave a pod.
-        found = settled("the API", {api}, partial(reached, outside), [*addresses, api])
-        assert found == {api}
+        tried = {outside: {**dict.fromkeys(addresses, False), api: True}}
+        assert settled(reached, tried) == {outside: {api}}
         assert reached(inside, [*addresses, api]) == set()
     finally:
         process.query([*kubectl, "delete", "--filename", "-", "--now"], stdin=listed, check=False)
@@ -346,8 +357,8 @@ def test_pods_that_are_no_part_reach_no_store(shared: Any) -> None:
 
 
 @pytest.mark.kfp
-@pytest.mark.timeout(600)
-def test_a_step_reaches_what_it_needs_and_not_the_database(shared: Any) -> None:
+@pytest.mark.timeout(1200)
+def test_a_step_reaches_what_it_needs_and_not_the_database(target: Target) -> None:
     import os
 
     import kfp
@@ -358,5 +369,5 @@ def test_a_step_reaches_what_it_needs_and_not_the_database(shared: Any) -> None:
         arguments={"program": CONNECT, "wanted": json.dumps(FOR_RUNS)},
         enable_caching=False,
     )
-    done = client.wait_for_run_completion(run.run_id, timeout=400, sleep_duration=2)
-    assert done.state == "SUCCEEDED", process.line(shared.argv("get", "pods"))
+    done = client.wait_for_run_completion(run.run_id, timeout=900, sleep_duration=2)
+    assert done.state == "SUCCEEDED", process.line(target.argv("get", "pods"))
