@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kfpkit.cli.install import Yes  # noqa: TC001 - typer reads annotations at run time
+from kfpkit.cli.options import Images, KindConfig, MirrorName, Nodes, Yes
+from kfpkit.cli.targets import bring_up, kind
+from kfpkit.cluster import lifecycle
+from kfpkit.core import console, process
+
+app = typer.Typer()
+cluster = typer.Typer(help="The local kind cluster.", no_args_is_help=True)
+app.add_typer(cluster, name="cluster")
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit cluster`."""
-    cluster = typer.Typer(help="The local kind cluster.", no_args_is_help=True)
-    cluster.command("up")(up)
-    cluster.command("down")(down)
-    cluster.command("status")(status)
-    app.add_typer(cluster, name="cluster")
-
-
+@cluster.command()
 def up(
-    nodes: Annotated[int, typer.Option(min=1, envvar="NODES", help="Nodes of a new cluster.")] = 1,
+    nodes: Nodes = 1, images: Images = "", mirror: MirrorName = "", kind_config: KindConfig = None
 ) -> None:
     """Bring the cluster up: check this machine, make what is missing, wait until it is ready."""
-    from kfpkit.cluster import lifecycle
-
-    lifecycle.up(nodes=nodes)
+    bring_up(kind_config, nodes=nodes, images=images, mirror=mirror)
 
 
-def down(yes: Yes = False) -> None:
+@cluster.command()
+def down(yes: Yes = False, kind_config: KindConfig = None) -> None:
     """Remove the cluster and all it holds."""
-    from kfpkit.cluster import lifecycle
-    from kfpkit.cluster.config import NAME
-    from kfpkit.core import console, process
-
+    name = kind(kind_config).NAME
     state, _ = lifecycle.status()
     if state is lifecycle.State.ABSENT:
-        console.say(f"there is no cluster {NAME}")
+        console.say(f"there is no cluster {name}")
     elif not yes and not process.dry_run():
-        typer.confirm(f"Remove the cluster {NAME} with all runs and artifacts in it?", abort=True)
+        typer.confirm(f"Remove the cluster {name} with all runs and artifacts in it?", abort=True)
     lifecycle.down()
 
 
-def status() -> None:
+@cluster.command()
+def status(kind_config: KindConfig = None) -> None:
     """Say what is there of the cluster; exit code 1 unless it is complete."""
-    from kfpkit.cluster import lifecycle
-    from kfpkit.core import console
-
+    kind(kind_config)
     state, text = lifecycle.status()
     console.out.print(f"{state}: {text}", markup=False)
     if state is not lifecycle.State.COMPLETE:
