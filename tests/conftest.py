@@ -86,7 +86,7 @@ def cluster() -> str:
     from kfpkit.cluster import lifecycle
     from kfpkit.cluster.config import CONTEXT
 
-    lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
+    lifecycle.up(nodes=int(os.environ.get("KFPKIT_NODES", "1")))
     return CONTEXT
 
 
