@@ -31,7 +31,7 @@ def backup(
     away = remote.is_remote(backups)
     if away and not process.dry_run():
         remote.require(backups)
-    made = create.make(choose(where), work if away else Path(backups), wait=wait)
+    made = create.make(choose(where, reads=True), work if away else Path(backups), wait=wait)
     if away:
         remote.push(backups, made)
 
@@ -48,7 +48,7 @@ def verify(
 @installation()
 def resume(where: Where) -> None:
     """Start what a backup or restore was holding when it was killed."""
-    target = choose(where)
+    target = choose(where, reads=True)
     journal.require_no_rollback(journal.read(target))
     if not restoring.resume(target) and not process.dry_run():
         console.say("no part is held")
@@ -66,7 +66,7 @@ def restore(
 ) -> None:
     """Put a backup back, into an empty cluster or over what is there."""
     _end_on_signal()
-    target = choose(where)
+    target = choose(where, reads=True)
     restoring.restore(
         target,
         _backup(backups, snapshot, work),

@@ -48,7 +48,7 @@ def doctor(where: Where, canary: Canary = True, json: Json = False) -> None:
 @installation()
 def explain(run: RunId, where: Where, json: Json = False) -> None:
     """Say in a sentence why a run is stuck or has failed, and what helps."""
-    found = lookup.look(choose(where), run)
+    found = lookup.look(choose(where, reads=True), run)
     if json:
         console.out.print(dumps(found.as_json(), indent=2), markup=False)
         return

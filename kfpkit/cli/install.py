@@ -44,7 +44,7 @@ def uninstall(where: Where, delete_data: DeleteData = False, yes: Yes = False) -
 @installation()
 def status(where: Where) -> None:
     """Show each part of KFP; exit code 1 unless all are ready."""
-    target = choose(where)
+    target = choose(where, reads=True)
     parts = lifecycle.parts(target)
     wanted = {
         d["metadata"]["name"]: d["spec"].get("replicas", 1)
@@ -73,7 +73,7 @@ def status(where: Where) -> None:
 @installation()
 def diff(where: Where) -> None:
     """Show what an install would change; exit code 1 if there is anything."""
-    found = lifecycle.diff(choose(where))
+    found = lifecycle.diff(choose(where, reads=True))
     console.out.print(found or "no difference", markup=False, end="")
     if found:
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ def prune(
     """Show which runs are old, with all of theirs; remove them if told."""
     rule = plan.Rule(plan.age(older_than), keep, experiment)
     run.prune(
-        around() or choose(where),
+        around() or choose(where, reads=True),
         rule,
         apply=apply and not process.dry_run(),
         confirm=lambda text: yes or typer.confirm(text),

@@ -18,4 +18,4 @@ def rotate_secrets(where: Where, timeout: Timeout = 900, despite_runs: DespiteRu
 
     Who uses them is restarted.
     """
-    rotate(choose(where), timeout=timeout, despite_runs=despite_runs)
+    rotate(choose(where, reads=True), timeout=timeout, despite_runs=despite_runs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from kfpkit.cli.options import KIND
 from kfpkit.cluster import config as cluster
 from kfpkit.cluster import lifecycle
+from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
 from kfpkit.images import source as sources
 from kfpkit.kfp import target as targets
@@ -24,15 +26,25 @@ if TYPE_CHECKING:
     from kfpkit.runs.place import Place
 
 
-def choose(where: Where) -> Target:
+def choose(where: Where, *, reads: bool = False) -> Target:
     """Return the installation that the options name.
 
+    Args:
+        where: The options.
+        reads: Whether the command reads the cluster in a dry run too.
+
     Raises:
-        BadInputError: They name none, or contradict each other.
+        BadInputError: They name none, or contradict each other; or a dry run has no kubectl to read.
     """
-    name = _name(where)
     kind(where.kind_config)
-    return targets.choose("" if name == KIND else name, where.context)
+    name = _name(where)
+    target = targets.choose("" if name == KIND and not where.overlay else name, where.context)
+    if reads and process.dry_run() and not shutil.which(target.kubectl):
+        raise BadInputError(
+            "this reads the cluster, in a dry run too, and there is no kubectl for it",
+            "Put kubectl on PATH; a dry run downloads none",
+        )
+    return target
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

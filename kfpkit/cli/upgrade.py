@@ -30,7 +30,7 @@ def upgrade(
     Also to another configuration of its release: what the overlay says.
     """
     phases.upgrade(
-        choose(where),
+        choose(where, reads=True),
         to,
         _folder(backups),
         confirm=lambda text: yes or typer.confirm(text),
@@ -49,7 +49,7 @@ def rollback(
     Whether that ended or not.
     """
     phases.rollback(
-        choose(where),
+        choose(where, reads=True),
         _folder(backups),
         confirm=lambda text: yes or typer.confirm(text),
         timeout=timeout,

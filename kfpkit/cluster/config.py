@@ -29,7 +29,7 @@ def _read(config: Path) -> tuple[str, dict[int, int]]:
 
 
 #: kind's configuration of the cluster that every command is about.
-CONFIG = Path(os.environ.get("KIND_CONFIG") or ROOT / "kind-config.yaml")
+CONFIG = Path(os.environ.get("KFPKIT_KIND_CONFIG") or ROOT / "kind-config.yaml")
 
 #: Its name, and the context that kind makes for it.
 NAME, _PORTS = _read(CONFIG)

@@ -86,7 +86,7 @@ def context(config: Path) -> process.Result:
     """Return the context and the API's address that a process takes with this configuration."""
     code = "from kfpkit import cluster; print(cluster.CONTEXT, cluster.API)"
     argv = [sys.executable, "-c", code]
-    return process.query(argv, env={"KIND_CONFIG": str(config)}, check=False)
+    return process.query(argv, env={"KFPKIT_KIND_CONFIG": str(config)}, check=False)
 
 
 def test_another_configuration_is_another_cluster(tmp_path: Path) -> None:

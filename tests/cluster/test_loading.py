@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_would_be_done_to_a_cluster_that_is_not_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: str, said: str
 ) -> None:
     monkeypatch.setattr(engine, "answers", lambda: False)
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     monkeypatch.setenv("IMAGES", images)
     monkeypatch.setenv("MIRROR", "registry.example:5000/kfp")
     loading.load(["pause"])

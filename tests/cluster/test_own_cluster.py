@@ -30,7 +30,7 @@ NODE = f"{NAME}-control-plane"
 def kfpkit(config: Path, *arguments: str) -> str:
     """Run the CLI on the test's cluster, and return all that it says."""
     argv = [sys.executable, "-m", "kfpkit", "cluster", *arguments]
-    said = process.query(argv, cwd=ROOT, env={"KIND_CONFIG": str(config)}, check=False)
+    said = process.query(argv, cwd=ROOT, env={"KFPKIT_KIND_CONFIG": str(config)}, check=False)
     return said.stdout + said.stderr
 
 
@@ -79,7 +79,7 @@ def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
 ) -> None:
     volumes = mine("volume", "ls", "--quiet")
     argv = [sys.executable, "-m", "kfpkit", "cluster", "up"]
-    env = {"KIND_CONFIG": str(config)}
+    env = {"KFPKIT_KIND_CONFIG": str(config)}
     up = process.start(argv, cwd=ROOT, env=env, detach=True)
     assert up.stdout
     said = ""
@@ -103,7 +103,7 @@ def test_a_killed_up_is_finished_by_the_next_and_nothing_is_left_after_down(
 def test_all_that_holds_of_one_node_holds_of_two(config: Path) -> None:
     """Also that a pod reaches a Service whose pod is on the other one."""
     argv = [sys.executable, "-m", "pytest", "--cluster", "tests/cluster/test_cluster.py"]
-    env = {"KIND_CONFIG": str(config), "NODES": "2"}
+    env = {"KFPKIT_KIND_CONFIG": str(config), "KFPKIT_NODES": "2"}
     done = process.query(argv, cwd=ROOT, env=env, check=False)
     assert done.ok, done.stdout
     assert "skipped" not in done.stdout
