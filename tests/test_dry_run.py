@@ -1,4 +1,4 @@
-"""A dry run of each command on a machine that has no kubectl: nothing is got, nothing is guessed."""
+"""A dry run of each command on a machine that has no kubectl: nothing is downloaded for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     [
         (["install"], "kubectl --context nowhere create namespace kubeflow"),
         (["install"], "kubectl --context nowhere apply --server-side"),
-        (["uninstall", "--delete-data"], "kubectl --context nowhere delete"),
+        (["uninstall"], "kubectl --context nowhere delete"),
         (["ui"], "kubectl --context nowhere --namespace kubeflow port-forward"),
         (["upload"], "would upload penguins"),
         (["run", "penguins"], "would create the run penguins-"),
@@ -58,6 +58,7 @@ def test_what_would_be_done_is_said_with_the_name_of_kubectl(words: list[str], s
     [
         ["status"],
         ["diff"],
+        ["uninstall", "--delete-data"],
         ["explain", RUN],
         ["upgrade"],
         ["rollback"],

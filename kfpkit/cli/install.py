@@ -30,7 +30,7 @@ def install(where: Where, timeout: Timeout = 1800) -> None:
 @installation()
 def uninstall(where: Where, delete_data: DeleteData = False, yes: Yes = False) -> None:
     """Remove KFP; its volumes and Secrets stay for the next install."""
-    target = choose(where)
+    target = choose(where, reads=delete_data)
     if delete_data and not yes and not process.dry_run():
         typer.confirm(
             f"Remove the namespace {target.namespace} of {target.context} with all runs, "

@@ -59,8 +59,8 @@ def render(folder: Path, *, kubectl: str = "kubectl") -> list[Document]:
 
     Args:
         folder: The folder that holds the kustomization.
-        kubectl: The program to ask; 1.27 or newer. Where a dry run has none, the namespace is all that
-            is known.
+        kubectl: The program to ask; 1.27 or newer. Where a dry run has none, only the namespace is
+            known.
 
     Raises:
         CommandError: kubectl is missing or refuses the kustomization.
