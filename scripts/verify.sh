@@ -23,7 +23,7 @@ stop() { # end where something has failed
 
 failed=()
 "$kfpkit" cluster up >"$beside" 2>&1 & job=$!
-make check || failed+=(check)
+make check PYTEST_ARGS="${PYTEST_ARGS-}" || failed+=(check)
 finish cluster-up
 stop
 

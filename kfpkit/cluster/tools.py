@@ -98,14 +98,15 @@ def _cached(
     path = cache.root() / "bin" / f"{name}-{want}"
     if path.exists():
         return str(path)
+    if process.dry_run():
+        console.warn(f"there is no {name} {want} here, and a dry run gets none")
+        return name
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if not _download(url, checksum_url, part):
             console.say(f"{name} {want} cannot be downloaded: building it")
             _build(module, package, want, part)
-        if process.dry_run():
-            return name
         part.chmod(0o755)
         part.rename(path)
     finally:

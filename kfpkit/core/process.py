@@ -1,7 +1,7 @@
 """The one place of the kit that starts processes.
 
 Every command that changes something is printed before it runs, so that a reader can repeat it by
-hand, and is only printed when a dry run is asked for (`DRY_RUN=1` or `--dry-run`).
+hand, and is only printed in a dry run.
 """
 
 from __future__ import annotations
@@ -55,9 +55,18 @@ class Result:
         return self.returncode == 0
 
 
+_dry_run = False
+
+
+def set_dry_run(on: bool) -> None:
+    """Have commands that change something printed only, or run again."""
+    global _dry_run
+    _dry_run = on
+
+
 def dry_run() -> bool:
     """Whether commands that change something are to be printed only."""
-    return os.environ.get("DRY_RUN", "") not in ("", "0")
+    return _dry_run
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:

@@ -236,7 +236,7 @@ def asking(host: str, what: str) -> Iterator[None]:
 def _no_answer(host: str, error: Exception) -> KitError:
     return KitError(
         f"no Kubeflow Pipelines API answers at {host}: {error}",
-        "make status looks at it; name another address with KFP_HOST=",
+        "make status looks at it; name another address with HOST=",
     )
 
 

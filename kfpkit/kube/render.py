@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,16 @@ def render(folder: Path, *, kubectl: str = "kubectl") -> list[Document]:
 
     Args:
         folder: The folder that holds the kustomization.
-        kubectl: The program to ask; 1.27 or newer.
+        kubectl: The program to ask; 1.27 or newer. Where a dry run has none, only the namespace is
+            known.
 
     Raises:
         CommandError: kubectl is missing or refuses the kustomization.
     """
+    if process.dry_run() and not shutil.which(kubectl):
+        own = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        named = {"name": own.get("namespace", "kubeflow")}
+        return [{"apiVersion": "v1", "kind": "Namespace", "metadata": named}]
     return parse(process.query([kubectl, "kustomize", str(folder)]).stdout)
 
 

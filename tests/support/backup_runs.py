@@ -36,7 +36,11 @@ def api(target: Target) -> Iterator[Any]:
 def killed(target: Target, said: str, *arguments: str, by: int = signal.SIGKILL) -> None:
     """Run the kit and kill it as soon as it prints something."""
     argv = [sys.executable, "-m", "kfpkit", *arguments]
-    env = {"OVERLAY": target.overlay, "CONTEXT": target.context, "YES": "1"}
+    env = {
+        "KFPKIT_OVERLAY": target.overlay,
+        "KFPKIT_CONTEXT": target.context,
+        "KFPKIT_YES": "1",
+    }
     with process.spawned(argv, cwd=ROOT, env=env) as running:
         assert running.stdout
         for line in running.stdout:

@@ -51,7 +51,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 def run(runs: Path) -> process.Result:
     return process.query(
         [sys.executable, "-m", "kfpkit", "run", "penguins"],
-        env={"RUNS": str(runs)},
+        env={"KFPKIT_RUNS": str(runs)},
         check=False,
         timeout=600,
     )

@@ -217,7 +217,7 @@ def test_a_restore_that_was_killed_is_started_again(
     restored: Target, backups: Path, expected: inventory.Inventory, said: str
 ) -> None:
     folder = earlier(backups)[0]
-    killed(restored, said, "restore", "--from", str(folder))
+    killed(restored, said, "restore", "--backups", str(folder))
     assert held(restored) == set(parts.WRITERS)
     restore(restored, folder, confirm=lambda _: True, timeout=1800)
     assert not held(restored)
@@ -228,7 +228,7 @@ def test_a_restore_that_was_killed_before_the_change_can_be_given_up(
     restored: Target, backups: Path
 ) -> None:
     before = inventory.take(restored, artifacts=False)
-    killed(restored, "gzip -dc", "restore", "--from", str(earlier(backups)[0]))
+    killed(restored, "gzip -dc", "restore", "--backups", str(earlier(backups)[0]))
     assert set(parts.start(restored)) == set(parts.WRITERS)
     lifecycle.wait_until_ready(restored, timeout=600)
     assert inventory.differences(before, inventory.take(restored, artifacts=False)) == []
@@ -249,7 +249,7 @@ def test_a_database_outside_is_reached_by_a_pod_of_its_own(
 def test_recurring_runs_go_on_after_a_backup_that_was_killed(
     restored: Target, tmp_path: Path, by: int
 ) -> None:
-    killed(restored, "mariadb-dump", "backup", "--to", str(tmp_path), by=by)
+    killed(restored, "mariadb-dump", "backup", "--backups", str(tmp_path), by=by)
     if by == signal.SIGKILL:
         assert held(restored) == set(parts.SCHEDULER)
         create.make(restored, tmp_path, wait=0)

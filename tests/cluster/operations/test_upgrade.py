@@ -118,7 +118,7 @@ def require_quiet(target: Target) -> None:
 
 
 def killed_in(phase: str, target: Target, backups: Path) -> None:
-    killed(target, SAID[phase], "upgrade", "--backup", str(backups))
+    killed(target, SAID[phase], "upgrade", "--backups", str(backups))
     noted = journal.read(target)
     assert (noted.phase if noted and noted.phase is not Phase.DONE else "plan") == phase
 
@@ -131,9 +131,9 @@ def test_a_dry_run_prints_the_plan_and_the_commands_and_changes_nothing(
 ) -> None:
     _, to = ways
     before = applied(to)
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     upgrade(to, "", tmp_path / "backups")
-    monkeypatch.delenv("DRY_RUN")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", False)
     said = capsys.readouterr().err
     for line in (
         "plan: {0} to {0}".format(release(to.documents)),
@@ -212,7 +212,7 @@ def test_a_rollback_that_was_killed_goes_on_and_nothing_else_does(
     before = inventory.take(there)
     was = has_change(there)
     killed_in(Phase.VERIFY, to, backups)
-    killed(there, "gzip -dc", "rollback", "--backup", str(backups))
+    killed(there, "gzip -dc", "rollback", "--backups", str(backups))
     with pytest.raises(KitError, match="a rollback is under way"):
         upgrade(to, "", backups)
     rollback(there, backups)

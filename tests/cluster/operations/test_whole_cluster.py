@@ -55,7 +55,11 @@ class Kit:
                 mapping["hostPort"] = server.getsockname()[1]
         (api,) = [m["hostPort"] for m in mappings if m["containerPort"] == 30888]
         self.host = f"http://localhost:{api}"
-        self._env = {"KIND_CONFIG": str(folder / "kind.yaml"), "YES": "1", "KFP_HOST": self.host}
+        self._env = {
+            "KFPKIT_KIND_CONFIG": str(folder / "kind.yaml"),
+            "KFPKIT_YES": "1",
+            "KFPKIT_HOST": self.host,
+        }
         (folder / "kind.yaml").write_text(yaml.safe_dump(config))
         #: Seconds that each command took.
         self.took: dict[str, float] = {}
@@ -166,15 +170,15 @@ def destroy_and_restore(kit: Kit, folder: Path, pipeline: str, version: str, run
     """
     backups = str(folder / "backups")
     before, after, later = (folder / f"{name}.json" for name in ("before", "after", "later"))
-    kit("backup", "--to", backups)
-    kit("inventory", "--to", str(before))
-    kit("backup-verify", "--from", backups)
+    kit("backup", "--backups", backups)
+    kit("inventory", "--output", str(before))
+    kit("backup-verify", "--backups", backups)
 
     kit("cluster", "down")
     kit("cluster", "up")
-    kit("restore", "--from", backups)
+    kit("restore", "--backups", backups)
 
-    kit("inventory", "--to", str(after))
+    kit("inventory", "--output", str(after))
     said = kit("compare", str(before), str(after))
     print(said, flush=True)  # noqa: T201 - the figures are of interest
     assert "no difference" in said
@@ -191,7 +195,7 @@ def destroy_and_restore(kit: Kit, folder: Path, pipeline: str, version: str, run
         experiment, "hit", pipeline_id=pipeline, version_id=version, params={"text": "text 1"}
     )
     assert client.wait_for_run_completion(run.run_id, timeout=900).state == "SUCCEEDED"
-    kit("inventory", "--to", str(later))
+    kit("inventory", "--output", str(later))
     assert fingerprints(later) == fingerprints(after)
 
 

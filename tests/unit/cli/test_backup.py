@@ -16,13 +16,14 @@ NOWHERE = {"OVERLAY": "kind-packages", "CONTEXT": "nowhere", "DRY_RUN": "1"}
 
 
 def kit(*arguments: str, **env: str) -> process.Result:
+    settings = {f"KFPKIT_{name}": text for name, text in env.items()}
     return process.query(
-        [sys.executable, "-m", "kfpkit", *arguments], check=False, cwd=ROOT, env=env
+        [sys.executable, "-m", "kfpkit", *arguments], check=False, cwd=ROOT, env=settings
     )
 
 
 def test_a_dry_run_prints_the_commands_and_writes_nothing(tmp_path: Path) -> None:
-    done = kit("backup", "--to", str(tmp_path / "backups"), **NOWHERE)
+    done = kit("backup", "--backups", str(tmp_path / "backups"), **NOWHERE)
     assert done.returncode == 0, done.stderr
     assert "scale deployment/scheduled-workflow --replicas=0" in done.stderr
     assert "mariadb-dump" in done.stderr
@@ -30,7 +31,7 @@ def test_a_dry_run_prints_the_commands_and_writes_nothing(tmp_path: Path) -> Non
 
 
 def test_a_dry_run_of_a_restore_prints_the_commands(backup: Path) -> None:
-    done = kit("restore", "--from", str(backup.parent), **NOWHERE)
+    done = kit("restore", "--backups", str(backup.parent), **NOWHERE)
     assert done.returncode == 0, done.stderr
     assert "scale deployment/ml-pipeline --replicas=0" in done.stderr
     assert "_loading" in done.stderr
@@ -38,10 +39,10 @@ def test_a_dry_run_of_a_restore_prints_the_commands(backup: Path) -> None:
 
 def test_a_dry_run_needs_no_repository(tmp_path: Path) -> None:
     work = tmp_path / "backups"
-    done = kit("backup", "--to", "restic:away", "--work", str(work), **NOWHERE)
+    done = kit("backup", "--backups", "restic:away", "--work", str(work), **NOWHERE)
     assert done.returncode == 0, done.stderr
     assert f"restic --repo away backup --tag kfpkit {work}/objects {work}/TIME" in done.stderr
-    done = kit("restore", "--from", "restic:away", "--work", str(work), **NOWHERE)
+    done = kit("restore", "--backups", "restic:away", "--work", str(work), **NOWHERE)
     assert done.returncode == 0, done.stderr
     assert f"restic --repo away restore latest --target {work}/fetched-latest" in done.stderr
     assert not work.exists()
@@ -50,14 +51,14 @@ def test_a_dry_run_needs_no_repository(tmp_path: Path) -> None:
 def test_a_damaged_backup_is_refused_in_one_line(backup: Path) -> None:
     (backup / "secrets.json").write_text("{}")
     for command in ("restore", "backup-verify"):
-        done = kit(command, FROM=str(backup), OVERLAY="kind-packages", CONTEXT="nowhere")
+        done = kit(command, BACKUPS=str(backup), OVERLAY="kind-packages", CONTEXT="nowhere")
         assert done.returncode == 1
         assert "error: the backup" in done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_a_folder_without_backup_is_refused(tmp_path: Path) -> None:
-    done = kit("backup-verify", FROM=str(tmp_path))
+    done = kit("backup-verify", BACKUPS=str(tmp_path))
     assert done.returncode == 1
     assert "there is no backup in" in done.stderr
 

@@ -14,7 +14,8 @@ NOWHERE = {"OVERLAY": "kind-packages", "CONTEXT": "nowhere"}
 
 def kit(**env: str) -> process.Result:
     argv = [sys.executable, "-m", "kfpkit", "prune"]
-    return process.query(argv, check=False, cwd=ROOT, env={**NOWHERE, **env})
+    settings = {f"KFPKIT_{name}": text for name, text in {**NOWHERE, **env}.items()}
+    return process.query(argv, check=False, cwd=ROOT, env=settings)
 
 
 @pytest.mark.parametrize("older_than", ["", "30", "a month"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.cli.run import values_of
+from kfpkit.cli.ending import values_of
 from kfpkit.core import process
 from kfpkit.kfp.run import Parameter, Run, State
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def kfpkit(runs: Path, *arguments: str, dry_run: bool = False) -> process.Result:
     return process.query(
         [sys.executable, "-m", "kfpkit", "run", "--runs", str(runs), *arguments],
-        env={"DRY_RUN": "1" if dry_run else ""},
+        env={"KFPKIT_DRY_RUN": "1" if dry_run else ""},
         check=False,
         timeout=600,
     )

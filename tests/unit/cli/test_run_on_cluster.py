@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def kfpkit(*arguments: str, dry_run: bool = False) -> process.Result:
     return process.query(
         [sys.executable, "-m", "kfpkit", *arguments],
-        env={"DRY_RUN": "1" if dry_run else ""},
+        env={"KFPKIT_DRY_RUN": "1" if dry_run else ""},
         check=False,
         timeout=300,
     )

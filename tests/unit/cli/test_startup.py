@@ -30,11 +30,41 @@ def imported(*words: str) -> tuple[process.Result, set[str]]:
     return done, set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "nope"), ("run", "penguins", "--target")])
-def test_help_and_a_wrong_command_need_no_kfp(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("words", [("--help",), ("no-such-command",)])
+def test_help_imports_no_command(words: tuple[str, ...]) -> None:
+    _, modules = imported(*words)
+    ours = {name for name in modules if name.startswith("kfpkit.")}
+    core = {f"kfpkit.core.{name}" for name in ("console", "errors", "process")}
+    assert ours == {"kfpkit.cli", "kfpkit.cli.options", "kfpkit.core", *core}
+
+
+@pytest.mark.parametrize("words", [("run", "nope"), ("run", "penguins", "--target")])
+def test_a_wrong_command_needs_no_kfp(words: tuple[str, ...]) -> None:
     _, modules = imported(*words)
     assert "kfpkit.cli.run" in modules
     assert not modules & ({"kfp", "kfp_server_api"} | HEAVY)
+
+
+def test_a_run_on_this_machine_needs_nothing_of_a_cluster() -> None:
+    done, modules = imported("--dry-run", "run", "penguins")
+    assert "would run penguins on this machine" in done.stderr
+    assert "kfpkit.cli.run_local" in modules
+    floors = ("kfpkit.cluster", "kfpkit.kube", "kfpkit.kfp.target", "kfpkit.operations")
+    assert not {name for name in modules if name.startswith(floors)}
+
+
+def test_no_command_imports_anything_inside_a_function() -> None:
+    for file in (ROOT / "kfpkit/cli").glob("*.py"):
+        tree = ast.parse(file.read_text())
+        inside = {node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)}
+        inside -= set(tree.body)
+        guarded = {
+            node
+            for branch in tree.body
+            if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
+            for node in branch.body
+        }
+        assert not inside - guarded, file
 
 
 @pytest.mark.parametrize("target", ["local", "kind", "gke"])

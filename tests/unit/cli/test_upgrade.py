@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,14 @@ NOWHERE = {"OVERLAY": "kind-packages", "CONTEXT": "nowhere"}
 
 
 def kit(*arguments: str, **env: str) -> process.Result:
+    settings = {f"KFPKIT_{name}": text for name, text in env.items()}
     return process.query(
-        [sys.executable, "-m", "kfpkit", *arguments], check=False, cwd=ROOT, env=env
+        [sys.executable, "-m", "kfpkit", *arguments], check=False, cwd=ROOT, env=settings
     )
 
 
 def test_a_release_that_the_overlay_does_not_install_is_refused(tmp_path: Path) -> None:
-    done = kit("upgrade", TO="2.17.0", BACKUP=str(tmp_path / "backups"), **NOWHERE)
+    done = kit("upgrade", TO="2.17.0", BACKUPS=str(tmp_path / "backups"), **NOWHERE)
     assert done.returncode == 1
     assert "error: the overlay kind-packages installs 2.14.3, not 2.17.0" in done.stderr
     assert "OVERLAY=" in done.stderr
@@ -36,7 +36,7 @@ def test_a_release_that_the_overlay_does_not_install_is_refused(tmp_path: Path) 
 def test_without_a_cluster_there_is_one_error_and_nothing_is_written(
     command: str, dry: str, tmp_path: Path
 ) -> None:
-    done = kit(command, BACKUP=str(tmp_path / "backups"), DRY_RUN=dry, YES="1", **NOWHERE)
+    done = kit(command, BACKUPS=str(tmp_path / "backups"), DRY_RUN=dry, YES="1", **NOWHERE)
     assert done.returncode == 1
     assert done.stderr.count("error: ") >= 1
     assert "nowhere" in done.stderr
@@ -51,8 +51,8 @@ def test_an_overlay_that_is_not_there_is_refused(command: str) -> None:
     assert "no overlay 'none'" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize("command", ["upgrade", "rollback"])
-def test_make_hands_its_variables_on(command: str) -> None:
-    made = process.query(["make", "--dry-run", command, "TO=2.17.0"], cwd=ROOT).stdout
-    assert f"kfpkit {command}" in made
+def test_a_repository_is_no_place_for_a_backup_to_go_back_to(command: str) -> None:
+    done = kit(command, BACKUPS="restic:away", YES="1", **NOWHERE)
+    assert done.returncode == 1
+    assert "error: BACKUPS=restic:away is no folder" in done.stderr

@@ -30,7 +30,7 @@ def test_a_command_is_printed_as_a_shell_would_read_it(capfd: pytest.CaptureFixt
 def test_a_dry_run_prints_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     process.run(["touch", str(tmp_path / "made")])
     process.stream(["touch", str(tmp_path / "made")])
     assert list(tmp_path.iterdir()) == []
@@ -38,7 +38,7 @@ def test_a_dry_run_prints_and_changes_nothing(
 
 
 def test_a_query_runs_in_a_dry_run_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     assert process.query(["echo", "there"]).stdout == "there\n"
 
 

@@ -138,9 +138,9 @@ def test_a_dry_run_without_a_cluster_takes_what_the_cluster_would_be_made_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engine, "answers", lambda: False)
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     monkeypatch.setenv("IMAGES", "packages")
     assert choose().overlay == "kind-packages"
-    monkeypatch.delenv("DRY_RUN")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", False)
     with pytest.raises(BadInputError, match="cluster-up first"):
         choose()

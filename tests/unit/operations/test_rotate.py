@@ -63,11 +63,9 @@ def workflow(phase: str | None) -> dict[str, Any]:
     return {"kind": "Workflow", "metadata": {"name": f"run-{phase}"}, **status}
 
 
-def test_a_dry_run_prints_each_command_and_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DRY_RUN", "1")
-    cli._register_all()
-    env = {"OVERLAY": "kind", "CONTEXT": "nowhere"}
-    done = CliRunner().invoke(cli.app, ["rotate-secrets"], env=env)
+def test_a_dry_run_prints_each_command_and_no_value() -> None:
+    words = ("--overlay", "kind", "--context", "nowhere")
+    done = CliRunner().invoke(cli.app, ["--dry-run", "rotate-secrets", *words])
     shown = done.output.replace("\n", " ")
 
     assert done.exit_code == 0, done.output

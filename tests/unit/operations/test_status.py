@@ -29,7 +29,7 @@ def parts(**pods: int) -> list[Part]:
 def test_a_part_that_something_has_stopped_is_not_ready(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(target, "choose", lambda *_: TARGET)
+    monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
     monkeypatch.setattr(lifecycle, "parts", lambda _: parts())
     install.status()
     assert "stopped" not in capsys.readouterr().out

@@ -65,7 +65,7 @@ def test_another_image_is_all_that_differs_when_it_is_asked_for(
 ) -> None:
     image = "europe-docker.pkg.dev/project/repository/python-runtime:1"
     kfpkit = [sys.executable, "-m", "kfpkit", "compile", module, str(tmp_path / "out.yaml")]
-    process.query([*kfpkit, "--image", image], cwd=ROOT)
+    process.query([*kfpkit, "--runtime-image", image], cwd=ROOT)
     expected = (pipelines.GOLDEN / f"{module}.yaml").read_text()
     assert (tmp_path / "out.yaml").read_text() == expected.replace(DEFAULT, image)
 

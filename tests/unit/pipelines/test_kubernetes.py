@@ -85,7 +85,7 @@ def test_only_a_variable_that_may_be_missing_is_marked_so(tmp_path: Path) -> Non
 def test_a_run_on_this_machine_says_that_it_has_no_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     for func in (settings, plain):
         monkeypatch.setattr(
             "kfpkit.kfp.pipelines.find", lambda _, func=func: Pipeline("settings", func)

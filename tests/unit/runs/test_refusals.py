@@ -316,17 +316,15 @@ def test_what_kfp_compiles_into_a_pipeline_is_no_text_of_the_author() -> None:
 def test_every_command_refuses_before_anything_runs(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if not cli.app.registered_commands:
-        cli._register_all()
     monkeypatch.setattr(pipelines, "find", lambda _: takes("", str))
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setenv("KFPKIT_DRY_RUN", "1")
     text = 'q="it\'s" $(id)'
     for arguments, args in ((["p"], "p=unused"), ([], "'p"), ([], "'q=a b'"), ([text], "")):
-        monkeypatch.setenv("ARGS", args)
+        monkeypatch.setenv("KFPKIT_ARGS", args)
         ended = CliRunner().invoke(cli.app, [*command, *arguments])
         assert isinstance(ended.exception, BadInputError)
     if command != ["run", "module"]:
-        monkeypatch.setenv("ARGS", "p={{=1}}")
+        monkeypatch.setenv("KFPKIT_ARGS", "p={{=1}}")
         ended = CliRunner().invoke(cli.app, command)
         assert isinstance(ended.exception, BadInputError)
     assert capfd.readouterr() == ("", "")
@@ -353,11 +351,9 @@ def test_every_command_refuses_before_anything_runs(
 def test_args_are_split_as_a_shell_splits_and_nothing_more(
     args: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not cli.app.registered_commands:
-        cli._register_all()
     monkeypatch.setattr(pipelines, "find", lambda _: takes("default", str))
-    monkeypatch.setenv("ARGS", args)
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setenv("KFPKIT_ARGS", args)
+    monkeypatch.setenv("KFPKIT_DRY_RUN", "1")
     ended = CliRunner().invoke(cli.app, ["run", "module"])
     assert ended.exit_code == 0, ended.exception
     assert f": p={value}\n" in ended.stderr

@@ -121,7 +121,7 @@ def test_parts_are_started_again_unless_a_restore_must_go_on(
     if swapped:
         with pytest.raises(BadInputError, match="into use already") as refused:
             restore.resume(TARGET)
-        assert refused.value.do == "make restore FROM='my backups/x' goes on with it"
+        assert refused.value.do == "make restore BACKUPS='my backups/x' goes on with it"
         assert done == ["settle"]
     else:
         assert restore.resume(TARGET) == ["ml-pipeline"]

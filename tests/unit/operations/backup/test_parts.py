@@ -82,7 +82,7 @@ def test_the_parts_that_a_rollback_holds_are_not_started(
     there: dict[str, str], ran: list[str], monkeypatch: pytest.MonkeyPatch, phase: Phase
 ) -> None:
     there |= dict.fromkeys(WRITERS, "1")
-    monkeypatch.setattr(target, "choose", lambda *_: TARGET)
+    monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
     monkeypatch.setattr(journal, "read", lambda _: Journal("a", "b", {}, "t", phase))
     monkeypatch.setattr(restore, "under_way", lambda _: None)
     refused = phase is Phase.ROLLBACK

@@ -52,7 +52,7 @@ def test_an_empty_installation_has_no_facts() -> None:
 def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
     assert run.prune(target(), Rule(DAY), apply=False, confirm=lambda _: True).empty
     said = " ".join(capsys.readouterr().err.split())

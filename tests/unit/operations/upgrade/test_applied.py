@@ -134,9 +134,9 @@ def test_a_recorded_overlay_is_applied_from_its_file(
     target = Target("kind-packages", "nowhere", "kubectl")
     file = tmp_path / "upgrade.yaml"
     made = record(target, target.documents, {"ml-pipeline": 0}, file)
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     assert not made.write().file.exists()
-    monkeypatch.delenv("DRY_RUN")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", False)
     assert made.write().file.exists()
     assert made.namespace == target.namespace
     assert made.apply[-2:] == ["--filename", str(file)]

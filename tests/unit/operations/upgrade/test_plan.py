@@ -77,7 +77,7 @@ def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_what_it_does_no
     def rows(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setenv("DRY_RUN", "1")
+    monkeypatch.setattr("kfpkit.core.process._dry_run", True)
     monkeypatch.setattr(Database, "rows", rows)
     releases = iter(["2.14.3", "2.17.0"])
     monkeypatch.setattr(plan, "release", lambda _: next(releases))

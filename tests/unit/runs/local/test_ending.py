@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.cli import run as command
+from kfpkit.cli import ending as command
 from kfpkit.core.errors import KitError
 from kfpkit.kfp.run import Artifact, State, Task
 
@@ -20,7 +20,7 @@ def failed(name: str, error: str) -> Task:
 
 def ending(run: Run) -> str:
     with pytest.raises(KitError) as raised:
-        command._fail(run)
+        command.fail(run)
     return str(raised.value)
 
 
@@ -80,7 +80,7 @@ def test_every_metric_is_printed_whole_with_its_round(
         for n in range(2)
     ]
     run.tasks = [Task("for-loop-1/work", "work", State.SUCCEEDED, rounds=rounds)]
-    command._tell(run)
+    command.tell(run)
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert rows[1:] == [
         [f"for-loop-1[{n}]/work", name, text]

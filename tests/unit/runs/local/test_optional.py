@@ -64,9 +64,6 @@ NONE = "(None, None, None, None)"
 def test_what_is_not_given_is_none(
     arguments: list[str], found: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not cli.app.registered_commands:
-        cli._register_all()
-    monkeypatch.delenv("ARGS", raising=False)
     monkeypatch.setattr(pipelines, "find", lambda _: Pipeline("outer", outer))
     done = CliRunner().invoke(cli.app, ["run", "--runs", str(tmp_path), "outer", *arguments])
     assert done.exit_code == 0, done.stderr
