@@ -59,7 +59,9 @@ def backup(
     away = remote.is_remote(to)
     if away and not process.dry_run():
         remote.require(to)
-    made = create.make(choose(overlay, context), work if away else Path(to), wait=wait)
+    made = create.make(
+        choose(overlay=overlay, context=context), work if away else Path(to), wait=wait
+    )
     if away:
         remote.push(to, made)
 
@@ -80,7 +82,7 @@ def resume(overlay: Overlay = "", context: Context = "") -> None:
     from kfpkit.operations import journal
     from kfpkit.operations.backup import restore
 
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     journal.require_no_rollback(journal.read(target))
     if not restore.resume(target) and not process.dry_run():
         console.say("no part is held")
@@ -100,7 +102,7 @@ def restore(
     from kfpkit.operations.backup.restore import restore as put_back
 
     _end_on_signal()
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     folder = _backup(source, snapshot, work)
     put_back(target, folder, confirm=lambda text: yes or typer.confirm(text), timeout=timeout)
 
@@ -117,7 +119,7 @@ def inventory(
     from kfpkit.kfp.target import choose
     from kfpkit.operations.backup import inventory as holdings
 
-    found = holdings.take(choose(overlay, context))
+    found = holdings.take(choose(overlay=overlay, context=context))
     to.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     numbers = ", ".join(f"{count} {name}" for name, count in holdings.counts(found).items())
     console.say(f"{to}: {numbers}")

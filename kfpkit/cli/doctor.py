@@ -41,7 +41,9 @@ def doctor(
     from kfpkit.core.check import Verdict
     from kfpkit.kfp.target import choose
 
-    reports = list(_examined(choose(overlay, context), canary=canary, show=not json))
+    reports = list(
+        _examined(choose(overlay=overlay, context=context), canary=canary, show=not json)
+    )
     bad = [report.name for report in reports if report.verdict is Verdict.FAULT]
     if json:
         values = {"faults": bad, "checks": [report.as_json() for report in reports]}
@@ -67,7 +69,7 @@ def explain(
     from kfpkit.kfp.target import choose
     from kfpkit.runs import lookup as runs
 
-    found = runs.look(choose(overlay, context), run)
+    found = runs.look(choose(overlay=overlay, context=context), run)
     if json:
         console.out.print(dumps(found.as_json(), indent=2), markup=False)
         return
@@ -88,7 +90,7 @@ def support_bundle(
     from kfpkit.doctor import bundle
     from kfpkit.kfp.target import choose
 
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     file = to or Path(f"kfp-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
     if process.dry_run():
         console.say(f"would collect what {target.namespace} of {target.context} holds in {file}")

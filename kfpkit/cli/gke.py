@@ -24,4 +24,4 @@ def gke_preflight(
     from kfpkit.kfp.target import choose
     from kfpkit.operations import gke
 
-    gke.require(choose(overlay, context))
+    gke.require(choose(overlay=overlay, context=context))

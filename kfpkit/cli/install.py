@@ -48,7 +48,7 @@ def install(
     from kfpkit.operations import gke
     from kfpkit.operations import installation as lifecycle
 
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     if gke.concerns(target) and not process.dry_run():
         gke.require(target)
     lifecycle.install(target, timeout=timeout)
@@ -70,7 +70,7 @@ def uninstall(
     from kfpkit.kfp.target import choose
     from kfpkit.operations import installation as lifecycle
 
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     if delete_data and not yes and not process.dry_run():
         typer.confirm(
             f"Remove the namespace {target.namespace} of {target.context} with all runs, "
@@ -90,7 +90,7 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
     from kfpkit.kube import render
     from kfpkit.operations import installation as lifecycle
 
-    target = choose(overlay, context)
+    target = choose(overlay=overlay, context=context)
     parts = lifecycle.parts(target)
     wanted = {
         d["metadata"]["name"]: d["spec"].get("replicas", 1)
@@ -121,7 +121,7 @@ def diff(overlay: Overlay = "", context: Context = "") -> None:
     from kfpkit.kfp.target import choose
     from kfpkit.operations import installation as lifecycle
 
-    found = lifecycle.diff(choose(overlay, context))
+    found = lifecycle.diff(choose(overlay=overlay, context=context))
     console.out.print(found or "no difference", markup=False, end="")
     if found:
         raise typer.Exit(1)
@@ -137,7 +137,7 @@ def ui(
     from kfpkit.kfp.target import choose
     from kfpkit.kube import forward
 
-    forward.keep(choose(overlay, context), forward.UI, port)
+    forward.keep(choose(overlay=overlay, context=context), forward.UI, port)
 
 
 def api(
@@ -149,7 +149,7 @@ def api(
     from kfpkit.kfp.target import choose
     from kfpkit.kube import forward
 
-    forward.keep(choose(overlay, context), forward.API, port)
+    forward.keep(choose(overlay=overlay, context=context), forward.API, port)
 
 
 def upload(

@@ -42,7 +42,7 @@ def prune(
 
     rule = plan.Rule(plan.age(older_than), keep, experiment)
     run.prune(
-        around() or choose(overlay, context),
+        around() or choose(overlay=overlay, context=context),
         rule,
         apply=apply and not process.dry_run(),
         confirm=lambda text: yes or typer.confirm(text),

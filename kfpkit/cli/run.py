@@ -201,6 +201,7 @@ def on_cluster(
     spec, given = refusals.admit(found, arguments, {"experiment": experiment})
 
     # Not before: a refusal does without what is imported here.
+    from kfpkit.kfp.target import choose
     from kfpkit.kube.health import WORKFLOWS
     from kfpkit.runs import place, remote
 
@@ -209,7 +210,7 @@ def on_cluster(
         with refusals_of(runs, OTHER_FOLDER):  # before the run is there
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
-    with place.find(target, context, host) as where:
+    with place.find(choose(target, context=context), host) as where:
         remote.load_image(where, spec)
         now = datetime.now(UTC)
         run_id = remote.submit(
@@ -246,11 +247,12 @@ def report(
     from kfpkit.core import console, process
     from kfpkit.core.errors import BadInputError
     from kfpkit.core.versions import ROOT
+    from kfpkit.kfp.target import choose
     from kfpkit.runs import place, remote
 
     if not run_id:
         raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
-    with place.find(target, context, host) as where:
+    with place.find(choose(target, context=context), host) as where:
         if process.dry_run():
             console.say(f"would follow the run {run_id} of {where.host} and write its report")
             return

@@ -53,24 +53,28 @@ def put(
     cache: Cache = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
+    from dataclasses import replace
+
     from kfpkit.core import console
     from kfpkit.kfp import pipelines
+    from kfpkit.kfp.target import choose
     from kfpkit.runs import place, recurring, refusals, remote, schedule
 
     when = schedule.when(cron, every)
     found = pipelines.find(pipeline)
     names = {"experiment": experiment, "recurring run": name}
     spec, given = refusals.admit(found, arguments or [], names)
-    with place.find(target, context, host) as where:
+    with place.find(choose(target, context=context), host) as where:
         remote.load_image(where, spec)
         done = recurring.put(
             where.host,
-            found,
+            replace(found, image_prefix=where.target.image_prefix),
             given,
             when,
             name=name or found.name,
             experiment=experiment or found.name,
             cache=cache,
+            pipeline_root=where.target.pipeline_root,
         )
     if done:
         console.say(done)
@@ -81,9 +85,10 @@ def list_(target: Where = "kind", context: Context = "", host: Host = "") -> Non
     from rich.table import Column, Table
 
     from kfpkit.core import console, process
+    from kfpkit.kfp.target import choose
     from kfpkit.runs import place, recurring
 
-    with place.find(target, context, host) as where:
+    with place.find(choose(target, context=context), host) as where:
         if process.dry_run():
             console.say(f"would list the recurring runs of {where.host}")
             return
@@ -116,13 +121,14 @@ def delete(
     """Delete a recurring run; its runs stay, and those under way are ended."""
     from kfpkit.core import console, process
     from kfpkit.core.errors import BadInputError
+    from kfpkit.kfp.target import choose
     from kfpkit.runs import place, recurring
 
     if not name:
         raise BadInputError(
             "no recurring run is named", "Add SCHEDULE=name; make schedule lists the names"
         )
-    with place.find(target, context, host) as where:
+    with place.find(choose(target, context=context), host) as where:
         if process.dry_run():
             console.say(f"would delete the recurring run {name} of {where.host}")
             return

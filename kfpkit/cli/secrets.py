@@ -31,4 +31,4 @@ def rotate_secrets(
     from kfpkit.kfp.target import choose
     from kfpkit.operations.rotate import rotate
 
-    rotate(choose(overlay, context), timeout=timeout, despite_runs=despite_runs)
+    rotate(choose(overlay=overlay, context=context), timeout=timeout, despite_runs=despite_runs)

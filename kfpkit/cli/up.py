@@ -37,7 +37,6 @@ def up(
     from rich.table import Table
 
     from kfpkit.cli.run import on_cluster
-    from kfpkit.cluster import config as cluster
     from kfpkit.cluster import lifecycle
     from kfpkit.core import console, process
     from kfpkit.core.versions import ROOT
@@ -66,7 +65,7 @@ def up(
         with phase("cluster-up"):
             lifecycle.up(nodes=nodes)
         with phase("install"):
-            installation.install(target.choose("", cluster.CONTEXT), timeout=timeout)
+            installation.install(target.choose(), timeout=timeout)
         with phase("run"):
             on_cluster(pipeline, arguments or [], "kind", runs or ROOT / "runs", cache=cache)
     finally:

@@ -37,7 +37,7 @@ def upgrade(
     from kfpkit.operations.upgrade import phases
 
     phases.upgrade(
-        choose(overlay, context),
+        choose(overlay=overlay, context=context),
         to,
         backups,
         confirm=lambda text: yes or typer.confirm(text),
@@ -58,7 +58,7 @@ def rollback(
     from kfpkit.operations.upgrade import phases
 
     phases.rollback(
-        choose(overlay, context),
+        choose(overlay=overlay, context=context),
         backups,
         confirm=lambda text: yes or typer.confirm(text),
         timeout=timeout,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,8 @@ def load_image(where: Place, spec: Spec) -> None:
     Raises:
         KitError: It cannot be built or loaded.
     """
-    if where.target.context == cluster.CONTEXT and RUNTIME_IMAGE in ir.images(spec):
+    pulled = where.target.context != cluster.CONTEXT or where.target.image_prefix
+    if RUNTIME_IMAGE in ir.images(spec) and not pulled:
         loading.load([RUNTIME])
 
 
@@ -92,6 +94,7 @@ def submit(
         KitError: The API does not answer, or refuses.
     """
     values = {p.name: p.value for p in parameters if p.differs}
+    pipeline = replace(pipeline, image_prefix=where.target.image_prefix)
     with tempfile.TemporaryDirectory() as folder:
         made_from = source(where.host, pipeline, Path(folder), cache=cache)
         if process.dry_run():
@@ -103,6 +106,7 @@ def submit(
                 experiment_id=client.create_experiment(experiment).experiment_id,
                 job_name=name,
                 params=values,
+                pipeline_root=where.target.pipeline_root,
                 **made_from,
             )
             return str(made.run_id)
