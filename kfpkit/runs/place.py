@@ -68,7 +68,9 @@ def find(target: Target, host: str = "") -> Iterator[Place]:
         KitError: Kubeflow Pipelines is not there.
     """
     if mistake := host and targets_file.wrong_address(host):
-        raise BadInputError(f"the address of the KFP API {mistake}", "Mend KFP_HOST=")
+        raise BadInputError(
+            f"the address of the KFP API {mistake}", "Write https://host:port/path, or leave it out"
+        )
     services = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
     name, kind = target.name or target.overlay, target.kind
     ui = kind.ui if kind and "ml-pipeline-ui-nodeport" in services else ""
