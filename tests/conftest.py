@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from kfpkit.kfp.target import Target
+from tests.support.session import NO_UI
 
 NEED_CLUSTER = ("cluster", "kfp")
 
@@ -23,9 +24,6 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 #: How many long tests were left out.
 LONG = pytest.StashKey[int]()
-
-#: What a test says that is skipped because the installation has no web UI.
-NO_UI = "no web UI"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

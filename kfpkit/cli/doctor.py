@@ -12,7 +12,7 @@ from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - read at run tim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.core.check import Report
+    from kfpkit.doctor.check import Report
     from kfpkit.kfp.target import Target
     from kfpkit.runs.explain import Explanation
 
@@ -38,7 +38,7 @@ def doctor(
     from json import dumps
 
     from kfpkit.core import console
-    from kfpkit.core.check import Verdict
+    from kfpkit.core.findings import Verdict
     from kfpkit.kfp.target import choose
 
     reports = list(
@@ -104,8 +104,8 @@ def support_bundle(
 
 def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
     from kfpkit.core import console
-    from kfpkit.core.check import examine
     from kfpkit.doctor import checks
+    from kfpkit.doctor.check import examine
 
     chosen = [check for check in checks.CHECKS if canary or check.name != checks.CANARY]
     console.say(f"looking at the namespace {target.namespace} of {target.context}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kfpkit.core.check import Report
+    from kfpkit.doctor.check import Report
     from kfpkit.kfp.target import Target
 
 #: The most that is kept of one container's log, from its end: lines, and characters.

@@ -25,6 +25,9 @@ IMAGES = ROOT / "images"
 #: a registry that nobody can have (RFC 2606), so that none of another owner is pulled by mistake.
 OWN = ("kfpkit/", "kfpkit.invalid/")
 
+#: Image that the sample's tasks run in; no manifest names it.
+RUNTIME = "python-runtime"
+
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)(:bare)?\}")
 
 

@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from kfpkit.cluster import config as cluster
 from kfpkit.cluster import lifecycle, tools
@@ -19,9 +18,7 @@ from kfpkit.images.source import Source
 from kfpkit.kfp import targets_file
 from kfpkit.kfp.targets_file import KIND, LOCAL, Entry
 from kfpkit.kube import health, render
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from kfpkit.kube.kubectl import Kubectl
 
 #: Overlay for the kit's own kind cluster, by what its images are.
 OVERLAYS = {Source.UPSTREAM: "kind", Source.PACKAGES: "kind-packages"}
@@ -57,7 +54,7 @@ def kind_cluster() -> KindCluster:
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Kubectl):
     """An overlay and the cluster it goes to."""
 
     overlay: str
@@ -79,11 +76,6 @@ class Target:
         named = f"TARGET={self.name}" if self.name else f"OVERLAY={self.overlay}"
         return [named, f"CONTEXT={self.context}"]
 
-    @property
-    def inside(self) -> bool:
-        """Whether this program runs in the cluster, in the installation's own namespace."""
-        return False
-
     @cached_property
     def documents(self) -> list[render.Document]:
         """The objects that the overlay makes."""
@@ -99,33 +91,6 @@ class Target:
         """The command that installs the overlay once its namespace and secrets are there."""
         folder = str(render.overlay(self.overlay))
         return [self.kubectl, "--context", self.context, "apply", "--server-side", "-k", folder]
-
-    def argv(self, *arguments: str) -> list[str]:
-        """Return a kubectl command on the namespace."""
-        where = ("--context", self.context, "--namespace", self.namespace)
-        return [self.kubectl, *where, *arguments]
-
-    def run(
-        self, *arguments: str, stdin: str | None = None, check: bool = True, do: str = ""
-    ) -> process.Result:
-        """Run a kubectl command that changes something in the namespace."""
-        return process.run(self.argv(*arguments), stdin=stdin, check=check, do=do)
-
-    def query(
-        self, *arguments: str, check: bool = True, stdin: str | None = None
-    ) -> process.Result:
-        """Run a kubectl command that only reads the namespace."""
-        return process.query(self.argv(*arguments), check=check, stdin=stdin)
-
-    def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
-        """Return the namespace's objects of these kinds.
-
-        Raises:
-            CommandError: The cluster does not answer or refuses.
-        """
-        listed = self.query("get", ",".join(kinds), *selector, "--output=json")
-        found: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
-        return found
 
     def has_namespace(self) -> bool:
         """Whether the namespace is there; in a dry run a missing cluster counts as without it.

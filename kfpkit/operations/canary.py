@@ -9,8 +9,8 @@ from typing import Any
 from kfp import compiler, dsl
 
 from components.image import RUNTIME_IMAGE, VARIABLE
-from kfpkit.core.check import Finding, fault, ok, warning
 from kfpkit.core.errors import KitError, WaitTimeoutError
+from kfpkit.core.findings import Finding, fault, ok, warning
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import api, pipelines, reach
 from kfpkit.kfp.target import Target

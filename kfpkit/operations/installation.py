@@ -12,6 +12,7 @@ from kfpkit.cluster import loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
+from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import secrets
 from kfpkit.kfp.target import Target, built_images
 from kfpkit.kube import health
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from kfpkit.kube.health import Part, Sickness
-
-#: Image that the sample's tasks run in; no manifest names it.
-RUNTIME = "python-runtime"
 
 #: Seconds a trouble may last before the wait is given up: a store may be slow to come up, and a
 #: registry may fail once.

@@ -21,13 +21,13 @@ from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
+from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State, sum_up
 from kfpkit.kfp.upload import upload
 from kfpkit.kube.health import WORKFLOWS
-from kfpkit.operations.installation import RUNTIME
 from kfpkit.runs import results
 from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete

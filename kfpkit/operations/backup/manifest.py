@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp.database import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,15 +61,6 @@ class Artifact(Stored):
     etag: str
     #: Its media type, which the web UI reads.
     type: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that had not ended when the databases were dumped."""
-
-    id: str
-    name: str
-    state: str
 
 
 @dataclass

@@ -131,7 +131,7 @@ class Upgrade:
         if process.dry_run():
             console.say("would compare with what there was, read artifacts, run the canary")
             return
-        from kfpkit.core.check import Verdict
+        from kfpkit.core.findings import Verdict
         from kfpkit.operations import canary
 
         folder = self.folder()
