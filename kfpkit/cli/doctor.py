@@ -13,8 +13,8 @@ from kfpkit.cli.options import Canary, Json, Output, RunId, Where, installation
 from kfpkit.cli.targets import choose
 from kfpkit.core import console, process
 from kfpkit.core.findings import Verdict
-from kfpkit.doctor.check import examine
 from kfpkit.doctor import bundle, checks
+from kfpkit.doctor.check import examine
 from kfpkit.runs import lookup
 from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
 

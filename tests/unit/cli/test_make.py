@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.cli.test_cli import commands
 
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
+from tests.unit.cli.test_cli import commands
 
 if TYPE_CHECKING:
     from pathlib import Path

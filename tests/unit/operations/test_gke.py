@@ -14,6 +14,8 @@ from kfpkit.kube import render
 from kfpkit.operations import gke
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kfpkit.cluster.preflight import Check
 
 
@@ -28,12 +30,97 @@ def test_it_concerns_the_overlay_for_gke_alone() -> None:
 
 
 def test_the_parameters_as_they_come_are_refused(target: Target) -> None:
-    mine = dict.fromkeys(gke.parameters_of(target), "mine")
+    given = gke.parameters_of(target)
+    asked = gke.examples(given)
+    assert asked.state == "failed"
+    for name, value in given.items():
+        assert ("example" in value) == (name in asked.found), name
+    mine = dict.fromkeys(given, "mine")
     assert {"gcsBucket", "cloudSqlInstance", "ingressAddressName", *gke.ACCOUNTS} <= mine.keys()
     assert gke.examples(mine).state == "ok"
-    asked = gke.examples(gke.parameters_of(target))
-    assert asked.state == "failed"
-    assert "gcsBucket" in asked.found
+
+
+def test_a_value_of_mine_may_have_the_word_example_in_it() -> None:
+    mine = {
+        "gcsBucket": "counterexamples",
+        "cloudSqlInstance": "example-project-7:europe-west1:kfp",
+        "ingressHost": "kfp.example.org",
+    }
+    assert gke.examples(mine).state == "ok"
+    assert gke.examples({**mine, "ingressHost": "kfp.example.com"}).found.endswith(": ingressHost")
+
+
+def test_parameters_are_what_the_overlay_has_of_them(tmp_path: Path) -> None:
+    def read(text: str) -> dict[str, str]:
+        (tmp_path / "parameters.yaml").write_text(text, encoding="utf-8")
+        return gke.parameters_of(overlay)
+
+    (tmp_path / "kustomization.yaml").touch()
+    overlay = Target(str(tmp_path), "nowhere", "kubectl")
+    assert gke.parameters_of(overlay) == {}
+    assert gke.examples({}).state == "warning"
+    named = "kind: ConfigMap\nmetadata: {name: parameters}\n"
+    assert read(f"{named}data:\n") == {}
+    assert read(f"{named}data: {{gpuLimit: 2}}\n---\nmetadata: {{name: x}}\ndata: {{a: b}}\n") == {
+        "gpuLimit": "2"
+    }
+
+
+#: A project by each parameter that names one.
+PROJECTS = {
+    "cloudSqlInstance": "mine:europe-west1:kfp",
+    "uiServiceAccount": "ui@mine.iam.gserviceaccount.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "looked_at"),
+    [
+        ({"ingressAddressName": "kfp", "ingressHost": "a.b"}, {"APIs", "address"}),
+        ({"gcsBucket": "b"}, {"APIs", "bucket"}),
+        ({"gpuLimit": "2"}, {"APIs"}),
+        ({"cloudSqlInstance": PROJECTS["cloudSqlInstance"]}, {"APIs", "database"}),
+        ({"cloudSqlInstance": "no instance"}, {"APIs", "database"}),
+        (
+            {"uiServiceAccount": PROJECTS["uiServiceAccount"]},
+            {"APIs", PROJECTS["uiServiceAccount"]},
+        ),
+        ({}, {"APIs"}),
+    ],
+)
+def test_an_overlay_is_asked_for_what_its_own_options_need(
+    parameters: dict[str, str], looked_at: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def ask(argv: list[str]) -> str | None:
+        asked.append(argv)
+        return "mine\n" if argv[:3] == ["gcloud", "config", "get-value"] else None
+
+    monkeypatch.setattr(gke, "_ask", ask)
+    assert {check.what for check in gke._project(parameters, "n")} == looked_at
+    assert "--project=mine" in asked[-1] or "gs://b" in asked[-1]
+
+
+def test_a_project_that_nothing_names_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gke, "_ask", lambda _: "")
+    (check,) = gke._project({"ingressAddressName": "kfp"}, "n")
+    assert (check.what, check.state) == ("project", "warning")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "project"),
+    [
+        *(({name: value}, "mine") for name, value in PROJECTS.items()),
+        ({"cloudSqlInstance": "example.com:mine:europe-west1:kfp"}, "example.com:mine"),
+        ({"uiServiceAccount": "7-compute@developer.gserviceaccount.com"}, ""),
+        ({"gcsBucket": "mine"}, ""),
+    ],
+)
+def test_the_project_is_that_of_an_instance_or_an_account(
+    parameters: dict[str, str], project: str
+) -> None:
+    assert gke.project(parameters) == project
 
 
 @pytest.mark.parametrize(
@@ -66,16 +153,18 @@ def test_policies_need_somebody_who_enforces_them_and_pods_an_identity() -> None
     assert (gke.enforcement(set()).state, gke.identity(set()).state) == ("failed", "failed")
 
 
-def test_apis_that_are_not_enabled_are_named() -> None:
-    assert gke.apis("\n".join(gke.APIS)).state == "ok"
-    assert gke.apis("\n".join(gke.APIS - {"iap.googleapis.com"})).found.endswith(
-        "iap.googleapis.com"
-    )
+def test_apis_that_are_not_enabled_are_named_where_an_option_needs_them() -> None:
+    every = set().union(*gke.APIS.values())
+    assert gke.apis(dict.fromkeys(gke.APIS, "mine"), "\n".join(every)).state == "ok"
+    without = "\n".join(every - {"iap.googleapis.com"})
+    behind = {"ingressAddressName": "kfp"}
+    assert gke.apis(behind, without).found.endswith("not enabled: iap.googleapis.com")
+    assert gke.apis({"gcsBucket": "b"}, without).state == "ok"
 
 
 def test_the_page_enables_the_apis_that_are_looked_for() -> None:
     page = (ROOT / gke.PAGE).read_text(encoding="utf-8")
-    assert not {api for api in gke.APIS if api not in page}
+    assert not {api for apis in gke.APIS.values() for api in apis if api not in page}
 
 
 def test_what_is_not_there_is_created_in_the_step_that_is_named_before_the_install(
@@ -111,7 +200,7 @@ def test_a_cluster_that_is_not_gkes_is_refused_and_says_why(
     cluster: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(KitError, match="is not ready for the overlay gke: parameters; cluster"):
-        gke.require(choose("gke", cluster))
+        gke.require(choose("gke", context=cluster))
     said = "".join(capsys.readouterr())
     assert "not served: BackendConfig (cloud.google.com/v1)" in said
     assert "ok       permissions" in said
