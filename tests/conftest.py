@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without --cluster, let no test reach an engine: where there is one, none may need it."""
+    """Give the tests the kit's own kubectl where PATH has none, and an engine with --cluster only.
+
+    Without that option no test may need an engine, so where there is one, none reaches it.
+    """
     if not config.getoption("--cluster"):
         os.environ["DOCKER_HOST"] = "unix:///none"
+    if shutil.which("kubectl") is None:
+        from kfpkit.cluster import tools
+
+        folder = TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        (Path(folder.name) / "kubectl").symlink_to(tools.kubectl())
+        os.environ["PATH"] = f"{folder.name}{os.pathsep}{os.environ['PATH']}"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
