@@ -92,7 +92,7 @@ def test_up_refuses_wrong_parameters_before_the_cluster() -> None:
 
 def test_kfp_is_whole_for_a_pipeline_that_asks_for_its_client() -> None:
     code = """
-from kfpkit import sdk
+from kfpkit.kfp import sdk
 sdk.load()
 import os, sys
 import kfp

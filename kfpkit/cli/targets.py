@@ -34,7 +34,7 @@ def choose(where: Where, *, reads: bool = False) -> Target:
         reads: Whether the command reads the cluster in a dry run too.
 
     Raises:
-        BadInputError: They name none or contradict each other, or a dry run has nothing to read with.
+        BadInputError: They name none or contradict each other, or a dry run cannot read.
     """
     kind(where.kind_config)
     name = _name(where)
