@@ -118,7 +118,6 @@ def test_every_command_says_so(
             file.write("x")
 
     monkeypatch.setattr(cli, "app", app)
-    monkeypatch.setattr(cli, "_register_all", lambda: None)
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     said = capfd.readouterr().err

@@ -331,6 +331,21 @@ def test_the_checks_give_each_its_own(checkout: Checkout) -> None:
     assert cluster[1] == ["--cluster", "-m", "(cluster or kfp or docker) and not long"]
 
 
+def test_what_pages_and_messages_tell_to_type_is_taken() -> None:
+    """And nothing is told to stand before make, where it does not count."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("kfpkit/**/*.py")]
+    pages += [*ROOT.glob("manifests/**/*.md"), *ROOT.glob("images/*/README.md")]
+    told = 0
+    for page in pages:
+        text = page.read_text()
+        assert not re.findall(r"\b(?!KFPKIT_)[A-Z_]+=[^\s;,]+ make [a-z]", text), page
+        for target, typed in re.findall(r"\bmake ([a-z-]+)((?: [A-Z_]+=\S*)+)", text):
+            names = re.findall(r" ([A-Z_]+)=", typed)
+            assert set(names) <= TAKES[target].keys(), (page, target)
+            told += len(names)
+    assert told > 60
+
+
 def test_no_recipe_pastes_a_variable_that_a_person_gives() -> None:
     recipes = re.findall(r"^\t.*$", MAKEFILE, flags=re.MULTILINE)
     pasted = {name for line in recipes for name in re.findall(r"(?<!\$)\$[({]([A-Z_]+)", line)}
