@@ -20,7 +20,7 @@ override BIN := $(VENV)/bin
 #: PIPELINE     Module of pipelines/; MODULE:NAME where it has several pipelines
 #: ARGS         Parameters of the run, name=value, quoted as for a shell
 #: RUN          ID of the run
-#: TARGET       Where: kind, or an overlay's name; to run a pipeline also local
+#: TARGET       Where: kind, an overlay, or a name of targets.toml; to run a pipeline also local
 #: OVERLAY      Folder of manifests/overlays, or the path of another
 #: CONTEXT      Context of the kubeconfig; that of kind without one
 #: KIND_CONFIG  Configuration of the kind cluster; default kind-config.yaml
@@ -68,10 +68,10 @@ takes.help :=
 takes.setup := PYTHON=python3
 takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS
 takes.report := RUN TARGET=kind $(where) HOST RUNS
-takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS $(kit)
+takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
 takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
-takes.cluster-up := NODES=1 IMAGES MIRROR KIND_CONFIG $(kit)
+takes.cluster-up := NODES=1 IMAGES MIRROR KIND_CONFIG YES=no $(kit)
 takes.cluster-down := KIND_CONFIG YES=no $(kit)
 takes.cluster-status := KIND_CONFIG $(kit)
 takes.install := TARGET=kind $(where) TIMEOUT=1800
@@ -95,15 +95,15 @@ takes.rollback := TARGET=kind $(where) BACKUPS=backups YES=no TIMEOUT=2400
 takes.prune := OLDER_THAN KEEP=0 EXPERIMENT APPLY=no YES=no TARGET=kind $(where)
 takes.inventory := TARGET=kind $(where) OUTPUT
 takes.compare := BEFORE AFTER $(kit)
-takes.images := NAMES IMAGES $(kit)
+takes.images := NAMES IMAGES YES=no $(kit)
 takes.images-list := RELEASE IMAGES MIRROR $(kit)
-takes.images-push := MIRROR RELEASE IMAGES $(kit)
+takes.images-push := MIRROR RELEASE IMAGES YES=no $(kit)
 takes.cache-info := $(kit)
 takes.cache-clean := PART YES=no $(kit)
 takes.check := PYTEST_ARGS PYTHON=python3
-takes.verify := PYTEST_ARGS NODES=1 IMAGES MIRROR KIND_CONFIG PYTHON=python3
+takes.verify := PYTEST_ARGS NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
 takes.test := PYTEST_ARGS PYTHON=python3
-takes.test-cluster := PYTEST_ARGS CHOICE NODES=1 IMAGES MIRROR KIND_CONFIG PYTHON=python3
+takes.test-cluster := PYTEST_ARGS CHOICE NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
 takes.bench := PYTHON=python3
 takes.lint := PYTHON=python3
 takes.golden := $(kit)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from kfpkit.cli.options import Images, KindConfig, MirrorName, Nodes, Yes
-from kfpkit.cli.targets import bring_up, kind
-from kfpkit.cluster import lifecycle
+from kfpkit.cli.targets import bring_up
+from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 
 app = typer.Typer()
@@ -16,29 +16,34 @@ app.add_typer(cluster, name="cluster")
 
 @cluster.command()
 def up(
-    nodes: Nodes = 1, images: Images = "", mirror: MirrorName = "", kind_config: KindConfig = None
+    nodes: Nodes = 1,
+    images: Images = "",
+    mirror: MirrorName = "",
+    yes: Yes = False,
+    kind_config: KindConfig = None,
 ) -> None:
     """Bring the cluster up: check this machine, make what is missing, wait until it is ready."""
-    bring_up(kind_config, nodes=nodes, images=images, mirror=mirror)
+    bring_up(config.load(kind_config), nodes=nodes, images=images, mirror=mirror, yes=yes)
 
 
 @cluster.command()
 def down(yes: Yes = False, kind_config: KindConfig = None) -> None:
     """Remove the cluster and all it holds."""
-    name = kind(kind_config).NAME
-    state, _ = lifecycle.status()
+    kind = config.load(kind_config)
+    state, _ = lifecycle.status(kind)
     if state is lifecycle.State.ABSENT:
-        console.say(f"there is no cluster {name}")
+        console.say(f"there is no cluster {kind.name}")
     elif not yes and not process.dry_run():
-        typer.confirm(f"Remove the cluster {name} with all runs and artifacts in it?", abort=True)
-    lifecycle.down()
+        typer.confirm(
+            f"Remove the cluster {kind.name} with all runs and artifacts in it?", abort=True
+        )
+    lifecycle.down(kind)
 
 
 @cluster.command()
 def status(kind_config: KindConfig = None) -> None:
     """Say what is there of the cluster; exit code 1 unless it is complete."""
-    kind(kind_config)
-    state, text = lifecycle.status()
+    state, text = lifecycle.status(config.load(kind_config))
     console.out.print(f"{state}: {text}", markup=False)
     if state is not lifecycle.State.COMPLETE:
         raise typer.Exit(1)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from kfpkit.cli.options import Images, KindConfig, MirrorName, Names, Part, Release, Yes
-from kfpkit.cli.targets import kind, source
-from kfpkit.cluster import loading
+from kfpkit.cluster import config, loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.images import builder, cache, engine
 from kfpkit.images import mirror as registry
-from kfpkit.images.source import Source
+from kfpkit.images.source import Source, choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +27,7 @@ app.add_typer(cache_app, name="cache")
 
 
 @images_app.command()
-def build(names: Names = None, images: Images = "") -> None:
+def build(names: Names = None, images: Images = "", yes: Yes = False) -> None:
     """Build the images that are not in the cache, and print what was done for each.
 
     On public bases where there are some and the source is upstream. Those that are named are in the
@@ -37,7 +36,7 @@ def build(names: Names = None, images: Images = "") -> None:
     if images == Source.MIRROR:
         raise BadInputError("IMAGES=mirror builds nothing", "Use upstream or packages")
     names = " ".join(names or []).split()
-    chosen, why = source(images, "")
+    chosen, why = choose(images, "")
     console.say(f"images: {chosen} ({why})")
     public = chosen is Source.UPSTREAM
     if process.dry_run():
@@ -46,8 +45,9 @@ def build(names: Names = None, images: Images = "") -> None:
             state = "cached" if cache.find(name, digests[name]) else "to build"
             console.out.print(f"{name}: {state}", markup=False)
         return
-    engine.ensure()
-    outcomes = builder.ensure(names, load=names, public=public)
+    asked = console.consent(yes=yes)
+    engine.ensure(asked)
+    outcomes = builder.ensure(names, load=names, public=public, confirm=asked)
     console.out.print(_table(outcomes.values()), markup=False)
     console.say(f"cache: {cache.root()} ({_mebibytes(sum(cache.sizes().values()))} MiB)")
 
@@ -55,7 +55,7 @@ def build(names: Names = None, images: Images = "") -> None:
 @images_app.command("list")
 def list_images(release: Release = "", images: Images = "", mirror: MirrorName = "") -> None:
     """Print every image that is pulled for a release, and its name in a mirror if one is named."""
-    chosen, _ = source(images, mirror)
+    chosen, _ = choose(images, mirror)
     target = registry.parse(mirror) if mirror else None
     for image in registry.listed(chosen, release):
         # Plain lines, for other programs to read.
@@ -64,21 +64,23 @@ def list_images(release: Release = "", images: Images = "", mirror: MirrorName =
 
 
 @images_app.command()
-def push(mirror: MirrorName = "", release: Release = "", images: Images = "") -> None:
+def push(
+    mirror: MirrorName = "", release: Release = "", images: Images = "", yes: Yes = False
+) -> None:
     """Fill a registry with every image of a release, from the source."""
     target = registry.parse(mirror)
-    chosen, why = source(images, mirror)
+    chosen, why = choose(images, mirror)
     console.say(f"images: {chosen} ({why})")
     registry.listed(chosen, release)
-    engine.ensure()
-    registry.push(target, chosen, release)
+    asked = console.consent(yes=yes)
+    engine.ensure(asked)
+    registry.push(target, chosen, release, confirm=asked)
 
 
 @images_app.command()
 def load(names: Names, kind_config: KindConfig = None) -> None:
     """Load images onto every node of the cluster, building those that are not in the cache."""
-    kind(kind_config)
-    loading.load(names or [])
+    loading.load(config.load(kind_config), names or [])
 
 
 @cache_app.command("info")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -59,12 +60,13 @@ def put(
         remote.load_image(place, spec)
         done = recurring.put(
             place.host,
-            found,
+            replace(found, image_prefix=place.target.image_prefix),
             given,
             when,
             name=schedule or found.name,
             experiment=experiment or found.name,
             cache=cache,
+            pipeline_root=place.target.pipeline_root,
         )
     if done:
         console.say(done)

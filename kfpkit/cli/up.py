@@ -24,9 +24,11 @@ from kfpkit.cli.options import (
     Timeout,
     Where,
     Words,
+    Yes,
     parameters,
 )
-from kfpkit.cli.targets import bring_up, choose, kind
+from kfpkit.cli.targets import bring_up, choose
+from kfpkit.cluster import config
 from kfpkit.core import console, process
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
@@ -54,6 +56,7 @@ def up(
     timeout: Timeout = 1800,
     cache: Cache = True,
     runs: Runs = None,
+    yes: Yes = False,
 ) -> None:
     """Bring the cluster up, install KFP, run a pipeline; say how long each took."""
     # Before the long phases.
@@ -61,7 +64,8 @@ def up(
     spec, given = refusals.admit(found, parameters(arguments, args), {})
     if overlay:
         render.overlay(overlay)
-    context = kind(kind_config).CONTEXT if overlay else ""
+    kind = config.load(kind_config)
+    context = kind.context if overlay else ""
     where = Where(KIND, overlay=overlay, context=context, kind_config=kind_config)
     took: dict[str, float] = {}
 
@@ -76,7 +80,7 @@ def up(
 
     try:
         with phase("cluster-up"):
-            bring_up(kind_config, nodes=nodes, images=images, mirror=mirror)
+            bring_up(kind, nodes=nodes, images=images, mirror=mirror, yes=yes)
         with phase("install"):
             installation.install(choose(where), timeout=timeout)
         with phase("run"):
