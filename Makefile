@@ -20,7 +20,7 @@ override BIN := $(VENV)/bin
 #: PIPELINE     Module of pipelines/; MODULE:NAME where it has several pipelines
 #: ARGS         Parameters of the run, name=value, quoted as for a shell
 #: RUN          ID of the run
-#: TARGET       Where: kind, or an overlay's name; to run a pipeline also local
+#: TARGET       Where: kind, an overlay, or a name of targets.toml; to run a pipeline also local
 #: OVERLAY      Folder of manifests/overlays, or the path of another
 #: CONTEXT      Context of the kubeconfig; that of kind without one
 #: KIND_CONFIG  Configuration of the kind cluster; default kind-config.yaml

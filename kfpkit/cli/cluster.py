@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from kfpkit.cli.options import Images, KindConfig, MirrorName, Nodes, Yes
-from kfpkit.cli.targets import bring_up, kind
-from kfpkit.cluster import lifecycle
+from kfpkit.cli.targets import bring_up
+from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 
 app = typer.Typer()
@@ -19,31 +19,31 @@ def up(
     nodes: Nodes = 1,
     images: Images = "",
     mirror: MirrorName = "",
-    kind_config: KindConfig = None,
     yes: Yes = False,
+    kind_config: KindConfig = None,
 ) -> None:
     """Bring the cluster up: check this machine, make what is missing, wait until it is ready."""
-    bring_up(kind(kind_config), nodes=nodes, images=images, mirror=mirror, yes=yes)
+    bring_up(config.load(kind_config), nodes=nodes, images=images, mirror=mirror, yes=yes)
 
 
 @cluster.command()
 def down(yes: Yes = False, kind_config: KindConfig = None) -> None:
     """Remove the cluster and all it holds."""
-    chosen = kind(kind_config)
-    state, _ = lifecycle.status(chosen)
+    kind = config.load(kind_config)
+    state, _ = lifecycle.status(kind)
     if state is lifecycle.State.ABSENT:
-        console.say(f"there is no cluster {chosen.name}")
+        console.say(f"there is no cluster {kind.name}")
     elif not yes and not process.dry_run():
         typer.confirm(
-            f"Remove the cluster {chosen.name} with all runs and artifacts in it?", abort=True
+            f"Remove the cluster {kind.name} with all runs and artifacts in it?", abort=True
         )
-    lifecycle.down(chosen)
+    lifecycle.down(kind)
 
 
 @cluster.command()
 def status(kind_config: KindConfig = None) -> None:
     """Say what is there of the cluster; exit code 1 unless it is complete."""
-    state, text = lifecycle.status(kind(kind_config))
+    state, text = lifecycle.status(config.load(kind_config))
     console.out.print(f"{state}: {text}", markup=False)
     if state is not lifecycle.State.COMPLETE:
         raise typer.Exit(1)

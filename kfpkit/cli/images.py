@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from kfpkit.cli.options import Images, KindConfig, MirrorName, Names, Part, Release, Yes
-from kfpkit.cli.targets import kind
-from kfpkit.cluster import loading
+from kfpkit.cluster import config, loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.images import builder, cache, engine, source
 from kfpkit.images import mirror as registry
-from kfpkit.images.source import Source
+from kfpkit.images.source import Source, choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +36,7 @@ def build(names: Names = None, images: Images = "", yes: Yes = False) -> None:
     if images == Source.MIRROR:
         raise BadInputError("IMAGES=mirror builds nothing", "Use upstream or packages")
     names = " ".join(names or []).split()
-    chosen, why = source.choose(images, "")
+    chosen, why = choose(images, "")
     console.say(f"images: {chosen} ({why})")
     public = chosen is Source.UPSTREAM
     if process.dry_run():
@@ -56,7 +55,7 @@ def build(names: Names = None, images: Images = "", yes: Yes = False) -> None:
 @images_app.command("list")
 def list_images(release: Release = "", images: Images = "", mirror: MirrorName = "") -> None:
     """Print every image that is pulled for a release, and its name in a mirror if one is named."""
-    chosen, _ = source.choose(images, mirror)
+    chosen, _ = choose(images, mirror)
     target = registry.parse(mirror) if mirror else None
     for image in registry.listed(chosen, release):
         # Plain lines, for other programs to read.
@@ -70,7 +69,7 @@ def push(
 ) -> None:
     """Fill a registry with every image of a release, from the source."""
     target = registry.parse(mirror)
-    chosen, why = source.choose(images, mirror)
+    chosen, why = choose(images, mirror)
     console.say(f"images: {chosen} ({why})")
     registry.listed(chosen, release)
     asked = console.consent(yes=yes)
@@ -81,7 +80,7 @@ def push(
 @images_app.command()
 def load(names: Names, kind_config: KindConfig = None) -> None:
     """Load images onto every node of the cluster, building those that are not in the cache."""
-    loading.load(kind(kind_config), names or [])
+    loading.load(config.load(kind_config), names or [])
 
 
 @cache_app.command("info")

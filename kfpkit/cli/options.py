@@ -72,7 +72,10 @@ def argument(name: str, meaning: str, **settings: Any) -> Any:
 DryRun = Annotated[bool, option("DRY_RUN", "Print the commands, run none of them", flag=True)]
 
 TargetName = Annotated[
-    str, option("TARGET", "Where: kind, or an overlay's name; to run a pipeline also local")
+    str,
+    option(
+        "TARGET", "Where: kind, an overlay, or a name of targets.toml; to run a pipeline also local"
+    ),
 ]
 Overlay = Annotated[str, option("OVERLAY", "Folder of manifests/overlays, or the path of another")]
 Context = Annotated[str, option("CONTEXT", "Context of the kubeconfig; that of kind without one")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -59,7 +60,7 @@ def put(
         remote.load_image(place, spec)
         done = recurring.put(
             place.host,
-            found,
+            replace(found, image_prefix=place.target.image_prefix),
             given,
             when,
             name=schedule or found.name,

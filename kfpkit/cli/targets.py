@@ -13,7 +13,6 @@ from kfpkit.runs import place
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from kfpkit.cli.options import Where
     from kfpkit.cluster.config import KindCluster
@@ -31,9 +30,8 @@ def choose(where: Where, *, reads: bool = False) -> Target:
     Raises:
         BadInputError: They name none, or a dry run has nothing to read with.
     """
-    target = targets.choose(
-        where.target, context=where.context, overlay=where.overlay, kind=kind(where.kind_config)
-    )
+    kind = config.load(where.kind_config)
+    target = targets.choose(where.target, context=where.context, overlay=where.overlay, kind=kind)
     if reads and process.dry_run() and not shutil.which(target.kubectl):
         raise BadInputError(
             "this reads the cluster, in a dry run too, and there is no kubectl for it",
@@ -47,16 +45,6 @@ def find(where: Where, host: str) -> AbstractContextManager[Place]:
     return place.find(choose(where), host)
 
 
-def kind(file: Path | None) -> KindCluster:
-    """Return the kind cluster of a configuration; default the checkout's.
-
-    Raises:
-        BadInputError: It cannot be read.
-    """
-    return config.load(file.resolve() if file else None)
-
-
-def bring_up(cluster: KindCluster, *, nodes: int, images: str, mirror: str, yes: bool) -> None:
+def bring_up(kind: KindCluster, *, nodes: int, images: str, mirror: str, yes: bool) -> None:
     """Bring a kind cluster up, its images from a source that is found out where none is named."""
-    asked = console.consent(yes=yes)
-    lifecycle.up(cluster, nodes=nodes, source=images, mirror=mirror, confirm=asked)
+    lifecycle.up(kind, nodes=nodes, source=images, mirror=mirror, confirm=console.consent(yes=yes))

@@ -27,7 +27,8 @@ from kfpkit.cli.options import (
     Yes,
     parameters,
 )
-from kfpkit.cli.targets import bring_up, choose, kind
+from kfpkit.cli.targets import bring_up, choose
+from kfpkit.cluster import config
 from kfpkit.core import console, process
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
@@ -63,8 +64,8 @@ def up(
     spec, given = refusals.admit(found, parameters(arguments, args), {})
     if overlay:
         render.overlay(overlay)
-    cluster = kind(kind_config)
-    context = cluster.context if overlay else ""
+    kind = config.load(kind_config)
+    context = kind.context if overlay else ""
     where = Where(KIND, overlay=overlay, context=context, kind_config=kind_config)
     took: dict[str, float] = {}
 
@@ -79,7 +80,7 @@ def up(
 
     try:
         with phase("cluster-up"):
-            bring_up(cluster, nodes=nodes, images=images, mirror=mirror, yes=yes)
+            bring_up(kind, nodes=nodes, images=images, mirror=mirror, yes=yes)
         with phase("install"):
             installation.install(choose(where), timeout=timeout)
         with phase("run"):

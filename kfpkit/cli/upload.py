@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from kfpkit.cli.options import Host, PipelineName, Where, installation
@@ -19,7 +21,7 @@ def upload(where: Where, pipeline: PipelineName = "penguins", host: Host = "") -
     """Upload a pipeline, or a new version of one, unless it is there."""
     found = pipelines.find(pipeline)
     with find(where, host) as place:
-        done = send(found, place.host)
+        done = send(replace(found, image_prefix=place.target.image_prefix), place.host)
         if done is None:
             return
         state = "new" if done.new else "there already"
