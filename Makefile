@@ -24,6 +24,7 @@ override BIN := $(VENV)/bin
 #: OVERLAY      Folder of manifests/overlays, or the path of another
 #: CONTEXT      Context of the kubeconfig; that of kind without one
 #: KIND_CONFIG  Configuration of the kind cluster; default kind-config.yaml
+#: TARGETS      File of your targets; default targets.toml here, or in ~/.config/kfpkit
 #: HOST         Address of the KFP API; without one the node port's, or a port is opened
 #: EXPERIMENT   The experiment of the runs
 #: CACHE        Whether tasks may take outputs of earlier runs
@@ -62,7 +63,7 @@ override BIN := $(VENV)/bin
 
 # What each target takes, each with its default; yes and no are those of what is on or off.
 kit := DRY_RUN=no PYTHON=python3
-where := OVERLAY CONTEXT KIND_CONFIG $(kit)
+where := OVERLAY CONTEXT KIND_CONFIG TARGETS $(kit)
 
 takes.help :=
 takes.setup := PYTHON=python3

@@ -10,7 +10,7 @@ from kfpkit.cli.options import Images, KindConfig, MirrorName, Names, Part, Rele
 from kfpkit.cluster import config, loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
-from kfpkit.images import builder, cache, engine, source
+from kfpkit.images import builder, cache, engine
 from kfpkit.images import mirror as registry
 from kfpkit.images.source import Source, choose
 

@@ -79,6 +79,10 @@ TargetName = Annotated[
 ]
 Overlay = Annotated[str, option("OVERLAY", "Folder of manifests/overlays, or the path of another")]
 Context = Annotated[str, option("CONTEXT", "Context of the kubeconfig; that of kind without one")]
+Targets = Annotated[
+    Path | None,
+    option("TARGETS", "File of your targets; default targets.toml here, or in ~/.config/kfpkit"),
+]
 KindConfig = Annotated[
     Path | None,
     option("KIND_CONFIG", "Configuration of the kind cluster; default kind-config.yaml"),
@@ -159,6 +163,7 @@ class Where:
     overlay: str = ""
     context: str = ""
     kind_config: Path | None = None
+    targets: Path | None = None
 
 
 #: The target where none is named: the kit's own cluster. And the one that is no installation.
@@ -177,6 +182,7 @@ def installation(default: str = KIND) -> Callable[[Callable[..., None]], Callabl
         "overlay": (Overlay, ""),
         "context": (Context, ""),
         "kind_config": (KindConfig, None),
+        "targets": (Targets, None),
     }
 
     def give(command: Callable[..., None]) -> Callable[..., None]:

@@ -28,10 +28,16 @@ def choose(where: Where, *, reads: bool = False) -> Target:
         reads: Whether the command reads the cluster in a dry run too.
 
     Raises:
-        BadInputError: They name none, or a dry run has nothing to read with.
+        BadInputError: They name none or contradict each other, or a dry run cannot read.
     """
     kind = config.load(where.kind_config)
-    target = targets.choose(where.target, context=where.context, overlay=where.overlay, kind=kind)
+    target = targets.choose(
+        where.target,
+        context=where.context,
+        overlay=where.overlay,
+        kind=kind,
+        file=where.targets,
+    )
     if reads and process.dry_run() and not shutil.which(target.kubectl):
         raise BadInputError(
             "this reads the cluster, in a dry run too, and there is no kubectl for it",
