@@ -117,7 +117,7 @@ def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
 
 def _show_report(report: Report) -> None:
     from kfpkit.core import console
-    from kfpkit.runs.explain import RUNBOOKS
+    from kfpkit.runs.reasons import RUNBOOKS
 
     style = {"ok": "green", "warning": "yellow", "fault": "bold red", "skipped": "dim"}
     console.out.print(
@@ -136,12 +136,11 @@ def _show_report(report: Report) -> None:
 
 def _show_explanation(found: Explanation) -> None:
     from kfpkit.core import console
-    from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
 
     console.out.print(f"{found.run} ({found.state}): {found.sentence}", markup=False)
     for line in found.evidence:
         console.out.print(f"  {line}", markup=False)
     for command in found.commands:
         console.out.print(f"  $ {command}", style="dim", markup=False)
-    if found.reason:
-        console.out.print(f"  read {RUNBOOKS}/{RUNBOOK[found.reason]}.md", markup=False)
+    if found.runbook:
+        console.out.print(f"  read {found.runbook}", markup=False)

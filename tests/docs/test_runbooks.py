@@ -15,7 +15,7 @@ from kfpkit.core.errors import CommandError
 from kfpkit.core.versions import ROOT, version
 from kfpkit.doctor.checks import CHECKS
 from kfpkit.images import cache as kit_cache
-from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
+from kfpkit.runs.reasons import REASONS, RUNBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def test_every_command_of_a_runbook_parses(page: Path) -> None:
     assert judged
 
 
-@pytest.mark.parametrize("page", sorted({*RUNBOOK.values(), *(c.runbook for c in CHECKS)}))
+@pytest.mark.parametrize("page", sorted({each.runbook for each in (*REASONS, *CHECKS)}))
 def test_every_check_and_every_reason_of_a_failed_run_has_a_runbook(page: str) -> None:
     assert (ROOT / RUNBOOKS / f"{page}.md").is_file()
 
