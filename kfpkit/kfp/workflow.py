@@ -88,18 +88,18 @@ class Workflow:
     """A Workflow as it was at one look; false where there is none.
 
     Args:
-        found: As Kubernetes has it; None where there is none.
+        item: As Kubernetes has it; None where there is none.
 
     Attributes:
         name, spec, status, phase, message, started, finished: As Argo has them, each empty or
             None until it is known.
     """
 
-    def __init__(self, found: Mapping[str, Any] | None = None) -> None:
-        found = found or {}
-        self.name = str(found.get("metadata", {}).get("name", ""))
-        self.spec: Mapping[str, Any] = found.get("spec", {})
-        self.status: Mapping[str, Any] = found.get("status", {})
+    def __init__(self, item: Mapping[str, Any] | None = None) -> None:
+        item = item or {}
+        self.name = str(item.get("metadata", {}).get("name", ""))
+        self.spec: Mapping[str, Any] = item.get("spec", {})
+        self.status: Mapping[str, Any] = item.get("status", {})
         self.phase = str(self.status.get("phase", ""))
         self.message = str(self.status.get("message", ""))
         self.started = _time(self.status.get("startedAt"))

@@ -165,19 +165,19 @@ class Case:
         return self.node.row or ("the run itself" if "." in self.node.name else self.node.name)
 
     @cached_property
-    def said(self) -> list[str]:
+    def messages(self) -> list[str]:
         """What the pod says of its trouble; and events, of one that waits or left no log."""
         failed = self.node.failed
-        said = list(_pod_says(self.pod, failed=failed))
+        messages = list(_pod_says(self.pod, failed=failed))
         waits = self.pod.get("status", {}).get("phase") == "Pending"
         if self.pod_name and (not self.log.text if failed else waits):
-            said += [
+            messages += [
                 f"{event.get('reason')}: {event['message']}"
                 for event in self.facts.warnings(self.pod_name)
                 # The pod itself says whether that is still so.
                 if event.get("reason") != UNSCHEDULED
             ]
-        return said
+        return messages
 
     @cached_property
     def log(self) -> log.Log:
@@ -251,7 +251,8 @@ def explain(facts: Facts, target: Target, row: str = "") -> Explanation:
         return _put(run, REASONS[-1], unexplained(run), target)
     if not workflow:
         words = (facts.record.get("error") or {}).get("message", "")
-        sentence = f"the run ended as {facts.state}; its Workflow is gone, as it is a day after"
+        ended = f"the run ended as {facts.state}"
+        sentence = f"{ended}; its Workflow is gone, as it is a day after the end"
         evidence = (words,) if words else ()
         return Explanation(facts.run, facts.state, "", sentence, evidence, excerpt=words)
     pods = [node for node in workflow.nodes if node.type == "Pod"]

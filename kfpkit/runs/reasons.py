@@ -49,10 +49,10 @@ _TYPES = {
 }
 
 
-def _said(sign: str) -> When:
+def _message(sign: str) -> When:
     """Look for a sign in what Argo, Kubernetes and the pod say."""
     return lambda case: next(
-        (w for w in (case.node.message, *case.said) if re.search(sign, w)), None
+        (w for w in (case.node.message, *case.messages) if re.search(sign, w)), None
     )
 
 
@@ -62,8 +62,8 @@ def _kfp(sign: str) -> When:
 
 
 def _either(sign: str) -> When:
-    said, kfp = _said(sign), _kfp(sign)
-    return lambda case: said(case) or kfp(case)
+    message, kfp = _message(sign), _kfp(sign)
+    return lambda case: message(case) or kfp(case)
 
 
 def _lost(case: Case) -> str | None:
@@ -110,7 +110,7 @@ def _gone_from(makers: Callable[[Case, str], str]) -> When:
 def _stuck(case: Case) -> str | None:
     if case.node.failed:
         return None
-    return case.said[-1] if case.said else case.node.message if case.node.waits else None
+    return case.messages[-1] if case.messages else case.node.message if case.node.waits else None
 
 
 def _driver(case: Case) -> str | None:
@@ -300,7 +300,7 @@ REASONS = (
     ),
     Reason(
         "workflow-too-large",
-        _said(TOO_LARGE),
+        _message(TOO_LARGE),
         "the run's Workflow is too large to be stored: the pipeline has too many tasks, or loops "
         "over too many items",
         ("{workflow}",),
@@ -350,21 +350,21 @@ REASONS = (
     ),
     Reason(
         "quota",
-        _said(r"exceeded quota"),
+        _message(r"exceeded quota"),
         "{who} gets no pod: the namespace's quota is used up",
         ("{kubectl} describe resourcequota",),
         runbook="run-pending",
     ),
     Reason(
         "pod-security",
-        _said(r"violates PodSecurity"),
+        _message(r"violates PodSecurity"),
         "{who} is refused: its pod breaks the namespace's PodSecurity level",
         ("{kubectl} get namespace {namespace} --show-labels",),
         runbook="run-pending",
     ),
     Reason(
         "missing-object",
-        _said(
+        _message(
             r"(?i)(secret|configmap|serviceaccount)s? \"[^\"]+\" not found"
             r"|couldn't find key \S+ in (Secret|ConfigMap) \S+"
         ),
@@ -375,7 +375,9 @@ REASONS = (
     ),
     Reason(
         "image",
-        _said(r"(?i)ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|image pull"),
+        _message(
+            r"(?i)ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|image pull"
+        ),
         "{who} cannot start: the node cannot get its image{detail}",
         ("{describe}",),
         _image,
@@ -383,7 +385,7 @@ REASONS = (
     ),
     Reason(
         "unschedulable",
-        _said(r"(?i)unschedulable|nodes are available"),
+        _message(r"(?i)unschedulable|nodes are available"),
         "{who} waits: no node takes its pod",
         ("{describe}", "{cluster} describe nodes"),
         runbook="pod-unschedulable",
@@ -398,7 +400,7 @@ REASONS = (
     ),
     Reason(
         "too-large",
-        _said(TOO_LARGE),
+        _message(TOO_LARGE),
         "{who} gets no pod: what it is given is too large to be stored; hand it over in a file, as "
         "an artifact",
         ("{workflow}",),
@@ -419,14 +421,14 @@ REASONS = (
     ),
     Reason(
         "evicted",
-        _said(r"(?i)the node was low on resource|exceeds the total limit of containers|evicted"),
+        _message(r"(?i)the node was low on resource|exceeds the total limit of containers|evicted"),
         "{who} was evicted: its node ran short, or it wrote more than it may",
         ("{cluster} describe nodes",),
         runbook="disk-full",
     ),
     Reason(
         "deadline",
-        _said(r"(?i)longer than the specified deadline|DeadlineExceeded"),
+        _message(r"(?i)longer than the specified deadline|DeadlineExceeded"),
         "{who} was ended: it took longer than it may",
         ("{describe}",),
     ),
@@ -439,7 +441,7 @@ REASONS = (
     Reason(
         "pod-deleted",
         # SIGTERM, which a pod gets that is deleted with notice.
-        _said(r"(?i)pod deleted|exit code 143"),
+        _message(r"(?i)pod deleted|exit code 143"),
         "{who} failed: its pod was deleted from outside, with its node perhaps",
         ("{cluster} get nodes",),
     ),
