@@ -16,7 +16,7 @@ from kfpkit.core.findings import Verdict
 from kfpkit.doctor import bundle, checks
 from kfpkit.doctor.check import examine
 from kfpkit.runs import lookup
-from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
+from kfpkit.runs.reasons import RUNBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,5 +105,5 @@ def _show_explanation(found: Explanation) -> None:
         console.out.print(f"  {line}", markup=False)
     for command in found.commands:
         console.out.print(f"  $ {command}", style="dim", markup=False)
-    if found.reason:
-        console.out.print(f"  read {RUNBOOKS}/{RUNBOOK[found.reason]}.md", markup=False)
+    if found.runbook:
+        console.out.print(f"  read {found.runbook}", markup=False)

@@ -25,7 +25,6 @@ from kfpkit.doctor import checks
 from kfpkit.doctor.redact import Redactor
 from kfpkit.kfp.workflow import nodes
 from kfpkit.kube import health
-from kfpkit.runs import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -322,7 +321,7 @@ def _newest(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     others: list[dict[str, Any]] = []
     for item in items:
         labels = item["metadata"].get("labels", {})
-        (of_runs if health.RUN in labels or explain.WORKFLOW in labels else others).append(item)
+        (of_runs if health.RUN in labels or health.WORKFLOW in labels else others).append(item)
     of_runs.sort(key=lambda item: item["metadata"]["creationTimestamp"], reverse=True)
     return others + of_runs[:RUNS]
 

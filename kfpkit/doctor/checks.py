@@ -18,7 +18,7 @@ from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
 from kfpkit.kfp import reach
 from kfpkit.kfp.object_store import SECRET, place
-from kfpkit.kfp.workflow import BAD
+from kfpkit.kfp.states import BAD, ENDED, ENDS
 from kfpkit.kube import forward, health, render, volumes
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal
@@ -298,16 +298,17 @@ def server(target: Target) -> Iterator[Finding]:
     seconds = answer.elapsed.total_seconds()
     said = f"healthy; {listed.get('total_size', 0)} runs, the newest listed in {seconds:.1f} s"
     yield warning(said, log) if seconds > 5 else ok(said)
-    there = {
+    with_workflow = {
         w["metadata"]["labels"].get(health.RUN)
         for w in target.items(["workflows"], "--selector", health.RUN)
     }
-    for run in listed.get("runs", []):
+    for record in listed.get("runs", []):
+        run = record["run_id"]
         # A run that has just been made may not have its Workflow yet.
-        going = run.get("state") in ("RUNNING", "PENDING") and _age(run["created_at"]) > SETTLED
-        if going and run["run_id"] not in there:
-            sentence = f"run {run['run_id']} is {run['state']} without a Workflow: it stays so"
-            yield warning(sentence, f"make explain RUN={run['run_id']}")
+        going = record.get("state") not in ENDS and _age(record["created_at"]) > SETTLED
+        if going and run not in with_workflow:
+            why = explain.explain(explain.Facts(run, record=record), target)
+            yield warning(f"run {run}: {why.sentence}", f"make explain RUN={run}")
 
 
 def runs(target: Target) -> Iterator[Finding]:
@@ -316,7 +317,7 @@ def runs(target: Target) -> Iterator[Finding]:
     recent = [w for w in objects if w["kind"] == "Workflow" and _is_recent(w)]
     recent.sort(key=lambda w: w["metadata"]["creationTimestamp"], reverse=True)
     failed = [w for w in recent if _phase(w) in BAD]
-    going = [w for w in recent if _phase(w) not in explain.FINAL]
+    going = [w for w in recent if _phase(w) not in ENDED]
     # The workflow-controller may not have seen a new one yet.
     known = [w for w in going if _phase(w) or _age(w["metadata"]["creationTimestamp"]) > SETTLED]
     events = target.items(["events"]) if failed or going else []
@@ -324,9 +325,9 @@ def runs(target: Target) -> Iterator[Finding]:
     def troubles(workflows: list[dict[str, Any]]) -> Iterator[Finding]:
         for workflow in workflows:
             run = workflow["metadata"]["labels"][health.RUN]
-            found = explain.explain(explain.select(target, run, objects, events), target)
-            if found.reason:
-                yield warning(f"run {run}: {found.sentence}", f"make explain RUN={run}")
+            why = explain.explain(explain.select(target, run, objects, events), target)
+            if why.reason:
+                yield warning(f"run {run}: {why.sentence}", f"make explain RUN={run}")
 
     yield from troubles(failed[:EXPLAINED])
     if len(failed) > EXPLAINED:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
+from kfpkit.kfp.states import FINAL
 from kfpkit.kfp.target import BUILT
 from kfpkit.kube.health import PART
 from kfpkit.kube.render import images, pod_spec
@@ -34,9 +35,6 @@ DATABASES = (PIPELINES, METADATA)
 
 #: Appended to a database's name while it is loaded, and to that which it replaced.
 LOADING, BEFORE = "_loading", "_before"
-
-#: States that a run does not leave.
-FINAL = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 
 #: `Artifact.State.DELETED` of ML Metadata: its file was pruned.
 DELETED = 4

@@ -18,9 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.kfp.run import ROUND, State, sum_up, task_of
+from kfpkit.kfp.states import BAD, ENDED, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kfpkit.kfp.run import Task
 
@@ -34,144 +35,156 @@ _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")
 #: What Argo appends: the number of an attempt at a task, or the number and the item of a round.
 _NUMBER = re.compile(r"\((\d+)(:[^)]*)?\)$")
 
-_OVER = ("Succeeded", "Failed", "Error", "Skipped", "Omitted")
-
-#: Argo's phases of a Workflow or a node that ended badly.
-BAD = ("Failed", "Error")
-
 #: What a pod that is not running yet says in the normal course of things.
 _NORMAL = ("", "PodInitializing", "ContainerCreating")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a Workflow that belongs to a task, or a pod that belongs to none.
+    """A node of a Workflow.
 
     Attributes:
-        name: Where it stands, without the Workflow's own name.
-        row: Name of the task, in a loop that of its round: `for-loop-1[0]/train`; empty for a
-            graph's driver.
-        role: `driver`, `executor`, or `graph` for the node that holds both.
-        type: Argo's type: `Pod`, `Retry`, `DAG`, `Skipped` ...
-        phase: Argo's phase.
-        message: What Argo says about it.
+        row: Name of the task that it belongs to, in a loop that of its round:
+            `for-loop-1[0]/train`; of a graph's driver the graph's, empty for the pipeline's own.
+        role: `driver`, `executor`, or `graph` for what holds others.
+        type, phase, message, id, template, started, finished: As Argo has them; types are `Pod`,
+            `Retry`, `DAG`, `Skipped` ...
+        name: Where it stands: the names of the Workflow and of all around it.
         pod: Name of its pod, if it is one.
-        started: When it started.
-        finished: When it finished.
+        host: Where that ran; empty where no host took it.
+        children: IDs of the nodes after it, or of its attempts.
         cached: Whether it is a driver that found the task in the cache.
         log: Key of its archived log in the artifact repository, once there is one.
     """
 
-    name: str
     row: str
-    role: str
-    type: str
-    phase: str
-    message: str
-    pod: str
-    started: datetime | None
-    finished: datetime | None
-    cached: bool
-    log: str
+    role: str = "executor"
+    type: str = "Pod"
+    phase: str = Phase.FAILED
+    message: str = ""
+    id: str = ""
+    name: str = ""
+    template: str = ""
+    pod: str = ""
+    host: str = ""
+    children: tuple[str, ...] = ()
+    started: datetime | None = None
+    finished: datetime | None = None
+    cached: bool = False
+    log: str = ""
 
     @property
     def failed(self) -> bool:
         """Whether it ended badly."""
         return self.phase in BAD
 
+    @property
+    def waits(self) -> bool:
+        """Whether it does not start and its message says why."""
+        return self.phase == Phase.PENDING and self.message not in _NORMAL
 
-@dataclass(frozen=True)
-class Seen:
-    """A Workflow as it was at one look.
+
+class Workflow:
+    """A Workflow as it was at one look; false where there is none.
+
+    Args:
+        item: As Kubernetes has it; None where there is none.
 
     Attributes:
-        name: Its name; empty where there is no Workflow.
-        status: Its status, as Argo has it.
-        nodes: The nodes of tasks and the drivers of graphs, in the order in which they started.
-        graphs: Argo's phases of the nodes of each graph, by its name (empty for the pipeline's
-            own); a round of a loop is a graph: `for-loop-1[0]`.
+        name, spec, status, phase, message, started, finished: As Argo has them, each empty or
+            None until it is known.
     """
 
-    name: str
-    status: Mapping[str, Any]
-    nodes: list[Node]
-    graphs: Mapping[str, Collection[str]]
+    def __init__(self, item: Mapping[str, Any] | None = None) -> None:
+        item = item or {}
+        self.name = str(item.get("metadata", {}).get("name", ""))
+        self.spec: Mapping[str, Any] = item.get("spec", {})
+        self.status: Mapping[str, Any] = item.get("status", {})
+        self.phase = str(self.status.get("phase", ""))
+        self.message = str(self.status.get("message", ""))
+        self.started = _time(self.status.get("startedAt"))
+        self.finished = _time(self.status.get("finishedAt"))
 
-    @property
-    def started(self) -> datetime | None:
-        """When it started."""
-        return _time(self.status.get("startedAt"))
-
-    @property
-    def finished(self) -> datetime | None:
-        """When it finished."""
-        return _time(self.status.get("finishedAt"))
-
-    @property
-    def message(self) -> str:
-        """What Argo says about it."""
-        return str(self.status.get("message", ""))
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self.name)
 
     @property
     def repository(self) -> Mapping[str, Any]:
         """Where Argo archives logs, as its configuration has it."""
         reference = self.status.get("artifactRepositoryRef", {})
-        found: Mapping[str, Any] = reference.get("artifactRepository", {})
-        return found
+        repository: Mapping[str, Any] = reference.get("artifactRepository", {})
+        return repository
 
-    @property
-    def phase(self) -> str:
-        """Argo's phase of it; empty where there is none yet."""
-        return str(self.status.get("phase", ""))
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Its nodes, in the order in which they started."""
+        return sorted((_node(self.name, node) for node in nodes(self.status).values()), key=_order)
+
+    @cached_property
+    def graphs(self) -> dict[str, set[str]]:
+        """Argo's phases of the nodes of each graph and task, by its name.
+
+        The pipeline's own is empty; a round of a loop is a graph: `for-loop-1[0]`.
+        """
+        phases: dict[str, set[str]] = {}
+        for node in self.nodes:
+            # An exit handler hangs at a graph and is none.
+            if node.role == "graph" and not node.name.endswith("onExit"):
+                phases.setdefault(node.row, set()).add(node.phase)
+        return phases
 
     def of(self, name: str) -> list[Node]:
         """Return the nodes of a task, or of one round of it."""
-        return self._by_name.get(name, [])
+        return self._by_row.get(name, [])
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Node]]:
-        found: dict[str, list[Node]] = {}
+    def _by_row(self) -> dict[str, list[Node]]:
+        by_row: dict[str, list[Node]] = {}
         for node in self.nodes:
-            for name in {node.row, task_of(node.row)}:
-                found.setdefault(name, []).append(node)
-        return found
+            for row in {node.row, task_of(node.row)}:
+                by_row.setdefault(row, []).append(node)
+        return by_row
 
 
-def read(workflow: Mapping[str, Any], tasks: Collection[str]) -> Seen:
-    """Return what a Workflow tells.
-
-    Args:
-        workflow: The Workflow object.
-        tasks: Names of the run's tasks.
-    """
-    name = workflow["metadata"]["name"]
-    status = workflow.get("status", {})
-    found = []
-    graphs: dict[str, set[str]] = {}
-    for node in nodes(status).values():
-        path = str(node["name"]).removeprefix(f"{name}.")
-        placed = _place(path, node, tasks)
-        if placed is None and "-driver" not in node.get("templateName", ""):
-            if not path.endswith("onExit"):  # which hangs at a graph and is none
-                graphs.setdefault(_plain(path), set()).add(node.get("phase", ""))
-            continue
-        row, role = placed or ("", "driver")
-        found.append(
-            Node(
-                name=path,
-                row=row,
-                role=role,
-                type=node["type"],
-                phase=node.get("phase", ""),
-                message=node.get("message", ""),
-                pod=pod_name(node) if node["type"] == "Pod" else "",
-                started=_time(node.get("startedAt")),
-                finished=_time(node.get("finishedAt")),
-                cached=from_cache(node),
-                log=archived_log(node),
-            )
-        )
-    return Seen(name, status, sorted(found, key=_order), graphs)
+def _node(workflow: str, node: Mapping[str, Any]) -> Node:
+    name, template = str(node["name"]), str(node.get("templateName", ""))
+    path = _plain(name.removeprefix(workflow).removeprefix("."))
+    row, role = path, "graph"
+    if template.endswith(("system-container-driver", "system-dag-driver")):
+        # A task on volumes has a driver alone, which is its pod.
+        row = path.removesuffix("-driver")
+        role = "executor" if row == path else "driver"
+    elif template.endswith("system-container-impl"):
+        row, role = path.removesuffix("/executor"), "executor"
+    elif template.startswith("system-importer"):
+        role = "executor"  # It has one pod, which does both.
+    outputs = node.get("outputs", {})
+    logs = (
+        artifact.get("s3", artifact.get("gcs", {})).get("key", "")
+        for artifact in outputs.get("artifacts", [])
+        if artifact["name"] == "main-logs"
+    )
+    return Node(
+        row=row,
+        role=role,
+        type=node["type"],
+        phase=node.get("phase", ""),
+        message=node.get("message", ""),
+        id=str(node["id"]),
+        name=name,
+        template=template,
+        pod=pod_name(node) if node["type"] == "Pod" else "",
+        host=node.get("hostNodeName", ""),
+        children=tuple(node.get("children", ())),
+        started=_time(node.get("startedAt")),
+        finished=_time(node.get("finishedAt")),
+        cached=any(
+            parameter["name"] == "cached-decision" and parameter.get("value") == "true"
+            for parameter in outputs.get("parameters", [])
+        ),
+        log=next((str(key) for key in logs), ""),
+    )
 
 
 def nodes(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -182,8 +195,8 @@ def nodes(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     packed = status.get("compressedNodes")
     if packed:
-        found: dict[str, dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
-        return found
+        unpacked: dict[str, dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
+        return unpacked
     return status.get("nodes") or {}
 
 
@@ -191,31 +204,6 @@ def pod_name(node: Mapping[str, Any]) -> str:
     """Return a node's pod, named as Argo names it: by Workflow, template and the node's number."""
     workflow, _, number = str(node["id"]).rpartition("-")
     return f"{workflow}-{node['templateName']}-{number}"
-
-
-def archived_log(node: Mapping[str, Any]) -> str:
-    """Return the key of a node's log in the artifact repository; empty where there is none."""
-    for artifact in node.get("outputs", {}).get("artifacts", []):
-        if artifact["name"] == "main-logs":
-            return str(artifact.get("s3", artifact.get("gcs", {})).get("key", ""))
-    return ""
-
-
-def from_cache(node: Mapping[str, Any]) -> bool:
-    """Return whether a node is a driver that found its task in the cache."""
-    return _outputs(node).get("cached-decision") == "true"
-
-
-def _outputs(node: Mapping[str, Any]) -> dict[str, str]:
-    """Return a node's output parameters."""
-    parameters = node.get("outputs", {}).get("parameters", [])
-    return {parameter["name"]: parameter.get("value", "") for parameter in parameters}
-
-
-def row_of(node: Mapping[str, Any]) -> str:
-    """Return the row that a node of a Workflow belongs to; empty for the run's own."""
-    row = _plain(str(node["name"]).partition(".")[2]).removesuffix("/executor")
-    return row.removesuffix("-driver") if "-driver" in node.get("templateName", "") else row
 
 
 def round_of(row: str, task: str) -> str:
@@ -265,7 +253,7 @@ def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
     return task.rounds
 
 
-def update(task: Task, seen: Seen) -> bool:
+def update(task: Task, seen: Workflow) -> bool:
     """Bring a task and its rounds to where their nodes are, and return whether it changed state.
 
     Args:
@@ -273,16 +261,16 @@ def update(task: Task, seen: Seen) -> bool:
         seen: The Workflow.
     """
     before = task.state
-    rows = set_rounds(task, [*seen.graphs, *(node.row for node in seen.nodes)])
+    rows = set_rounds(task, [node.row for node in seen.nodes])
     for row in rows:
         _update(row, seen)
     if task.rounds:
         loop = next(graph for graph in graphs_of(task.name) if rows[0].name.startswith(f"{graph}["))
-        sum_up(task, over=all(phase in _OVER for phase in seen.graphs.get(loop, ())))
+        sum_up(task, over=all(phase in ENDED for phase in seen.graphs.get(loop, ())))
     return task.state is not before
 
 
-def _update(row: Task, seen: Seen) -> None:
+def _update(row: Task, seen: Workflow) -> None:
     mine = seen.of(row.name)
     state, cached = _state(mine) if mine else (_state_of_graphs(row.name, seen), False)
     if state is None:
@@ -297,26 +285,13 @@ def _update(row: Task, seen: Seen) -> None:
     row.finished = max(ends) if over and starts and ends else None
 
 
-def _state_of_graphs(row: str, seen: Seen) -> State | None:
+def _state_of_graphs(row: str, seen: Workflow) -> State | None:
     """Return the state of a row that has no nodes, by the graphs that it is in."""
     phases = [seen.graphs[graph] for graph in graphs_of(row) if graph in seen.graphs]
-    if any("Skipped" in found for found in phases):
+    if any(Phase.SKIPPED in graph for graph in phases):
         return State.SKIPPED
-    ended = any(all(phase in _OVER for phase in found) for found in phases)
+    ended = any(all(phase in ENDED for phase in graph) for graph in phases)
     return State.NOT_RUN if ended else None
-
-
-def waiting(mine: list[Node]) -> str:
-    """Return why a task's pod does not start; empty where nothing is amiss."""
-    for node in mine:
-        if node.phase == "Pending" and node.message not in _NORMAL:
-            return node.message
-    return ""
-
-
-def bad_pod(mine: list[Node]) -> Node | None:
-    """Return the pod of a failed row that tells why: that of its last attempt."""
-    return next((node for node in reversed(mine) if node.type == "Pod" and node.failed), None)
 
 
 def _order(node: Node) -> tuple[datetime, int, str]:
@@ -334,11 +309,11 @@ def _state(mine: list[Node]) -> tuple[State | None, bool]:
         work = [node for node in work if node.type == "Retry"]
     if any(node.failed for node in drivers + work):
         return State.FAILED, False
-    if any(node.phase not in _OVER for node in drivers + work + graphs):
+    if any(node.phase not in ENDED for node in drivers + work + graphs):
         return (State.RUNNING if drivers + work else None), False
-    if graphs and all(node.phase == "Skipped" for node in graphs):
+    if graphs and all(node.phase == Phase.SKIPPED for node in graphs):
         return State.SKIPPED, False
-    if mine and all(node.phase == "Omitted" for node in mine):
+    if mine and all(node.phase == Phase.OMITTED for node in mine):
         return State.NOT_RUN, False
     if any(node.failed for node in graphs):
         return State.FAILED, False
@@ -364,21 +339,6 @@ def _plain(path: str) -> str:
         else:
             parts.append(part)
     return "/".join(parts).removeprefix("root").removeprefix("/")
-
-
-def _place(path: str, node: Mapping[str, Any], tasks: Collection[str]) -> tuple[str, str] | None:
-    """Return the row that a node belongs to, and its role there."""
-    template = node.get("templateName", "")
-    whole = _plain(path)
-    outer, _, last = whole.rpartition("/")
-    if last == "executor" and task_of(outer) in tasks:
-        return outer, "executor"
-    if task_of(whole) in tasks:
-        # An importer has one pod, which does both; tasks on volumes have a driver alone.
-        single = template.startswith("system-importer") or "-driver" in template
-        return whole, "executor" if single else "graph"
-    owner = whole.removesuffix("-driver")
-    return (owner, "driver") if "-driver" in template and task_of(owner) in tasks else None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -17,6 +17,9 @@ OWNED = "app.kubernetes.io/part-of=kubeflow-pipelines"
 #: Label of all that belongs to a run of KFP, its Workflow and its pods; its value is the run's ID.
 RUN = "pipeline/runid"
 
+#: Label of a pod: whose Workflow it is of.
+WORKFLOW = "workflows.argoproj.io/workflow"
+
 #: Kinds that the controllers act on, by their full names: recurring runs, and what Argo runs.
 SCHEDULED = "scheduledworkflows.kubeflow.org"
 WORKFLOWS = "workflows.argoproj.io"

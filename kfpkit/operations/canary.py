@@ -13,10 +13,13 @@ from kfpkit.core.errors import KitError, WaitTimeoutError
 from kfpkit.core.findings import Finding, fault, ok, warning
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import api, pipelines, reach
+from kfpkit.kfp.run import State
+from kfpkit.kfp.states import ENDS
 from kfpkit.kfp.target import Target
-from kfpkit.kfp.workflow import LOGS
+from kfpkit.kfp.workflow import LOGS, Workflow
 from kfpkit.kube import forward, health
 from kfpkit.runs import explain
+from kfpkit.runs.reasons import cached_steps
 
 #: Name of the pipeline and of the experiment its runs are in.
 NAME = "kfpkit-canary"
@@ -122,15 +125,15 @@ def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None
     def probe() -> str | None:
         with api.asking(address, NAME):
             state = str(client.get_run(run).state)
-        if state == "SUCCEEDED":
+        if ENDS.get(state) is State.SUCCEEDED:
             return None
-        found = explain.explain(explain.gather(target, run), target)
-        reasons.append(found.reason)
-        seen = since.setdefault(found.reason, time.monotonic())
-        stuck = found.reason not in ("", *BUSY) and time.monotonic() - seen > PATIENCE
-        sentence = "; ".join([found.sentence, *found.evidence[1:2]])
-        if state == "FAILED" or stuck:
-            raise KitError(sentence, found.commands[0] if found.commands else "")
+        why = explain.explain(explain.gather(target, run), target)
+        reasons.append(why.reason)
+        seen = since.setdefault(why.reason, time.monotonic())
+        stuck = why.reason not in ("", *BUSY) and time.monotonic() - seen > PATIENCE
+        sentence = "; ".join([why.sentence, *why.evidence[1:2]])
+        if state in ENDS or stuck:
+            raise KitError(sentence, why.commands[0] if why.commands else "")
         return sentence
 
     try:
@@ -148,7 +151,7 @@ def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None
 def cached(target: Target, run: str) -> tuple[str, int]:
     """Return a run's Workflow, and how many steps took their result from the cache."""
     (workflow,) = target.items(["workflows"], "--selector", f"{health.RUN}={run}")
-    return workflow["metadata"]["name"], len(explain.cached_steps(workflow))
+    return workflow["metadata"]["name"], len(cached_steps(Workflow(workflow)))
 
 
 def _remove_objects(target: Target, runs: list[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.kfp import secrets
+from kfpkit.kfp.states import ENDED
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 PENDING = "secrets-rotation"
 
 DATABASE = "database-password"
-
-#: Phases of a Workflow that uses no Secret any more.
-FINISHED = {"Succeeded", "Failed", "Error"}
 
 #: Runs in the database's pod, SQL on its standard input after a first line with root's password.
 CLIENT = (
@@ -112,7 +110,7 @@ def _require_quiet(target: Target, *, despite_runs: bool) -> None:
     going = [
         item["metadata"]["name"]
         for item in target.items([health.WORKFLOWS])
-        if item.get("status", {}).get("phase") not in FINISHED
+        if item.get("status", {}).get("phase") not in ENDED
     ]
     if going:
         raise BadInputError(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
-from kfpkit.kfp.workflow import BAD, archived_log, from_cache, nodes, pod_name, row_of
+from kfpkit.core.errors import CommandError
+from kfpkit.kfp import log
+from kfpkit.kfp.states import BAD, ENDED, Phase
+from kfpkit.kfp.workflow import Node, Workflow
 from kfpkit.kube import health
-from kfpkit.runs import signs
+from kfpkit.runs.reasons import REASONS, RUNBOOKS, Reason, unexplained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,68 +25,13 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-#: Label of a pod: whose Workflow it is of.
-WORKFLOW = "workflows.argoproj.io/workflow"
-
 #: Annotation of a pod: which node of the Workflow it is.
 NODE = "workflows.argoproj.io/node-id"
 
-#: Where the runbooks are.
-RUNBOOKS = "docs/operate/runbooks"
+#: Argo's event of a pod that no node took; it stays when the pod has found one.
+UNSCHEDULED = "FailedScheduling"
 
-#: The page about each reason.
-RUNBOOK = {
-    "quota": "run-pending",
-    "pod-security": "run-pending",
-    "missing-object": "run-pending",
-    "image": "image-pull",
-    "unschedulable": "pod-unschedulable",
-    "out-of-memory": "run-out-of-memory",
-    "too-large": "run-failed",
-    "evicted": "disk-full",
-    "deadline": "run-failed",
-    "deleted-artifact": "run-failed",
-    "unreachable": "run-failed",
-    "pod-deleted": "run-failed",
-    "killed": "run-failed",
-    "forbidden": "run-failed",
-    "not-begun": "run-failed",
-    "argument-too-long": "run-failed",
-    "no-output": "run-failed",
-    "wrong-type": "run-failed",
-    "not-finite": "run-failed",
-    "message-too-large": "run-failed",
-    "foreign-store": "run-failed",
-    "missing-import": "run-failed",
-    "terminated": "run-failed",
-    "driver": "run-failed",
-    "launcher": "run-failed",
-    "step": "run-failed",
-    "stuck": "run-pending",
-    "not-taken-up": "run-pending",
-    "lost": "run-pending",
-}
-
-#: Reasons whose sentence ends with what was said.
-_TOLD = ("not-begun", "driver", "launcher", "step", "stuck")
-
-#: Phases of a Workflow, and of a node of it, that has ended.
-FINAL = ("Succeeded", *BAD)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What there is to see of a run."""
-
-    run: str
-    #: None where Kubernetes no longer has it.
-    workflow: Object | None = None
-    pods: list[Object] = field(default_factory=list)
-    events: list[Object] = field(default_factory=list)
-    #: What the API says: `state`, and `error` with a `message` perhaps.
-    record: Object | None = None
-    #: Returns the log of a node's main container, of its pod or the one that was kept.
-    log: Callable[[Object, str], str] = lambda *_: ""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -90,92 +41,81 @@ class Explanation:
     run: str
     #: As Argo or the API says it.
     state: str
-    #: A key of `RUNBOOK`; empty where there is no trouble.
+    #: The name of a `Reason`; empty where there is no trouble.
     reason: str
     sentence: str
     evidence: tuple[str, ...] = ()
     #: Shell commands that mend it or show more.
     commands: tuple[str, ...] = ()
+    #: The page about it, below the checkout; empty where there is no trouble.
+    runbook: str = ""
+    #: The part of the log that tells why; empty where there is no log, or nothing in it.
+    excerpt: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentence, and before it what the log has beyond it."""
+        more = "" if self.excerpt in self.sentence else f"{self.excerpt}\n"
+        return f"{more}{self.sentence}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {
-            **{name: getattr(self, name) for name in ("run", "state", "reason", "sentence")},
-            "evidence": list(self.evidence),
-            "commands": list(self.commands),
-            "runbook": f"{RUNBOOKS}/{RUNBOOK[self.reason]}.md" if self.reason else "",
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
-class _Trouble:
-    reason: str
-    #: The step as its author knows it.
-    step: str
-    #: Name of the node's pod.
-    pod: str
-    #: What was said.
-    said: str
-    driver: bool
-    #: What of it belongs into the sentence: an exit code, a value, the address of an artifact.
-    detail: str = ""
+class Facts:
+    """What there is to see of a run.
 
-
-def explain(facts: Facts, target: Target) -> Explanation:
-    """Return why a run is stuck or failed."""
-    workflow = facts.workflow
-    if workflow is None:
-        return _without_workflow(facts, target)
-    name, status = workflow["metadata"]["name"], workflow.get("status", {})
-    state, message = status.get("phase", ""), status.get("message", "")
-    look = kubectl(target, "get", "workflow", name, "--output=yaml")
-    if not state:
-        return Explanation(
-            facts.run,
-            "Pending",
-            "not-taken-up",
-            "the workflow-controller has not taken the run up: it is not running, or far behind",
-            (f"Workflow {name} has no status",),
-            (kubectl(target, "logs", "deployment/workflow-controller", "--tail=50"),),
-        )
-    if state == "Succeeded":
-        return Explanation(facts.run, state, "", "the run succeeded", (), (look,))
-    # What the API writes into a Workflow whose run is terminated; and what Argo's own way is.
-    spec = workflow["spec"]
-    if spec.get("activeDeadlineSeconds") == 0 or spec.get("shutdown"):
-        said = "somebody terminated the run"
-        if state not in BAD:
-            said += ", and its steps have not ended yet"
-        return Explanation(facts.run, state, "terminated", said, (), (look,))
-    if signs.reason(message) == "too-large":
-        return _tell(facts, target, state, _Trouble("too-large", "", "", message, driver=False))
-    troubles = list(_troubles(facts, nodes(status).values()))
-    if troubles:
-        return _tell(facts, target, state, troubles[0])
-    if state in BAD:
-        events = _workflow_events(facts)
-        said = message or (events or ["Argo gives no reason"])[-1]
-        return Explanation(
-            facts.run, state, "step", f"the run failed: {said}", tuple(events[-3:]), (look,)
-        )
-    busy = sorted({_step(n) for n in _pods_of(status) if n.get("phase") in ("Running", "Pending")})
-    doing = f"at {', '.join(busy)}" if busy else "between two steps"
-    return Explanation(facts.run, state, "", f"the run goes on, {doing}; no trouble to see")
-
-
-def gather(target: Target, run: str, *, archive: Callable[[str], str] | None = None) -> Facts:
-    """Return what there is to see of a run.
-
-    Args:
-        target: Where it runs.
+    Attributes:
         run: Its ID.
-        archive: Returns a log that was kept in the object store, by its key.
+        workflow: Empty where Kubernetes no longer has it.
+        pods: Its pods.
+        events: Those of the Workflow and of the pods, and any others.
+        record: What the API says: `state`, and `error` with a `message` perhaps.
+        log: Returns the log of a node's main container, of its pod or the one that was kept.
+    """
+
+    run: str
+    workflow: Workflow = field(default_factory=Workflow)
+    pods: list[Object] = field(default_factory=list)
+    events: list[Object] = field(default_factory=list)
+    record: Object = field(default_factory=dict)
+    log: Callable[[Node], str] = lambda _: ""
+
+    @property
+    def state(self) -> str:
+        """How the run stands, as Argo or the API says it."""
+        if self.workflow:
+            return self.workflow.phase or Phase.PENDING
+        return str(self.record.get("state") or "unknown")
+
+    def warnings(self, name: str) -> list[Object]:
+        """Return the warnings about an object, the newest last."""
+        about = [
+            event
+            for event in self.events
+            if event.get("type") == "Warning"
+            and event["involvedObject"].get("name") == name
+            # Argo tells of each node, and of those around it that failed with it.
+            and not re.fullmatch(r"(\w+ node \S+)?", event.get("message") or "")
+        ]
+        # Either time may be absent or null.
+        return sorted(about, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+
+
+def gather(target: Target, run: str, *, archive: Callable[[str], str] = lambda _: "") -> Facts:
+    """Return what there is to see of a run; `archive` returns a kept log, by its key.
 
     Raises:
         CommandError: The cluster does not answer.
     """
-    found = target.items(["workflows", "pods"], "--selector", f"{health.RUN}={run}")
-    return select(target, run, found, target.items(["events"]), archive=archive)
+    objects = target.items(["workflows", "pods"], "--selector", f"{health.RUN}={run}")
+    try:
+        events = target.items(["events"])
+    except CommandError:
+        events = []  # It is no right that the rest needs.
+    return select(target, run, objects, events, archive=archive)
 
 
 def select(
@@ -184,189 +124,101 @@ def select(
     objects: list[Object],
     events: list[Object],
     *,
-    archive: Callable[[str], str] | None = None,
+    archive: Callable[[str], str] = lambda _: "",
 ) -> Facts:
     """Return what Workflows, pods and events, of other runs too, tell of one run."""
     mine = [item for item in objects if item["metadata"].get("labels", {}).get(health.RUN) == run]
-    workflow = next((item for item in mine if item["kind"] == "Workflow"), None)
+    workflow = next((item for item in mine if item["kind"] == "Workflow"), {})
     pods = [item for item in mine if item["kind"] == "Pod"]
-    names = {item["metadata"]["name"] for item in mine}
+    names = {pod["metadata"]["name"] for pod in pods}
 
-    def log(node: Object, pod: str) -> str:
-        if pod in names:
-            said = target.query("logs", pod, "--container=main", "--tail=60", check=False)
-            return said.stdout
-        key = archived_log(node)
-        return archive(key) if key and archive else ""
+    def read(node: Node) -> str:
+        if node.pod in names:
+            return target.query("logs", node.pod, "--container=main", check=False).stdout
+        return archive(node.log) if node.log else ""
 
-    told = [event for event in events if event["involvedObject"].get("name") in names]
-    return Facts(run, workflow, pods, told, log=log)
+    return Facts(run, Workflow(workflow), pods, events, log=read)
 
 
-def cached_steps(workflow: Object) -> list[str]:
-    """Return the steps of a Workflow that took their result from the cache."""
-    return sorted(_step(node) for node in _pods_of(workflow.get("status", {})) if from_cache(node))
+@dataclass(frozen=True)
+class Case:
+    """What is to be explained: a node of a run's Workflow, or the run itself (role `run`)."""
+
+    facts: Facts
+    node: Node
+
+    @cached_property
+    def pod(self) -> Object:
+        """The pod; empty where it has gone, or never was."""
+        by_node = {p["metadata"].get("annotations", {}).get(NODE): p for p in self.facts.pods}
+        return by_node.get(self.node.id, {})
+
+    @property
+    def pod_name(self) -> str:
+        """Name of the pod; empty where it never was. Argo notes the host of one that has gone."""
+        node = self.node
+        return node.pod if self.pod or node.phase != Phase.ERROR or node.host else ""
+
+    @property
+    def step(self) -> str:
+        """The step as its author knows it, with its round: `for-loop-1[0]/train`."""
+        return self.node.row or ("the run itself" if "." in self.node.name else self.node.name)
+
+    @cached_property
+    def messages(self) -> list[str]:
+        """What the pod says of its trouble; and events, of one that waits or left no log."""
+        failed = self.node.failed
+        messages = list(_pod_says(self.pod, failed=failed))
+        waits = self.pod.get("status", {}).get("phase") == "Pending"
+        if self.pod_name and (not self.log.text if failed else waits):
+            messages += [
+                f"{event.get('reason')}: {event['message']}"
+                for event in self.facts.warnings(self.pod_name)
+                # The pod itself says whether that is still so.
+                if event.get("reason") != UNSCHEDULED
+            ]
+        return messages
+
+    @cached_property
+    def log(self) -> log.Log:
+        """The log of a pod that failed."""
+        return log.read(self.facts.log(self.node) if self.node.failed and self.pod_name else "")
 
 
-def _without_workflow(facts: Facts, target: Target) -> Explanation:
-    record = facts.record or {}
-    state = str(record.get("state", "unknown"))
-    said = (record.get("error") or {}).get("message", "")
-    if state in ("RUNNING", "PENDING", "CANCELING", "unknown"):
-        return Explanation(
-            facts.run,
-            state,
-            "lost",
-            f"the run will stay {state} for ever: its Workflow was removed before the persistence "
-            "agent had seen its end",
-            (f"no Workflow has the label {health.RUN}={facts.run}",),
-            (
-                kubectl(target, "logs", "deployment/persistence-agent", "--tail=50"),
-                "make api  # in another terminal: the port of the next command",
-                f".venv/bin/kfp --endpoint http://localhost:8889 run delete {facts.run}",
-            ),
-        )
-    sentence = f"the run ended as {state}; its Workflow is gone, as it is a day after the end"
-    return Explanation(facts.run, state, "", sentence, (said,) if said else ())
-
-
-def _pods_of(status: Object) -> list[Object]:
-    return [n for n in nodes(status).values() if n.get("type") == "Pod"]
-
-
-def _workflow_events(facts: Facts) -> list[str]:
-    """Return what warnings about the Workflow tell, the newest last."""
-    warnings = [
-        event
-        for event in facts.events
-        if event.get("type") == "Warning" and event["involvedObject"].get("kind") == "Workflow"
-    ]
-    # Either time may be absent or null.
-    warnings.sort(key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
-    # Argo tells of each node, and of those around it that failed with it.
-    told = [str(event.get("message") or "") for event in warnings]
-    return [_line(words) for words in told if words and not re.fullmatch(r"\w+ node \S+", words)]
-
-
-def _troubles(facts: Facts, found: Any) -> Iterator[_Trouble]:
-    """Yield what is wrong with the steps, the first that went wrong first."""
-    by_id = {node["id"]: node for node in found}
+def cases(facts: Facts) -> Iterator[Case]:
+    """Yield the nodes of a run that failed or do not start, the first that went wrong first."""
+    nodes = facts.workflow.nodes
+    by_id = {node.id: node for node in nodes}
     past: set[str] = set()
-    for node in by_id.values():
-        if node.get("type") == "Retry":
-            attempts = [by_id[child] for child in node.get("children", []) if child in by_id]
+    for node in nodes:
+        if node.type == "Retry":
+            attempts = [by_id[child] for child in node.children if child in by_id]
             # The last one decides, unless another is still to come.
-            last = attempts[-1:] if node.get("phase") in BAD else []
-            past |= {n["name"] for n in attempts if n not in last and n.get("phase") in BAD}
+            last = attempts[-1:] if node.failed else []
+            past |= {each.name for each in attempts if each not in last and each.failed}
     inside = tuple(f"{name}." for name in past)
-    nodes = [
-        node
-        for node in by_id.values()
-        if node.get("name") not in past and not node.get("name", "").startswith(inside)
-    ]
-    pods = {p["metadata"].get("annotations", {}).get(NODE): p for p in facts.pods}
-    bad = [node for node in nodes if node.get("phase") in BAD]
-    names = sorted(node.get("name", "") for node in bad)
-    order = [
-        *sorted(
-            # Argo writes into a node without a pod why it made none, or nothing inside it.
-            (n for n in bad if n.get("type") == "Pod" or (_says(n) and _leaf(n, names))),
-            key=lambda n: n.get("finishedAt") or "",
-        ),
-        *sorted(
-            (n for n in nodes if n.get("type") == "Pod" and n.get("phase") not in FINAL),
-            key=lambda n: n.get("startedAt") or "",
-        ),
-    ]
-    for node in order:
-        found = _trouble(facts, node, pods.get(node["id"]))
-        if found:
-            yield found
+    nodes = [n for n in nodes if n.name not in past and not n.name.startswith(inside)]
+    bad = [node for node in nodes if node.failed]
+    names = sorted(node.name for node in bad)
+    # Argo writes into a node without a pod why it made none, or only that the Workflow failed.
+    nothing = ("", "Workflow operation error")
+    bad = [n for n in bad if n.type == "Pod" or (n.message not in nothing and _leaf(n, names))]
+    going = [node for node in nodes if node.type == "Pod" and node.phase not in ENDED]
+    for node in [*sorted(bad, key=lambda n: n.finished or _NEVER), *going]:
+        yield Case(facts, node)
 
 
-def _says(node: Object) -> bool:
-    """Whether a node that is no pod says why it failed, and not only that the Workflow did."""
-    return node.get("message", "") not in ("", "Workflow operation error")
-
-
-def _leaf(node: Object, names: list[str]) -> bool:
+def _leaf(node: Node, names: list[str]) -> bool:
     """Whether no node inside a node is among the sorted names: its rounds, attempts and tasks."""
     return not any(
         (place := bisect_left(names, start)) < len(names) and names[place].startswith(start)
-        for start in (f"{node.get('name', '')}.", f"{node.get('name', '')}(")
+        for start in (f"{node.name}.", f"{node.name}(")
     )
-
-
-def _trouble(facts: Facts, node: Object, pod: Object | None) -> _Trouble | None:
-    # Argo notes the host of a pod, which stays known when the pod is gone.
-    begun = node.get("type") == "Pod" and bool(
-        pod or node.get("phase") != "Error" or node.get("hostNodeName")
-    )
-    name = pod["metadata"]["name"] if pod else pod_name(node) if begun else ""
-    driver = "driver" in node.get("templateName", "")
-    failed, message = node.get("phase") in BAD, node.get("message", "")
-    said = [message] if failed or signs.reason(message) else []
-    if pod:
-        said += _pod_says(pod, failed=failed)
-        if not failed:
-            said += [
-                f"{e.get('reason')}: {e.get('message', '')}"
-                for e in facts.events
-                if e.get("type") == "Warning"
-                and e["involvedObject"].get("name") == name
-                and pod.get("status", {}).get("phase") == "Pending"
-                # The pod itself says whether that is still so.
-                and e.get("reason") != "FailedScheduling"
-            ]
-    if not failed and not any(said):
-        return None
-    step = _step(node)
-
-    def trouble(reason: str, words: str, detail: str = "") -> _Trouble:
-        return _Trouble(reason, step, name, _line(words), driver, detail)
-
-    killed = ""
-    for words in said:
-        reason = signs.reason(words)
-        if reason == "killed":
-            killed = words  # What else was said may tell by whom.
-        elif reason:
-            return trouble(reason, words, signs.forbidden(words) if reason == "forbidden" else "")
-    if not failed:
-        return trouble("stuck", said[-1])
-    if not begun:
-        return trouble("not-begun", message)
-    log = facts.log(node, name)
-    # KFP's own errors alone: what a step prints may say all this of something else.
-    error, own = signs.last_lines(log)
-    reason = signs.reason(error, signs.KFP_SIGNS)
-    if killed or reason == "killed":
-        last = f"; its last words: {own}" if own else ""
-        return trouble("killed", f"{killed or error}{last}")
-    if reason:
-        tell = {
-            "no-output": signs.output,
-            "wrong-type": signs.wrong_type,
-            "not-finite": lambda _: signs.not_finite(log),
-            "message-too-large": signs.sizes,
-            "deleted-artifact": signs.artifact,
-            "forbidden": signs.forbidden,
-        }.get(reason)
-        return trouble(reason, error, tell(error) if tell else "")
-    if driver:
-        return trouble("driver", error or own or message)
-    if lacking := signs.lacking_input(facts.run, step, log):
-        return trouble("deleted-artifact", lacking, signs.artifact(lacking))
-    end = signs.ended(error, message)
-    if end is None:
-        return trouble("launcher", error)  # The step itself ended well, or had not begun.
-    return trouble("step", own or error or message, end)
 
 
 def _pod_says(pod: Object, *, failed: bool) -> Iterator[str]:
-    """Yield what a pod says of its trouble."""
     status = pod.get("status", {})
-    if not failed:
+    if pod and not failed:
         sickness = health.sick_pod(pod)
         if sickness and sickness.reason != "crash loop":
             yield f"{sickness.reason}: {sickness.detail}"
@@ -377,216 +229,100 @@ def _pod_says(pod: Object, *, failed: bool) -> Iterator[str]:
             yield f"OOMKilled: {container['name']} (exit code {ended.get('exitCode')})"
 
 
-def _tell(facts: Facts, target: Target, state: str, found: _Trouble) -> Explanation:
-    """Put a trouble into a sentence, with the commands that help."""
-    assert facts.workflow is not None  # noqa: S101 - there is no trouble without
-    name = facts.workflow["metadata"]["name"]
-    who = f"the {'driver of' if found.driver else 'step'} {found.step}"
-    controller = kubectl(target, "logs", "deployment/workflow-controller", "--tail=50")
-    describe, log = kubectl(target, "describe", "workflow", name), controller
-    if found.pod:
-        describe = kubectl(target, "describe", "pod", found.pod)
-        log = kubectl(target, "logs", found.pod, "--container=main")
-    again = "`.set_retry(...)` tries it again, `.set_memory_limit(...)` gives it more memory"
-    if found.driver:  # Neither reaches one.
-        again = "retry the run"
-    cached, importers, reason = "", "", found.reason
-    if reason == "deleted-artifact":
-        cached, importers = _makers(facts, found)
-        reason = "missing-import" if importers else reason
-    sentence, commands = {
-        "quota": (
-            f"{who} gets no pod: the namespace's quota is used up",
-            [kubectl(target, "describe", "resourcequota")],
-        ),
-        "pod-security": (
-            f"{who} is refused: its pod breaks the namespace's PodSecurity level",
-            [kubectl(target, "get", "namespace", target.namespace, "--show-labels")],
-        ),
-        "missing-object": (
-            f"{who} cannot start: {_missing(found.said)} is not there",
-            [kubectl(target, "get", "secrets,configmaps,serviceaccounts"), describe],
-        ),
-        "image": (
-            f"{who} cannot start: the node cannot get its image{_image(facts, found)}",
-            [describe],
-        ),
-        "unschedulable": (
-            f"{who} waits: no node takes its pod",
-            [describe, f"{target.kubectl} --context {target.context} describe nodes"],
-        ),
-        "out-of-memory": (
-            f"{who} was ended: it used more memory than its limit{_limit(facts, found)}",
-            [describe],
-        ),
-        "too-large": (
-            f"{who} gets no pod: what it is given is too large to be stored; hand it over in a "
-            "file, as an artifact"
-            if found.step
-            else "the run's Workflow is too large to be stored: the pipeline has too many tasks, "
-            "or loops over too many items",
-            [kubectl(target, "get", "workflow", name, "--output=yaml")],
-        ),
-        "forbidden": (
-            f"{who} failed: Kubernetes forbids it: {found.detail}",
-            ["make install  # brings the rights of all parts up to date", controller],
-        ),
-        "not-begun": (f"Argo could not begin {who}", [controller]),
-        "argument-too-long": (
-            f"{who} cannot start: a value that it is given is longer than 128 KiB, the most that "
-            "Linux hands to a program; hand it over in a file, as an artifact",
-            [describe],
-        ),
-        "no-output": (
-            f"{who} failed: it ended well, but wrote nothing into its output{found.detail}; write "
-            "it on every path, or give it no output",
-            [log],
-        ),
-        "wrong-type": (
-            f"{who} failed: {found.detail}; write what the type says, or declare the type that is "
-            "written",
-            [log],
-        ),
-        "not-finite": (
-            f"{who} failed: {found.detail}, which KFP cannot store; leave it out, or hand it over "
-            "as a text",
-            [log],
-        ),
-        "message-too-large": (
-            f"{who} failed: its metrics and values are more than one message to or from the "
-            f"metadata server may hold{found.detail}; log fewer points, or put them into a file, "
-            "as an artifact",
-            [log],
-        ),
-        "foreign-store": (
-            f"{who} failed: an input of it is in a store for which it has no credentials; copy it "
-            "into the installation's bucket, and import it from there",
-            [log],
-        ),
-        "evicted": (
-            f"{who} was evicted: its node ran short, or it wrote more than it may",
-            [f"{target.kubectl} --context {target.context} describe nodes"],
-        ),
-        "deadline": (f"{who} was ended: it took longer than it may", [describe]),
-        "deleted-artifact": (
-            f"{who} failed: an input of it is no longer in the object store; {cached} came from "
-            "the cache, which still points at it"
-            if cached
-            else f"{who} failed: an input of it is not in the object store: the step that made it "
-            "wrote no file, or it was removed since",
-            [log, _forget(facts, target)] if cached else [log],
-        ),
-        "missing-import": (
-            f"{who} failed: nothing is at {found.detail}, which {importers} imports; an import "
-            "succeeds whatever is there",
-            [log],
-        ),
-        "pod-deleted": (
-            f"{who} failed: its pod was deleted from outside, with its node perhaps",
-            [f"{target.kubectl} --context {target.context} get nodes"],
-        ),
-        "killed": (
-            f"{who} was killed (SIGKILL): by somebody, with its node, or because its node had too "
-            f"little memory; {again}",
-            [describe, log, f"{target.kubectl} --context {target.context} get nodes"],
-        ),
-        "unreachable": (
-            f"{who} failed: it did not reach the API, the metadata server or the object store",
-            ["make doctor", log],
-        ),
-        "driver": (f"{who} failed", [log]),
-        "launcher": (f"the launcher of {found.step} failed", [log]),
-        "step": (f"{who} failed by itself{f' ({found.detail})' if found.detail else ''}", [log]),
-        "stuck": (f"{who} does not start", [describe]),
-    }[reason]
+def explain(facts: Facts, target: Target, row: str = "") -> Explanation:
+    """Return why a run is stuck or failed.
+
+    Args:
+        facts: What there is to see of it.
+        target: Where it runs.
+        row: The task, or round of one, that is asked for; default the first that went wrong.
+    """
+    workflow = facts.workflow
+    run = Case(facts, Node("", "run", "Workflow", workflow.phase, workflow.message))
+    nodes = list(cases(facts))
+    mine = [case for case in nodes if row and case.step == row]
+    if workflow.phase == Phase.SUCCEEDED:
+        look = kubectl(target, "get", "workflow", workflow.name, "--output=yaml")
+        return Explanation(facts.run, facts.state, "", "the run succeeded", (), (look,))
+    for case in (run, *(mine or nodes)):
+        if explained := tell(case, target):
+            return explained
+    if workflow.phase in BAD:
+        return _put(run, REASONS[-1], unexplained(run), target)
+    if not workflow:
+        words = (facts.record.get("error") or {}).get("message", "")
+        ended = f"the run ended as {facts.state}"
+        sentence = f"{ended}; its Workflow is gone, as it is a day after the end"
+        evidence = (words,) if words else ()
+        return Explanation(facts.run, facts.state, "", sentence, evidence, excerpt=words)
+    pods = [node for node in workflow.nodes if node.type == "Pod"]
+    busy = {Case(facts, n).step for n in pods if n.phase in (Phase.RUNNING, Phase.PENDING)}
+    doing = f"at {', '.join(sorted(busy))}" if busy else "between two steps"
+    return Explanation(facts.run, facts.state, "", f"the run goes on, {doing}; no trouble to see")
+
+
+def tell(case: Case, target: Target) -> Explanation | None:
+    """Return why a run, or a node of it, failed or does not start; None if there is no trouble."""
+    for reason in REASONS:
+        if reason.of_run == (case.node.role == "run") and (words := reason.when(case)) is not None:
+            return _put(case, reason, words, target)
+    return None
+
+
+def _put(case: Case, reason: Reason, words: str, target: Target) -> Explanation:
+    """Put a reason into a sentence, with the commands that help."""
+    workflow, name = case.facts.workflow, case.pod_name
+    who = {"run": "the run", "driver": f"the driver of {case.step}"}
+    sentence = reason.sentence.format(
+        who=who.get(case.node.role, f"the step {case.step}"),
+        step=case.step,
+        state=case.facts.state,
+        detail=reason.detail(case, words),
+        words=f": {_line(words)}" if words else "",
+    )
     events = [
-        f"event {e.get('reason')}: {_line(e.get('message', ''))}"
-        for e in facts.events
-        if e.get("type") == "Warning"
-        and e["involvedObject"].get("name") == found.pod
+        f"event {event.get('reason')}: {_line(event['message'])}"
+        for event in case.facts.warnings(name or workflow.name)
         # Of a pod that has waited and was begun since it tells nothing.
-        and (e.get("reason") != "FailedScheduling" or reason in ("unschedulable", "stuck"))
+        if event.get("reason") != UNSCHEDULED or reason.name in ("unschedulable", "stuck")
     ]
-    evidence = [f"pod {found.pod}"] if found.pod else [f"Workflow {name}"]
-    evidence += [found.said, *events[-3:]]
-    tail = f": {found.said}" if reason in _TOLD and found.said else ""
+    known = commands(case, target)
+    where = f"pod {name}" if name else f"Workflow {workflow.name}" if workflow else ""
     return Explanation(
-        facts.run,
-        state,
-        reason,
-        f"{sentence}{tail}",
-        tuple(dict.fromkeys(filter(None, evidence))),
-        tuple(commands),
+        case.facts.run,
+        case.facts.state,
+        reason.name,
+        sentence,
+        tuple(dict.fromkeys(filter(None, (where, _line(words), *events[-3:])))),
+        tuple(command.format_map(known) for command in reason.commands),
+        f"{RUNBOOKS}/{reason.runbook}.md",
+        case.log.excerpt,
     )
 
 
-def _step(node: Object) -> str:
-    """Return the step that a node belongs to, with its round: `for-loop-1[0]/train`."""
-    own = "the run itself" if "." in node.get("name", "") else node.get("displayName", "")
-    return row_of(node) or str(own)
-
-
-def _missing(words: str) -> str:
-    if found := re.search(r"(?i)(secret|configmap|serviceaccount)s? \"([^\"]+)\"", words):
-        return f"the {found[1]} {found[2]}"
-    found = re.search(r"find key (\S+) in (\S+) (\S+)", words)
-    return f"the key {found[1]} of the {found[2]} {found[3]}" if found else "a Secret or ConfigMap"
-
-
-def _containers(facts: Facts, found: _Trouble) -> list[Object]:
-    pod = next((p for p in facts.pods if p["metadata"]["name"] == found.pod), None)
-    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]] if pod else []
-
-
-def _image(facts: Facts, found: _Trouble) -> str:
-    for container in _containers(facts, found):
-        if container["image"] in found.said or container["name"] == "main":
-            return f" {container['image']}"
-    return ""
-
-
-def _limit(facts: Facts, found: _Trouble) -> str:
-    for container in _containers(facts, found):
-        if container["name"] == "main":
-            memory = container.get("resources", {}).get("limits", {}).get("memory")
-            return f" of {memory}; raise it with `.set_memory_limit(...)`" if memory else ""
-    return ""
-
-
-def _makers(facts: Facts, found: _Trouble) -> tuple[str, str]:
-    """Return the steps that the missing artifact can be of: of those from the cache, of importers.
-
-    KFP writes into a folder of the run and the step: `…/PIPELINE/RUN/STEP/NUMBER/NAME`.
-    """
-    assert facts.workflow is not None  # noqa: S101 - asked for a trouble in one
-    folders = found.detail.split("/")[:-1]
-    if facts.run in folders:
-        return "", ""
-    cached = [s for s in cached_steps(facts.workflow) if s.rpartition("/")[2] in folders]
-    if cached:
-        return ", ".join(cached), ""
-    importers = {
-        f"the step {_step(node)}"
-        for node in _pods_of(facts.workflow.get("status", {}))
-        if node.get("templateName", "").startswith("system-importer")
-    }
-    return "", " or ".join(sorted(importers))
-
-
-def _forget(facts: Facts, target: Target) -> str:
-    """Return the command that takes a pipeline's results out of the cache."""
-    assert facts.workflow is not None  # noqa: S101 - asked for a trouble in one
-    lists = [
-        template["container"].get("args", [])
-        for template in facts.workflow["spec"].get("templates", [])
-        if "container" in template
-    ]
-    names = {a[a.index("--pipeline_name") + 1] for a in lists if "--pipeline_name" in a}
-    pipeline = next((name for name in names if re.fullmatch(r"[\w .-]+", name)), "NAME")
-    # Only printed, for a person to judge.
+def commands(case: Case, target: Target) -> dict[str, str]:
+    """Return the commands, and parts of some, that the rows of `REASONS` name."""
+    workflow, pod = case.facts.workflow, case.pod_name
+    controller = kubectl(target, "logs", "deployment/workflow-controller", "--tail=50")
+    # What KFP's drivers are called with; only printed, for a person to judge.
+    named = re.search(r'"--pipeline_name", "([\w .-]+)"', json.dumps(workflow.spec))
+    pipeline = named[1] if named else "NAME"
     sql = f"DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/{pipeline}'"  # noqa: S608
     shell = f'MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb --host=127.0.0.1 -u root -e "{sql}"'
-    return kubectl(target, "exec", "statefulset/database", "--", "sh", "-c", shell)
+    return {
+        "run": case.facts.run,
+        "namespace": target.namespace,
+        "kubectl": kubectl(target),
+        "cluster": f"{target.kubectl} --context {target.context}",
+        "controller": controller,
+        "workflow": kubectl(target, "get", "workflow", workflow.name, "--output=yaml"),
+        "describe": kubectl(
+            target, "describe", *(("pod", pod) if pod else ("workflow", workflow.name))
+        ),
+        "log": kubectl(target, "logs", pod, "--container=main") if pod else controller,
+        # The pipeline's results, out of the cache.
+        "forget": kubectl(target, "exec", "statefulset/database", "--", "sh", "-c", shell),
+    }
 
 
 def kubectl(target: Target, *arguments: str) -> str:

@@ -11,7 +11,7 @@ import requests
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import reach
 from kfpkit.kube import forward
-from kfpkit.runs import explain
+from kfpkit.runs.explain import Explanation, Facts, explain, gather
 
 if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
@@ -22,7 +22,7 @@ TIMEOUT = 20.0
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def look(target: Target, run: str) -> explain.Explanation:
+def look(target: Target, run: str) -> Explanation:
     """Return why a run is as it is; the API and the object store may be down.
 
     Raises:
@@ -47,10 +47,10 @@ def look(target: Target, run: str) -> explain.Explanation:
             except (KitError, BaseError):
                 return ""
 
-        facts = explain.gather(target, run, archive=archive)
-        if facts.workflow is None:
-            facts = explain.Facts(run, record=_record(target, run))
-        return explain.explain(facts, target)
+        facts = gather(target, run, archive=archive)
+        if not facts.workflow:
+            facts = Facts(run, record=_record(target, run))
+        return explain(facts, target)
 
 
 def _record(target: Target, run: str) -> dict[str, Any]:
@@ -68,5 +68,5 @@ def _record(target: Target, run: str) -> dict[str, Any]:
         )
     if not answer.ok:
         raise KitError(f"the API refuses the run {run}: {answer.status_code} {answer.text[:200]}")
-    found: dict[str, Any] = answer.json()
-    return found
+    record: dict[str, Any] = answer.json()
+    return record

@@ -25,9 +25,11 @@ from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State, sum_up
+from kfpkit.kfp.states import BAD, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import results
+from kfpkit.runs.explain import Facts, explain, gather
 from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.run import Parameter, Task
     from kfpkit.kfp.spec import Spec
+    from kfpkit.kfp.workflow import Node
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
 
@@ -45,14 +48,6 @@ INTERVAL = 2.0
 
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
-
-#: How the API says that a run is over.
-_ENDS = {
-    "SUCCEEDED": State.SUCCEEDED,
-    "SKIPPED": State.SKIPPED,
-    "FAILED": State.FAILED,
-    "CANCELED": State.CANCELLED,
-}
 
 
 def load_image(where: Place, spec: Spec) -> None:
@@ -223,7 +218,7 @@ class _Follower:
         self._progress = progress
         self._warned: set[str] = set()
         #: The run's Workflow as last seen.
-        self.seen = workflow.Seen("", {}, [], {})
+        self.seen = workflow.Workflow()
 
     def follow(self) -> None:
         """Return when the run is over.
@@ -254,14 +249,12 @@ class _Follower:
         selector = self._where.selector(self._run.id)
         found = self._where.target.items([WORKFLOWS], selector)
         if found:
-            self.seen = workflow.read(found[0], [task.name for task in self._run.tasks])
+            self.seen = workflow.Workflow(found[0])
             self._update()
-        if there.state not in _ENDS:
+        if there.state not in ENDS:
             if not found:
-                self._warn(
-                    f"the run is {there.state} and has no Workflow, so nothing moves it: "
-                    f"`make explain RUN={self._run.id}`"
-                )
+                lost = Facts(self._run.id, record={"state": there.state})
+                self._warn(explain(lost, self._where.target).sentence)
             return False
         self._close(there)
         return True
@@ -270,9 +263,18 @@ class _Follower:
         for task in self._run.tasks:
             if workflow.update(task, self.seen):
                 self._progress.changed(task)
-            if why := workflow.waiting(self.seen.of(task.name)):
-                self._warn(f"{task.name} waits: {why}")
+            for node in self.seen.of(task.name):
+                if node.waits:
+                    self._waits(node)
         self._run.started = self.seen.started or self._run.started
+
+    def _waits(self, node: Node) -> None:
+        """Say once why a pod does not start, as `make explain` does."""
+        key = f"{node.pod} {node.message}"
+        if key not in self._warned:
+            facts = replace(gather(self._where.target, self._run.id), workflow=self.seen)
+            self._warn(explain(facts, self._where.target, node.row).sentence)
+            self._warned.add(key)
 
     def _warn(self, message: str) -> None:
         """Say something once."""
@@ -283,7 +285,7 @@ class _Follower:
     def _close(self, there: Any) -> None:
         """Give the run and its unfinished tasks the state they end with."""
         run = self._run
-        run.state = _ENDS[there.state]
+        run.state = ENDS[there.state]
         run.created = there.created_at
         run.started = run.started or there.created_at
         run.finished = self.seen.finished or there.finished_at
@@ -347,10 +349,10 @@ def disagreement(run: Run, phase: str) -> str:
         run: The run, its tasks settled.
         phase: Argo's phase of its Workflow; empty where there is none.
     """
-    if run.state is State.FAILED and phase == "Succeeded":
+    if run.state is State.FAILED and phase == Phase.SUCCEEDED:
         return "KFP says that the run failed, but its Workflow succeeded"
     against = [f"task {row.name} failed" for row in run.failed]
-    if phase in workflow.BAD:
+    if phase in BAD:
         against.insert(0, f"its Workflow is {phase}")
     if run.state is State.SUCCEEDED and against:
         return f"KFP says that the run succeeded, but {', '.join(against)}"

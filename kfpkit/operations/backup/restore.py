@@ -19,7 +19,6 @@ from kfpkit.kfp import object_store
 from kfpkit.kfp.database import (
     BEFORE,
     DATABASES,
-    FINAL,
     LOADING,
     PIPELINES,
     Database,
@@ -27,6 +26,7 @@ from kfpkit.kfp.database import (
     reached,
 )
 from kfpkit.kfp.releases import PATHS, release
+from kfpkit.kfp.states import FINAL
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations.backup import objects, parts

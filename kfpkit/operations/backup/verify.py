@@ -11,7 +11,8 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
 from kfpkit.images import builder, cache, engine
-from kfpkit.kfp.database import FINAL, METADATA, PIPELINES, require_complete
+from kfpkit.kfp.database import METADATA, PIPELINES, require_complete
+from kfpkit.kfp.states import FINAL
 from kfpkit.operations.backup.create import (
     DUMP,
     OF_ARTIFACTS,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp.database import FINAL
+from kfpkit.kfp.states import FINAL
 from kfpkit.kfp.workflow import LOGS
 from kfpkit.operations.backup import objects
 

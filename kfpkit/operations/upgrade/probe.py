@@ -8,7 +8,8 @@ from kfpkit.core import console
 from kfpkit.core.errors import KitError, WaitTimeoutError
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import api, reach
-from kfpkit.kfp.database import FINAL
+from kfpkit.kfp.run import State
+from kfpkit.kfp.states import ENDS
 from kfpkit.kube import forward
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
         def probe() -> str | None:
             nonlocal state
             state = client.get_run(made).state
-            return None if state in FINAL else state or "not begun"
+            return None if state in ENDS else state or "not begun"
 
         try:
             wait_for("the canary run to end", probe, timeout=timeout)
         except WaitTimeoutError:
             state = f"not at its end after {timeout:.0f} s"
-    if state != "SUCCEEDED":
+    if ENDS.get(state) is not State.SUCCEEDED:
         raise KitError(f"the canary run {when} is {state}", f"make explain RUN={made}")
     _, cached = canary.cached(target, made)
     console.say(f"canary run {when}: succeeded, {cached} of {canary.STEPS} steps from the cache")

@@ -215,7 +215,7 @@ def test_an_input_that_the_cache_points_at_and_that_is_gone(target: Target) -> N
         second = troubles.start(client, troubles.handing_on, {"token": token, "again": "2"})
         assert troubles.end(client, second, PATIENCE) == "FAILED"
         found = runs.look(target, second)
-    assert found.reason == "deleted-artifact", found
+    assert found.reason == "cached-artifact", found
     assert "write came from the cache" in found.sentence
     assert f"pipeline/{troubles.HANDING_ON}" in found.commands[1]
 

@@ -11,7 +11,7 @@ from kfpkit.core import process
 from kfpkit.core.errors import CommandError
 from kfpkit.core.versions import ROOT
 from kfpkit.doctor.checks import CHECKS
-from kfpkit.runs.explain import RUNBOOK, RUNBOOKS
+from kfpkit.runs.reasons import REASONS, RUNBOOKS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_command_of_a_runbook_parses(page: Path) -> None:
     assert judged
 
 
-@pytest.mark.parametrize("page", sorted({*RUNBOOK.values(), *(c.runbook for c in CHECKS)}))
+@pytest.mark.parametrize("page", sorted({each.runbook for each in (*REASONS, *CHECKS)}))
 def test_every_check_and_every_reason_of_a_failed_run_has_a_runbook(page: str) -> None:
     assert (ROOT / RUNBOOKS / f"{page}.md").is_file()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from kfpkit import cli
@@ -16,9 +19,11 @@ from kfpkit.core.findings import Finding, Verdict, fault, ok, skipped, warning
 from kfpkit.core.versions import ROOT
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, examine
+from kfpkit.kfp import reach
 from kfpkit.kfp.target import Target
 from kfpkit.kube import health, volumes
 from kfpkit.operations.backup.parts import HELD
+from kfpkit.runs.explain import Facts, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -343,6 +348,26 @@ def test_a_run_that_was_just_made_is_no_trouble(monkeypatch: pytest.MonkeyPatch)
     found = list(checks.runs(made))
     assert [f.verdict for f in found] == [Verdict.WARNING, Verdict.OK]
     assert "not taken the run up" in found[0].evidence
+
+
+def test_a_run_without_a_workflow_is_told_as_make_explain_tells_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = {"run_id": "1", "state": "RUNNING", "created_at": "2026-11-24T12:00:00Z"}
+    over = {"run_id": "2", "state": "SUCCEEDED", "created_at": "2026-11-24T12:00:00Z"}
+    answer = SimpleNamespace(
+        json=lambda: {"runs": [record, over], "total_size": 2},
+        raise_for_status=lambda: None,
+        elapsed=timedelta(seconds=1),
+    )
+    monkeypatch.setattr(reach, "service", lambda *_: nullcontext("host"))
+    monkeypatch.setattr(requests, "get", lambda *_, **__: answer)
+    first, *others = checks.server(answering())
+    assert first.verdict is Verdict.OK
+    sentence = explain(Facts("1", record=record), TARGET).sentence
+    assert [(f.verdict, f.evidence) for f in others] == [
+        (Verdict.WARNING, f"run 1: {sentence}"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,8 @@ def decided(cached: bool, execution: int = 5) -> dict[str, Any]:
 
 def state(*nodes: dict[str, Any], task: str = "train") -> Task:
     """Return a task after a look at these nodes."""
-    seen = workflow.read(
-        {"metadata": {"name": NAME}, "status": {"nodes": {n["name"]: n for n in nodes}}},
-        [task, "other"],
-    )
+    status = {"nodes": {n["name"]: n for n in nodes}}
+    seen = workflow.Workflow({"metadata": {"name": NAME}, "status": status})
     found = Task(task, "train")
     workflow.update(found, seen)
     return found
@@ -151,9 +149,7 @@ def test_a_task_of_one_pod(template: str) -> None:
 
 def test_the_pod_of_a_graph_belongs_to_no_task() -> None:
     failed = node("root-driver", "Failed", GRAPH_DRIVER, message="Error (exit code 1)")
-    seen = workflow.read(
-        {"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}}, ["train"]
-    )
+    seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}})
     (found,) = seen.nodes
     assert (found.row, found.failed) == ("", True)
     assert found.pod.startswith(f"{NAME}-{GRAPH_DRIVER}-")
@@ -163,20 +159,17 @@ def test_a_pod_that_cannot_start_says_why() -> None:
     why = "ImagePullBackOff: Back-off pulling image"
     stuck = node("root.train.executor", "Pending", IMPL, message=why)
     normal = node("root.train.executor", "Pending", IMPL, message="PodInitializing")
-    for pod, expected in ((stuck, why), (normal, "")):
-        seen = workflow.read(
-            {"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"]
-        )
-        assert workflow.waiting(seen.nodes) == expected
+    for pod, expected in ((stuck, [why]), (normal, [])):
+        seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}})
+        assert [node.message for node in seen.nodes if node.waits] == expected
 
 
 def test_the_archived_log_is_known() -> None:
     logs = {"artifacts": [{"name": "main-logs", "s3": {"key": "artifacts/a/main.log"}}]}
     pod = node("root.train.executor", "Failed", IMPL, outputs=logs)
-    seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}}, ["train"])
-    found = workflow.bad_pod(seen.nodes)
-    assert found
-    assert found.log == "artifacts/a/main.log"
+    seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": {"a": pod}}})
+    (failed,) = seen.nodes
+    assert failed.log == "artifacts/a/main.log"
 
 
 def test_nodes_that_argo_compressed_are_read() -> None:
@@ -246,7 +239,7 @@ def test_rounds_stay_the_same_rows_from_look_to_look() -> None:
     nodes = [node(inner.format(0), "Running", IMPL)]
     for _ in range(2):
         found = {"metadata": {"name": NAME}, "status": {"nodes": {n["name"]: n for n in nodes}}}
-        workflow.update(task, workflow.read(found, [task.name]))
+        workflow.update(task, workflow.Workflow(found))
         nodes = [node(inner.format(n), "Succeeded", IMPL) for n in (0, 1)]
     assert [row.state for row in task.rounds] == [State.SUCCEEDED] * 2
 
@@ -287,16 +280,14 @@ def test_a_task_whose_graph_has_not_begun_is_pending() -> None:
     assert state(running, task="condition-2/train").state is State.PENDING
 
 
-def test_the_last_attempt_tells_why_also_where_all_began_in_one_second() -> None:
+def test_attempts_are_in_their_order_also_where_all_began_in_one_second() -> None:
     attempts = [
         node(f"root.train.executor({n})", "Failed", "retry-" + IMPL, message=str(n))
         for n in (10, 0, 2)
     ]
     nodes = {n["name"]: n for n in attempts}
-    seen = workflow.read({"metadata": {"name": NAME}, "status": {"nodes": nodes}}, ["train"])
-    found = workflow.bad_pod(seen.of("train"))
-    assert found
-    assert found.message == "10"
+    seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": nodes}})
+    assert [node.message for node in seen.of("train")] == ["0", "2", "10"]
 
 
 def test_a_row_of_the_same_round() -> None:

@@ -8,67 +8,46 @@ import gzip
 import json
 import shlex
 from inspect import signature
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from kfpkit.cli.install import api
-from kfpkit.kfp.target import Target
+from kfpkit.kfp.states import BAD
+from kfpkit.kfp.workflow import Workflow
 from kfpkit.runs.explain import Explanation, Facts, explain, select
-
-RUN = "11111111-2222-3333-4444-555555555555"
-WORKFLOW = "penguins-x7k2p"
-EXECUTOR, DRIVER = "system-container-impl", "system-container-driver"
+from tests.support.recorded_runs import (
+    DRIVER,
+    EXECUTOR,
+    RUN,
+    WORKFLOW,
+    node,
+    pod,
+    recorded,
+    said_by_make_run,
+    workflow,
+)
 
 Object = dict[str, Any]
 
 #: One for all: each renders its overlay once.
-TARGET = Target("kind", "kind-kfp", "kubectl")
-
-
-def node(number: int, step: str, phase: str, message: str = "", **more: Any) -> Object:
-    driver = step.endswith("-driver")
-    return {
-        "id": f"{WORKFLOW}-{number}",
-        "name": f"{WORKFLOW}.root.{step}" + ("" if driver else ".executor"),
-        "type": "Pod",
-        "templateName": DRIVER if driver else EXECUTOR,
-        "phase": phase,
-        "message": message,
-        "startedAt": f"2026-11-24T12:00:{number:02}Z",
-        "finishedAt": f"2026-11-24T12:01:{number:02}Z" if phase in ("Failed", "Error") else None,
-        **more,
-    }
-
-
-def workflow(*nodes: Object, phase: str = "Running", message: str = "") -> Object:
-    driver = {"args": ["--type", "ROOT_DAG", "--pipeline_name", "penguins"]}
-    return {
-        "kind": "Workflow",
-        "metadata": {"name": WORKFLOW},
-        "spec": {"templates": [{"container": driver}]},
-        "status": {"phase": phase, "message": message, "nodes": {n["id"]: n for n in nodes}},
-    }
-
-
-def pod(number: int, *, phase: str = "Pending", **container: Any) -> Object:
-    name = f"{WORKFLOW}-{EXECUTOR}-{number}"
-    status = {"name": "main", "image": "i", "restartCount": 0, "state": {}, **container}
-    limits = {"memory": "64Mi"}
-    return {
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "annotations": {"workflows.argoproj.io/node-id": f"{WORKFLOW}-{number}"},
-        },
-        "spec": {"containers": [{"name": "main", "image": "i:1", "resources": {"limits": limits}}]},
-        "status": {"phase": phase, "containerStatuses": [status]},
-    }
+TARGET = recorded()
 
 
 def told(*nodes: Object, log: str = "", **facts: Any) -> Explanation:
-    found = Facts(RUN, workflow(*nodes), log=lambda *_: log, **facts)
-    return explain(found, TARGET)
+    """Return what `make explain` says of a run; `make run` has the same words."""
+    found = Facts(RUN, Workflow(workflow(*nodes)), log=lambda _: log, **facts)
+    explained = explain(found, TARGET)
+    failed = any(each["phase"] in BAD for each in nodes)
+    if explained.reason and (failed or any(each.waits for each in found.workflow.nodes)):
+        whole = workflow(*nodes, phase="Failed" if failed else "Running")
+        target = recorded(whole, *found.pods, events=found.events, log=log)
+        with TemporaryDirectory() as folder:
+            said = said_by_make_run(target, Path(folder), over=failed)
+        assert any(text.endswith(explained.sentence) for text in said), said
+    return explained
 
 
 def test_an_image_that_cannot_be_pulled() -> None:
@@ -217,8 +196,8 @@ def test_a_secret_of_a_volume_is_found_in_the_events() -> None:
 
 def test_a_workflow_that_is_too_large() -> None:
     message = "workflow is longer than maximum allowed size. compressed size 1500000 > 1048576"
-    facts = Facts(RUN, workflow(phase="Error", message=message))
-    assert explain(facts, TARGET).reason == "too-large"
+    facts = Facts(RUN, Workflow(workflow(phase="Error", message=message)))
+    assert explain(facts, TARGET).reason == "workflow-too-large"
 
 
 def test_an_input_that_the_cache_still_points_at() -> None:
@@ -235,7 +214,7 @@ def test_an_input_that_the_cache_still_points_at() -> None:
         f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\nexit status 1",
     ):
         found = told(*nodes, log=log)
-        assert found.reason == "deleted-artifact"
+        assert found.reason == "cached-artifact"
         assert "generate-data came from the cache" in found.sentence
         command = shlex.split(found.commands[1])[-1]
         assert "DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/penguins'" in command
@@ -248,7 +227,7 @@ def test_a_launcher_that_failed_is_not_the_step() -> None:
     )
     found = told(node(2, "train", "Failed", "Error (exit code 1)"), log=log)
     assert found.reason == "launcher"
-    assert found.sentence.startswith("the launcher of train failed: main.go:53]")
+    assert found.sentence.startswith("the launcher of train failed: failed to execute")
 
 
 def test_an_output_that_a_step_could_not_write_is_its_own_fault() -> None:
@@ -258,10 +237,10 @@ def test_an_output_that_a_step_could_not_write_is_its_own_fault() -> None:
 
 
 def test_a_driver_that_failed_says_its_last_error() -> None:
-    log = "I1124 12:00:00 driver.go:1] begins\nF1124 12:00:01 main.go:79] KFP driver: no route"
+    log = "I1124 12:00:00.1 9 driver.go:1] begins\nF1124 12:00:01.1 9 main.go:79] KFP: no route"
     found = told(node(1, "train-driver", "Failed", "Error (exit code 1)"), log=log)
     assert found.reason == "driver"
-    assert found.sentence == "the driver of train failed: main.go:79] KFP driver: no route"
+    assert found.sentence == "the driver of train failed: KFP: no route"
 
 
 def test_a_driver_that_did_not_reach_the_api() -> None:
@@ -272,7 +251,7 @@ def test_a_driver_that_did_not_reach_the_api() -> None:
     found = told(node(1, "write-driver", "Failed", "Error (exit code 1)"), log=log)
     assert found.reason == "unreachable"
     assert found.commands[0] == "make doctor"
-    assert found.evidence[1].startswith("main.go:104] KFP driver: failed to list tasks")
+    assert found.evidence[1].startswith("KFP driver: failed to list tasks")
     # What a step prints is no sign by itself.
     said = told(node(1, "write", "Failed", "Error (exit code 1)"), log="connection refused by me")
     assert said.reason == "step"
@@ -282,7 +261,7 @@ def test_a_step_that_failed_says_its_own_last_line() -> None:
     log = (
         "Traceback (most recent call last):\n"
         "ValueError: the accuracy 0.5 is below 0.9\n"
-        "F1124 12:00:01 main.go:60] failed to execute component: exit status 1\n"
+        "F1124 12:00:01.1 19 main.go:60] failed to execute component: exit status 1\n"
         'time="2026-11-24T12:00:00Z" level=info msg="sub-process exited" argo=true\n'
         "exit status 1\n"
     )
@@ -316,6 +295,7 @@ def test_an_attempt_that_was_repeated_with_success_is_forgiven() -> None:
     attempt = node(1, "train", "Failed", "Error (exit code 1)")
     again = {
         "id": "r",
+        "name": f"{WORKFLOW}.root.train.executor",
         "type": "Retry",
         "phase": "Succeeded",
         "children": [attempt["id"], f"{WORKFLOW}-2"],
@@ -347,7 +327,7 @@ def test_of_a_step_that_was_tried_again_the_last_attempt_tells() -> None:
     tries = [attempt(1), attempt(2), attempt(3)]
     retried = attempts("Failed", *tries, message="No more retries left")
     logs = {f"{WORKFLOW}-{n}": f"ValueError: attempt {n}" for n in (1, 2, 3)}
-    facts = Facts(RUN, workflow(retried, *tries), log=lambda node, _: logs[node["id"]])
+    facts = Facts(RUN, Workflow(workflow(retried, *tries)), log=lambda node: logs[node.id])
     found = explain(facts, TARGET)
     assert found.sentence == "the step train failed by itself: ValueError: attempt 3"
     assert found.evidence[0] == f"pod {WORKFLOW}-{EXECUTOR}-3"
@@ -377,7 +357,7 @@ def test_a_step_that_argo_may_not_begin(packed: bool) -> None:
     if packed:
         nodes = json.dumps(refused["status"].pop("nodes")).encode()
         refused["status"]["compressedNodes"] = base64.b64encode(gzip.compress(nodes)).decode()
-    found = explain(Facts(RUN, refused), TARGET)
+    found = explain(Facts(RUN, Workflow(refused)), TARGET)
     assert found.reason == "forbidden"
     assert found.sentence == (
         "the step train failed: Kubernetes forbids it: workflow-controller cannot create resource "
@@ -423,7 +403,7 @@ def warned(reason: str, message: str, time: str | None, kind: str = "Workflow") 
         "reason": reason,
         "message": message,
         "lastTimestamp": time,
-        "involvedObject": {"kind": kind, "name": WORKFLOW},
+        "involvedObject": {"kind": kind, "name": WORKFLOW if kind == "Workflow" else "other"},
     }
 
 
@@ -443,11 +423,16 @@ def test_where_no_node_says_why_the_newest_event_of_the_workflow_does() -> None:
     ]
     found = explain(select(TARGET, RUN, [failed], events), TARGET)
     assert found.sentence == "the run failed: Error node x.root.b: the newest"
-    assert found.evidence == ("Error node x.root.a: before", "Error node x.root.b: the newest")
+    assert found.evidence == (
+        f"Workflow {WORKFLOW}",
+        "Error node x.root.b: the newest",
+        "event WorkflowNodeError: Error node x.root.a: before",
+        "event WorkflowNodeError: Error node x.root.b: the newest",
+    )
     failed["status"]["message"] = "its own"
     assert explain(select(TARGET, RUN, [failed], events), TARGET).sentence.endswith("its own")
     del failed["status"]["message"]
-    assert explain(select(TARGET, RUN, [failed], []), TARGET).sentence.endswith("gives no reason")
+    assert explain(select(TARGET, RUN, [failed], []), TARGET).sentence.endswith("says why")
 
 
 @pytest.mark.parametrize(
@@ -708,7 +693,7 @@ def test_an_input_of_a_round_that_the_cache_still_points_at() -> None:
 
 def test_a_workflow_that_nobody_took_up() -> None:
     fresh = {"kind": "Workflow", "metadata": {"name": WORKFLOW}, "spec": {}}
-    found = explain(Facts(RUN, fresh), TARGET)
+    found = explain(Facts(RUN, Workflow(fresh)), TARGET)
     assert found.reason == "not-taken-up"
     assert "logs deployment/workflow-controller" in found.commands[0]
 
@@ -729,7 +714,7 @@ def test_a_run_whose_workflow_is_gone_before_its_end_is_lost() -> None:
 def test_a_run_that_somebody_terminated_is_told_so(phase: str, more: str, mark: Object) -> None:
     ended = workflow(node(1, "train", "Failed", "exit code 143"), phase=phase)
     ended["spec"] |= mark
-    found = explain(Facts("run", ended), TARGET)
+    found = explain(Facts("run", Workflow(ended)), TARGET)
     assert (found.reason, found.state) == ("terminated", phase)
     assert found.sentence.startswith("somebody terminated the run")
     assert more in found.sentence

@@ -10,130 +10,25 @@ import pytest
 from kfpkit.core import process
 from kfpkit.core.errors import CommandError, KitError
 from kfpkit.kfp import metadata, workflow
-from kfpkit.kfp.executor_output import written
+from kfpkit.kfp.log import written
 from kfpkit.kfp.metadata import Execution, Home, Output
 from kfpkit.kfp.objects import Found, Objects
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
 from kfpkit.runs import results
-from kfpkit.runs.local.task import ERROR_LINES
-from kfpkit.runs.results import archive, excerpt, unrounded
+from kfpkit.runs.results import archive, unrounded
 from tests.support.workflows import START
+from tests.unit.runs.test_log import FATAL, LAUNCHER, TRACEBACK, fatal
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-LAUNCHER = "I1124 12:00:01.000001      17 launcher_v2.go:193] publish success.\n"
-FATAL = (
-    "F1124 12:00:02.000001      17 main.go:57] failed to execute component: exit status 1\n"
-    "goroutine 1 [running]:\ngithub.com/golang/glog.Fatalf(...)\n"
-    'time="2026-11-24T12:00:02 UTC" level=info msg="sub-process exited"\n'
-    "Error: exit status 1\n"
-)
-TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: too low\n"
-
-
-def fatal(message: str) -> str:
-    return f"F1124 12:00:02.000001      17 main.go:57] {message}\nError: exit status 1\n"
 
 
 def output(text: str) -> str:
     """Return the launcher's print of what a step wrote, with the step's own before it."""
     head = "I1124 12:00:01.500000      17 launcher_v2.go:877] ExecutorOutput: "
     return f"reading\n{head}{text}\n{LAUNCHER}"
-
-
-def test_the_last_traceback_without_the_launchers_own_lines() -> None:
-    log = LAUNCHER + "reading\n" + TRACEBACK + LAUNCHER + TRACEBACK + LAUNCHER + FATAL
-    assert excerpt(log, "Error (exit code 1)") == TRACEBACK.rstrip()
-
-
-def test_the_last_lines_where_there_is_no_traceback() -> None:
-    rows = [f"row {number}" for number in range(ERROR_LINES + 5)]
-    log = LAUNCHER + "\n".join(rows) + "\n" + FATAL
-    assert excerpt(log, "Error (exit code 1)").splitlines() == [*rows[5:], "exit code 1"]
-
-
-@pytest.mark.parametrize(
-    ("end", "message", "told"),
-    [
-        ("exit status 3", "Error (exit code 1)", "exit code 3"),
-        ("signal: killed", "Error (exit code 1)", "signal: killed"),
-        ("", "Error (exit code 5)", "exit code 5"),
-    ],
-)
-def test_the_exit_code_of_a_step_that_printed_no_error(end: str, message: str, told: str) -> None:
-    log = "bye\n" + (fatal(f"failed to execute component: {end}") if end else "")
-    assert excerpt(log, message).splitlines() == ["bye", told]
-
-
-def test_the_launchers_error_where_the_task_printed_nothing() -> None:
-    assert excerpt(LAUNCHER + FATAL, "") == "failed to execute component: exit status 1"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        "failed to execute component: unable to produce MLMD artifact for output "
-        '"metrics": rpc error: code = ResourceExhausted desc = grpc: received message',
-        'failed to execute component: failed to read output parameter name="n" type='
-        '"NUMBER_INTEGER" path="/tmp/n": TextToPbValue(text="five") failed: invalid syntax',
-        'failed to execute component: failed to read output parameter name="n" type='
-        '"STRING" path="/tmp/n": open /tmp/n: no such file or directory',
-    ],
-)
-def test_the_launchers_error_where_the_step_itself_ended_well(error: str) -> None:
-    log = output(json.dumps({"parameterValues": {"n": 1}}, indent=2)) + fatal(error)
-    assert excerpt(log, "Error (exit code 1)") == error
-
-
-def test_values_that_kfp_cannot_keep_are_named() -> None:
-    wrote = {
-        "parameterValues": {"share": float("nan"), "rows": 3},
-        "artifacts": {
-            "metrics": {"artifacts": [{"metadata": {"loss": float("inf"), "accuracy": 0.5}}]},
-            "roc": {"artifacts": [{"metadata": {"points": [{"threshold": float("inf")}] * 9}}]},
-        },
-    }
-    error = "failed to execute component: failed to unmarshall ExecutorOutput: invalid value NaN"
-    log = output(json.dumps(wrote)) + fatal(error)
-    assert excerpt(log, "Error (exit code 1)").splitlines() == [
-        error,
-        "share is nan: KFP keeps finite numbers only",
-        "metrics loss is inf: KFP keeps finite numbers only",
-        "roc points threshold is inf: KFP keeps finite numbers only",
-    ]
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        "I1124 12:00:00.000001      17 driver.go:1] input:{",
-        "[KFP Executor 2026-11-24 12:00:00,784 INFO]: Got executor_input:\n{",
-    ],
-)
-def test_what_kfp_prints_in_several_rows_is_not_the_steps(head: str) -> None:
-    loading = "[KFP Executor 2026-11-24 12:00:00,761 INFO]: Loading KFP component\n"
-    given = loading + head + '\n  "a": {\n    "b": 1\n  }\n}\n'
-    assert excerpt(given + "bye\n" + FATAL, "").splitlines() == ["bye", "exit code 1"]
-
-
-def test_a_drivers_error_without_the_inputs_that_it_prints() -> None:
-    called = "KFP driver: driver.Container(pipelineName=p, runID=1, task={a()}) failed: "
-    log = "{\n}\n" + fatal(called + "cannot resolve inputs")
-    assert excerpt(log, "Error (exit code 1)", of_task=False) == "KFP driver: cannot resolve inputs"
-
-
-def test_what_argo_says_where_it_is_all_there_is() -> None:
-    assert excerpt("", "Error (exit code 1)") == "Error (exit code 1)"
-
-
-def test_what_argo_says_where_it_is_more_than_an_exit_code() -> None:
-    assert excerpt("working\n", "OOMKilled (exit code 137)").splitlines() == [
-        "working",
-        "OOMKilled (exit code 137)",
-    ]
 
 
 METRICS = {
@@ -196,6 +91,7 @@ class Cluster(Target):
 
     logs: dict[str, str]
     events: list[dict[str, Any]]
+    objects: list[dict[str, Any]]
     refusing = False
 
     def query(
@@ -207,10 +103,9 @@ class Cluster(Target):
 
     def items(self, kinds: Any, *selector: str) -> list[dict[str, Any]]:
         del selector
-        assert kinds == ["events"]
-        if self.refusing:
+        if self.refusing and kinds == ["events"]:
             raise CommandError("get events", 1, "Forbidden")
-        return self.events
+        return self.events if kinds == ["events"] else self.objects
 
 
 class Store(Objects):
@@ -259,8 +154,8 @@ POD = "demo-x7k2p-system-container-impl-12"
 
 @pytest.fixture
 def cluster() -> Cluster:
-    made = Cluster("none", "none", "kubectl")
-    made.__dict__.update(logs={}, events=[])
+    made = Cluster("kind", "kind-kfp", "kubectl")
+    made.__dict__.update(logs={}, events=[], objects=[])
     return made
 
 
@@ -283,12 +178,14 @@ def bring(
 ) -> Run:
     """Return a run of these tasks, brought here."""
     monkeypatch.setattr(results, "recorded", lambda *_: (placed or {}, HOME))
-    seen = workflow.read(
+    by_id = {node["id"]: node for node in nodes or []}
+    seen = workflow.Workflow(
         {
             "metadata": {"name": "demo-x7k2p"},
-            "status": {"nodes": {node["id"]: node for node in nodes or []}, **status},
-        },
-        [task.name for task in rows],
+            "status": {"phase": "Failed", "nodes": by_id, **status},
+        }
+        if nodes
+        else {}
     )
     bad = any(task.state is State.FAILED for task in rows)
     run = Run("1", "demo", "v", "kind", State.FAILED if bad else State.SUCCEEDED, START)
@@ -418,30 +315,39 @@ FORBIDDEN = "Error node demo: configmaps is forbidden"
     ("message", "status", "events", "expected"),
     [
         pytest.param(
-            "configmaps is forbidden", {}, [], "configmaps is forbidden", id="Argo's message"
+            "configmaps is odd",
+            {},
+            [],
+            "the step work failed by itself: configmaps is odd",
+            id="Argo's message",
         ),
         pytest.param(
             "Error (exit code 64)",
             {},
             [event(POD, "Argument list too long"), event(POD, "no", "Normal"), event("x", "no")],
-            "Error (exit code 64)\nWorkflowNodeError: Argument list too long",
+            "the step work cannot start: a value that it is given is longer than 128 KiB, the most "
+            "that Linux hands to a program; hand it over in a file, as an artifact",
             id="events of the pod",
         ),
         pytest.param(
-            "", {"message": "child failed"}, [], "child failed", id="the Workflow's message"
+            "",
+            {"message": "child failed"},
+            [],
+            "the step work failed: child failed",
+            id="the Workflow's message",
         ),
         pytest.param(
             "",
             {},
             [event("demo-x7k2p", FORBIDDEN), event("demo-x7k2p", FORBIDDEN)],
-            f"WorkflowNodeError: {FORBIDDEN}",
+            f"the step work failed: {FORBIDDEN}",
             id="events of the Workflow",
         ),
         pytest.param(
             "",
             {},
             [],
-            "neither a log nor Kubernetes says why; `make explain RUN=1` tells what else is known",
+            "the step work failed: neither a log nor Kubernetes says why",
             id="nothing",
         ),
     ],
@@ -477,7 +383,7 @@ def test_a_missing_right_to_events_hides_nothing_else(
         [task],
         nodes=[node("root.work.executor", "Error (exit code 1)")],
     )
-    assert task.error == "Error (exit code 1)"
+    assert task.error == "the step work failed by itself: Error (exit code 1)"
 
 
 @pytest.mark.parametrize("pod", [POD, POD.replace("system", "retry-system")])
@@ -489,7 +395,7 @@ def test_a_failed_task_whose_workflow_is_gone_has_its_reason_from_the_archive(
     one = Execution(6, "work", 1, state=State.FAILED, pod=pod)
     task = Task("work", "work", State.FAILED)
     run = bring(monkeypatch, cluster, tmp_path, [task], {"work": one})
-    assert task.error == TRACEBACK.rstrip()
+    assert task.error == f"{TRACEBACK}the step work failed by itself: ValueError: too low"
     assert (uri, HOME.access) in store.asked
     assert "ValueError: too low" in (tmp_path / run.log).read_text()
 
@@ -504,11 +410,11 @@ def test_a_failed_run_of_which_no_task_failed_has_the_error_of_a_graphs_driver(
     task = Task("for-loop-1/work", "work", State.NOT_RUN)
     run = Run("1", "demo", "v", "kind", State.FAILED, START, tasks=[task])
     monkeypatch.setattr(results, "recorded", lambda *_: ({}, HOME))
-    seen = workflow.read(
-        {"metadata": {"name": "demo-x7k2p"}, "status": {"nodes": {"a": failed}}}, [task.name]
+    seen = workflow.Workflow(
+        {"metadata": {"name": "demo-x7k2p"}, "status": {"phase": "Failed", "nodes": {"a": failed}}}
     )
     results.bring(cluster, run, SPEC, seen, tmp_path)
-    assert run.error == "KFP driver: no such input"
+    assert run.error == "the driver of for-loop-1 failed: KFP driver: no such input"
 
 
 def test_without_the_metadata_there_are_logs_and_errors_all_the_same(
@@ -529,9 +435,9 @@ def test_without_the_metadata_there_are_logs_and_errors_all_the_same(
     task = Task("work", "work", State.FAILED)
     run = Run("1", "demo", "v", "kind", State.FAILED, START, tasks=[task])
     failed = node("root.work.executor", "Error (exit code 1)")
-    seen = workflow.read(
-        {"metadata": {"name": "demo-x7k2p"}, "status": {"nodes": {"a": failed}}}, ["work"]
+    seen = workflow.Workflow(
+        {"metadata": {"name": "demo-x7k2p"}, "status": {"phase": "Failed", "nodes": {"a": failed}}}
     )
     results.bring(cluster, run, SPEC, seen, tmp_path)
-    assert task.error == "bye\nexit code 1"
+    assert task.error == "the step work failed by itself: bye"
     assert "no metrics and no artifacts" in capsys.readouterr().err
