@@ -36,11 +36,11 @@ def prune(
     context: Context = "",
 ) -> None:
     """Show which runs are old, with all that belongs to them alone; remove them if told."""
-    from kfpkit.core import process
+    from kfpkit.core import durations, process
     from kfpkit.kfp.target import around, choose
     from kfpkit.operations.prune import plan, run
 
-    rule = plan.Rule(plan.age(older_than), keep, experiment)
+    rule = plan.Rule(durations.parse(older_than, "OLDER_THAN", units=plan.UNITS), keep, experiment)
     run.prune(
         around() or choose(overlay, context),
         rule,

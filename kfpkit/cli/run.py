@@ -334,14 +334,15 @@ def _fail(done: Run) -> None:
     Raises:
         KitError: It failed.
     """
+    from kfpkit.core import durations
     from kfpkit.core.errors import KitError
-    from kfpkit.kfp.run import State, duration
+    from kfpkit.kfp.run import State
     from kfpkit.runs import shown
 
     if done.state is State.SUCCEEDED:
         from kfpkit.core import console
 
-        console.say(f"{done.pipeline} succeeded in {duration(done.seconds)}")
+        console.say(f"{done.pipeline} succeeded in {durations.write(done.seconds)}")
         return
     ended = "was cancelled" if done.state is State.CANCELLED else "failed"
     if not done.failed:

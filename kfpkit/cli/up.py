@@ -39,10 +39,9 @@ def up(
     from kfpkit.cli.run import on_cluster
     from kfpkit.cluster import config as cluster
     from kfpkit.cluster import lifecycle
-    from kfpkit.core import console, process
+    from kfpkit.core import console, durations, process
     from kfpkit.core.versions import ROOT
     from kfpkit.kfp import pipelines, target
-    from kfpkit.kfp.run import duration
     from kfpkit.operations import installation
     from kfpkit.runs import refusals
 
@@ -74,6 +73,6 @@ def up(
             table = Table("phase", box=None, pad_edge=False)
             table.add_column("took", justify="right")
             for name, seconds in {**took, "all": sum(took.values())}.items():
-                table.add_row(name, duration(seconds))
+                table.add_row(name, durations.write(seconds))
             console.out.print()
             console.out.print(table)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kfpkit.core.durations import DAY
 from kfpkit.kfp.database import METADATA, PIPELINES, Database
 from kfpkit.kube import health
 from kfpkit.operations.backup import inventory
 from kfpkit.operations.backup.create import lost
-from kfpkit.operations.prune.plan import DAY, Rule
+from kfpkit.operations.prune.plan import Rule
 from kfpkit.operations.prune.run import prune
 from tests.backup.test_cluster import CACHED, api, killed
 from tests.manifests import installation, steps

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from kfpkit.core.errors import BadInputError
+from kfpkit.core.durations import DAY
 from kfpkit.operations.prune.plan import (
-    DAY,
     Artifact,
     Facts,
     Folder,
     Plan,
     Rule,
     Run,
-    age,
     choose,
     plan,
 )
@@ -71,17 +69,6 @@ FACTS = Facts(
 
 def planned(facts: Facts, rule: Rule = MONTH) -> Plan:
     return plan(facts, choose(facts.runs.values(), rule, NOW), rule, NOW)
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("30d", 30 * DAY), ("2w", 14 * DAY)])
-def test_an_age_is_read(text: str, seconds: int) -> None:
-    assert age(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1y", "30m", "1.5d", "30 days"])
-def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(BadInputError):
-        age(text)
 
 
 def test_runs_go_by_their_end_and_the_oldest_first() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from kfpkit.core.durations import DAY
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import object_store
 from kfpkit.kfp.database import Database
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations.backup.parts import HELD
 from kfpkit.operations.prune import run
-from kfpkit.operations.prune.plan import DAY, Artifact, Folder, Rule, Run
+from kfpkit.operations.prune.plan import Artifact, Folder, Rule, Run
 from kfpkit.operations.prune.run import facts_of
 from tests.backup.outside import target
 

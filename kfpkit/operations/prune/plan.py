@@ -9,11 +9,9 @@ metadata, which KFP keeps.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kfpkit.core.errors import BadInputError
 from kfpkit.kfp.database import FINAL
 from kfpkit.kfp.workflow import LOGS
 from kfpkit.operations.backup import objects
@@ -21,10 +19,8 @@ from kfpkit.operations.backup import objects
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: Seconds of a day.
-DAY = 86400
-
-_UNITS = {"h": 3600, "d": DAY, "w": 7 * DAY}
+#: Units that an age is written in; an `m` might be meant for months.
+UNITS = "hdw"
 
 
 @dataclass(frozen=True)
@@ -129,21 +125,6 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.runs or self.logs or self.files or self.artifacts)
-
-
-def age(text: str) -> int:
-    """Return the seconds of an age such as `30d`.
-
-    Raises:
-        BadInputError: It is none.
-    """
-    match = re.fullmatch(r"(\d{1,6})([hdw])", text.strip())
-    if not match:
-        raise BadInputError(
-            f"{text!r} is no age" if text.strip() else "no age is given",
-            "Write OLDER_THAN=12h, 30d or 8w",
-        )
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def choose(runs: Iterable[Run], rule: Rule, now: float) -> list[Run]:
