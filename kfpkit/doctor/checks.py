@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from kfpkit.core import process
-from kfpkit.core.errors import join_names
+from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.findings import Finding, fault, ok, skipped, warning
 from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
-from kfpkit.kfp import reach
+from kfpkit.kfp import api, reach
 from kfpkit.kfp.object_store import SECRET, place
 from kfpkit.kfp.workflow import BAD
 from kfpkit.kube import forward, health, render, volumes
@@ -49,7 +48,7 @@ SETTLED = timedelta(minutes=2)
 EXPLAINED = 5
 
 #: Seconds for an answer of the API.
-TIMEOUT = 20.0
+TIMEOUT = 20
 
 _SQL = (
     "SELECT 'schema', s.schema_name, COUNT(t.table_name), "
@@ -285,29 +284,26 @@ def server(target: Target) -> Iterator[Finding]:
     """The API is healthy, lists runs, and none of them is lost."""
     log = explain.kubectl(target, "logs", "deployment/ml-pipeline", "--tail=50")
     with reach.service(target, forward.API) as address:
-        base = f"http://{address}/apis/v2beta1"
-        listing = {"page_size": "100", "sort_by": "created_at desc"}
         try:
-            requests.get(f"{base}/healthz", timeout=TIMEOUT).raise_for_status()
-            answer = requests.get(f"{base}/runs", params=listing, timeout=TIMEOUT)
-            answer.raise_for_status()
-            listed = answer.json()
-        except (requests.RequestException, ValueError) as error:
-            yield fault(f"the API does not answer as it should: {_first_line(error)}", log)
+            client = api.connect(f"http://{address}", TIMEOUT)
+            began = time.monotonic()
+            listed = client.list_runs(page_size=100, sort_by="created_at desc")
+        except KitError as error:
+            yield fault(error.what, log)
             return
-    seconds = answer.elapsed.total_seconds()
-    said = f"healthy; {listed.get('total_size', 0)} runs, the newest listed in {seconds:.1f} s"
+    seconds = time.monotonic() - began
+    said = f"healthy; {listed.total_size or 0} runs, the newest listed in {seconds:.1f} s"
     yield warning(said, log) if seconds > 5 else ok(said)
     there = {
         w["metadata"]["labels"].get(health.RUN)
         for w in target.items(["workflows"], "--selector", health.RUN)
     }
-    for run in listed.get("runs", []):
+    for run in listed.runs or []:
         # A run that has just been made may not have its Workflow yet.
-        going = run.get("state") in ("RUNNING", "PENDING") and _age(run["created_at"]) > SETTLED
-        if going and run["run_id"] not in there:
-            sentence = f"run {run['run_id']} is {run['state']} without a Workflow: it stays so"
-            yield warning(sentence, f"make explain RUN={run['run_id']}")
+        settled = datetime.now(UTC) - run.created_at > SETTLED
+        if run.state in ("RUNNING", "PENDING") and settled and run.run_id not in there:
+            sentence = f"run {run.run_id} is {run.state} without a Workflow: it stays so"
+            yield warning(sentence, f"make explain RUN={run.run_id}")
 
 
 def runs(target: Target) -> Iterator[Finding]:

@@ -70,9 +70,8 @@ def ask(target: Target) -> Iterator[Finding]:
         runs = []
         for name, from_cache in (("executed", False), ("from the cache", True)):
             began = time.monotonic()
-            with api.asking(address, NAME):
-                run = start(client, token, f"{NAME}, {name}")
-            trouble = _wait(target, client, address, run)
+            run = start(client, token, f"{NAME}, {name}")
+            trouble = _wait(target, client, run)
             if trouble:
                 yield trouble
                 return
@@ -85,9 +84,8 @@ def ask(target: Target) -> Iterator[Finding]:
                 return
             runs.append((run, workflow))
             yield ok(f"{STEPS} steps, {name}: {time.monotonic() - began:.0f} s")
-        with api.asking(address, NAME):
-            for run, _ in runs:
-                client.delete_run(run)
+        for run, _ in runs:
+            client.delete_run(run)
     _remove_objects(target, runs)
 
 
@@ -111,14 +109,13 @@ def start(client: Any, token: str, name: str) -> str:
     return str(made.run_id)
 
 
-def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None:
+def _wait(target: Target, client: Any, run: str) -> Finding | None:
     """Wait for a run to succeed; else return why it does not."""
     since: dict[str, float] = {}
     reasons: list[str] = []
 
     def probe() -> str | None:
-        with api.asking(address, NAME):
-            state = str(client.get_run(run).state)
+        state = str(client.get_run(run).state)
         if state == "SUCCEEDED":
             return None
         found = explain.explain(explain.gather(target, run), target)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.run import Parameter
 
-#: The most that the API lists at once.
+#: Runs of an experiment, the newest, among which those under way are looked for.
 PAGE = 100
 
 #: Seconds that runs may take to end once they are told to.
@@ -83,26 +83,25 @@ def put(
             console.say(f"would make the recurring run {name} in {experiment}: {when}")
             return ""
         client = api.connect(host)
-        with api.asking(host, f"the recurring run {name}"):
-            place = client.create_experiment(experiment).experiment_id
-            before = [there for there in _all(client) if there.display_name == name]
-            for there in before:
-                if _is_same(there, place, when, values, source):
-                    return f"the recurring run {name} is there already: {when}"
-            made = client.create_recurring_run(
-                experiment_id=place,
-                job_name=name,
-                description=pipeline.doc,
-                cron_expression=when.cron or None,
-                interval_second=when.seconds or None,
-                max_concurrency=1,
-                no_catchup=True,
-                params=values,
-                **source,
-            )
-            # Only now: had it been refused, the one before would have stayed.
-            for there in before:
-                _remove(client, there.recurring_run_id, there.experiment_id)
+        place = client.create_experiment(experiment).experiment_id
+        before = [there for there in client.all_recurring_runs() if there.display_name == name]
+        for there in before:
+            if _is_same(there, place, when, values, source):
+                return f"the recurring run {name} is there already: {when}"
+        made = client.create_recurring_run(
+            experiment_id=place,
+            job_name=name,
+            description=pipeline.doc,
+            cron_expression=when.cron or None,
+            interval_second=when.seconds or None,
+            max_concurrency=1,
+            no_catchup=True,
+            params=values,
+            **source,
+        )
+        # Only now: had it been refused, the one before would have stayed.
+        for there in before:
+            _remove(client, there.recurring_run_id, there.experiment_id)
     done = "replaced" if before else "made"
     return f"{done} the recurring run {name} ({made.recurring_run_id}): {when}"
 
@@ -114,17 +113,16 @@ def listed(host: str) -> list[RecurringRun]:
         KitError: The API does not answer, or refuses.
     """
     client = api.connect(host)
-    with api.asking(host, "the list of recurring runs"):
-        found = [
-            RecurringRun(
-                there.recurring_run_id,
-                there.display_name,
-                _when(there),
-                there.status == "ENABLED",
-                there.experiment_id,
-            )
-            for there in _all(client)
-        ]
+    found = [
+        RecurringRun(
+            there.recurring_run_id,
+            there.display_name,
+            _when(there),
+            there.status == "ENABLED",
+            there.experiment_id,
+        )
+        for there in client.all_recurring_runs()
+    ]
     return sorted(found, key=lambda there: (there.name, there.id))
 
 
@@ -151,18 +149,15 @@ def delete(host: str, which: Sequence[RecurringRun]) -> None:
     """
     client = api.connect(host)
     for there in which:
-        with api.asking(host, f"to delete the recurring run {there.name}"):
-            _remove(client, there.id, there.experiment)
+        _remove(client, there.id, there.experiment)
 
 
-def _remove(client: Any, recurring_run: str, experiment: str) -> None:
+def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
     """Delete a recurring run once none of its runs is under way.
 
     With it Kubernetes removes the Workflows that it made. KFP would never hear of the end of one
     that was under way, and take it for running for ever.
     """
-    from kfp_server_api.exceptions import ApiException
-
     client.disable_recurring_run(recurring_run)
 
     def under_way() -> list[str]:
@@ -176,7 +171,7 @@ def _remove(client: Any, recurring_run: str, experiment: str) -> None:
     ended = set()
     for run in under_way():
         # Refused where its Workflow is gone already: there is nothing left to wait for.
-        with contextlib.suppress(ApiException):
+        with contextlib.suppress(api.RefusedError):
             client.terminate_run(run)
             ended.add(run)
 
@@ -186,17 +181,6 @@ def _remove(client: Any, recurring_run: str, experiment: str) -> None:
 
     wait_for("the runs of the recurring run to end", probe, timeout=ENDING)
     client.delete_recurring_run(recurring_run)
-
-
-def _all(client: Any) -> list[Any]:
-    found: list[Any] = []
-    token = ""
-    while True:
-        page = client.list_recurring_runs(page_token=token, page_size=PAGE)
-        found += page.recurring_runs or []
-        token = page.next_page_token
-        if not token:
-            return found
 
 
 def _when(there: Any) -> When:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from kfpkit.kfp import object_store
+from kfpkit.kfp import api, object_store
 from kfpkit.kfp.database import METADATA, PIPELINES, reached
 from kfpkit.kube import forward
 from kfpkit.operations.backup import objects
@@ -61,7 +59,8 @@ def take(target: Target, *, artifacts: bool = True) -> Inventory:
             found["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
         found["run as the API tells it"] = {
-            run["run_id"]: [run.get("state"), run.get("experiment_id")] for run in _served(address)
+            run.run_id: [run.state, run.experiment_id]
+            for run in api.Client(f"http://{address}").all_runs()
         }
     return found
 
@@ -99,20 +98,3 @@ def _metadata(database: Database) -> Iterator[tuple[str, list[Any]]]:
         for row in database.rows(f"SELECT JSON_ARRAY({values}) FROM {METADATA}.`{table}`;"):
             digest = hashlib.sha256(repr(row).encode()).hexdigest()
             yield f"{table} {digest}", []
-
-
-def _served(address: str) -> Iterator[dict[str, Any]]:
-    """Yield every run that the API lists."""
-    page: str = ""
-    while True:
-        answer = requests.get(
-            f"http://{address}/apis/v2beta1/runs",
-            params={"page_size": "200", "page_token": page},
-            timeout=60,
-        )
-        answer.raise_for_status()
-        body = answer.json()
-        yield from body.get("runs", [])
-        page = body.get("next_page_token", "")
-        if not page:
-            return

@@ -18,14 +18,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from kfpkit.core import console
-from kfpkit.core.errors import BadInputError, KitError, join_names
+from kfpkit.core.errors import BadInputError, join_names
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import object_store
+from kfpkit.kfp import api, object_store
 from kfpkit.kfp.database import (
     DELETED,
     METADATA,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
 DRIVING = 600.0
 
 #: Seconds that the API may take to delete a run.
-DELETING = 120.0
+DELETING = 120
 
 #: Artifacts named in one statement.
 BATCH = 100
@@ -215,19 +214,19 @@ def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan)
     console.say(f"deleting {len(seen.logs)} logs")
     objects.remove(store, seen.logs)
     with forward.opened(target, forward.API) as address:
+        client = api.Client(f"http://{address}", DELETING)
         for run in seen.runs:
             if run.id not in going:
-                _delete(f"http://{address}/apis/v2beta1/runs/{run.id}", run)
+                _delete(client, run)
 
 
-def _delete(url: str, run: Run) -> None:
-    console.say(f"DELETE {url} ({run.name})")
+def _delete(client: api.Client, run: Run) -> None:
+    console.say(f"deleting the run {run.name} ({run.id})")
     try:
-        answer = requests.delete(url, timeout=DELETING)
-        if answer.status_code != requests.codes.not_found:
-            answer.raise_for_status()
-    except requests.RequestException as error:
-        raise KitError(f"the API does not delete the run {run.name} ({run.id}): {error}") from error
+        client.delete_run(run.id)
+    except api.RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def _wait_for_drivers(target: Target) -> None:
