@@ -16,6 +16,7 @@ from kfpkit.core.findings import Finding, fault, ok, skipped, warning
 from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
 from kfpkit.kfp import api, reach
+from kfpkit.kfp.database import AS_COMPONENT, METADATA, PIPELINES, Database
 from kfpkit.kfp.object_store import SECRET, place
 from kfpkit.kfp.workflow import BAD
 from kfpkit.kube import forward, health, render, volumes
@@ -50,18 +51,16 @@ EXPLAINED = 5
 #: Seconds for an answer of the API.
 TIMEOUT = 20
 
-_SQL = (
-    "SELECT 'schema', s.schema_name, COUNT(t.table_name), "
-    "COALESCE(SUM(t.data_length + t.index_length), 0) FROM information_schema.schemata s "
+#: Tables and bytes of each schema that the account sees; connections, and the most of them.
+_SCHEMAS = (
+    "SELECT JSON_ARRAY(s.schema_name, COUNT(t.table_name), "
+    "COALESCE(SUM(t.data_length + t.index_length), 0)) FROM information_schema.schemata s "
     "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
-    "WHERE s.schema_name IN ('mlpipeline', 'metadb') GROUP BY s.schema_name; "
-    "SHOW GLOBAL STATUS LIKE 'Threads_connected'; SHOW GLOBAL VARIABLES LIKE 'max_connections'"
+    "WHERE s.schema_name IN ('mlpipeline', 'metadb') GROUP BY s.schema_name;"
 )
-
-#: As the account that the API server and the metadata server use; the password stays in the pod.
-_CLIENT = (
-    'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --host=127.0.0.1 --user="$MARIADB_USER" '
-    '--batch --skip-column-names --execute="$0"'
+_CONNECTIONS = (
+    "SELECT JSON_ARRAY(CAST(variable_value AS INT), @@max_connections) "
+    "FROM information_schema.global_status WHERE variable_name = 'THREADS_CONNECTED';"
 )
 
 
@@ -212,18 +211,15 @@ def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
 
 
 def database(target: Target) -> Iterator[Finding]:
-    """The database answers the account of the parts, and has both schemas."""
-    names = [d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"]
-    if "database" not in names:
+    """The database answers the account of KFP's components, and has both schemas."""
+    server = Database(target)
+    if not server.embedded:
         yield skipped("it is outside the cluster: that it answers shows in the API's check")
         return
-    argv = ["exec", "statefulset/database", "--container=mariadb", "--", "sh", "-c", _CLIENT, _SQL]
-    answer = target.query(*argv)
+    *rows, (used, most) = server.rows(_SCHEMAS + _CONNECTIONS, AS_COMPONENT)
+    schemas = {name: (tables, size) for name, tables, size in rows}
     log = explain.kubectl(target, "logs", "statefulset/database", "--tail=50")
-    rows = [line.split("\t") for line in answer.stdout.splitlines()]
-    schemas = {row[1]: (int(row[2]), float(row[3])) for row in rows if row[0] == "schema"}
-    figures = {row[0].lower(): int(row[1]) for row in rows if len(row) == 2}
-    readers = {"mlpipeline": "ml-pipeline", "metadb": "metadata-grpc"}
+    readers = {PIPELINES: "ml-pipeline", METADATA: "metadata-grpc"}
     for name, reader in readers.items():
         tables, size = schemas.get(name, (0, 0.0))
         if tables:
@@ -232,8 +228,7 @@ def database(target: Target) -> Iterator[Finding]:
             restart = explain.kubectl(target, "rollout", "restart", f"deployment/{reader}")
             yield fault(f"the schema {name} has no tables; {reader} makes them", restart)
         else:
-            yield fault(f"the schema {name} is not there for the account of the parts", log)
-    used, most = figures["threads_connected"], figures["max_connections"]
+            yield fault(f"the schema {name} is not there for the account of KFP's components", log)
     said = f"{used} of {most} connections"
     yield warning(said, log) if used > CONNECTIONS * most else ok(said)
 
@@ -292,18 +287,18 @@ def server(target: Target) -> Iterator[Finding]:
             yield fault(error.what, log)
             return
     seconds = time.monotonic() - began
-    said = f"healthy; {listed.total_size or 0} runs, the newest listed in {seconds:.1f} s"
+    said = f"healthy; {listed.total_size} runs, the newest listed in {seconds:.1f} s"
     yield warning(said, log) if seconds > 5 else ok(said)
     there = {
         w["metadata"]["labels"].get(health.RUN)
         for w in target.items(["workflows"], "--selector", health.RUN)
     }
-    for run in listed.runs or []:
+    for run in listed.runs:
         # A run that has just been made may not have its Workflow yet.
-        settled = datetime.now(UTC) - run.created_at > SETTLED
-        if run.state in ("RUNNING", "PENDING") and settled and run.run_id not in there:
-            sentence = f"run {run.run_id} is {run.state} without a Workflow: it stays so"
-            yield warning(sentence, f"make explain RUN={run.run_id}")
+        going = run.get("state") in ("RUNNING", "PENDING") and _age(run["created_at"]) > SETTLED
+        if going and run["run_id"] not in there:
+            sentence = f"run {run['run_id']} is {run['state']} without a Workflow: it stays so"
+            yield warning(sentence, f"make explain RUN={run['run_id']}")
 
 
 def runs(target: Target) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -116,11 +117,16 @@ class Client:
         return self._runs.run_service_get_run(run_id)
 
     def list_runs(self, **page: Any) -> Any:
-        """Return a page of the runs; as `list_pipeline_versions`, and `experiment_id`."""
-        return self._runs.run_service_list_runs(**page)
+        """Return a page of the runs; as `list_pipeline_versions`, and `experiment_id`.
 
-    def all_runs(self) -> Iterator[Any]:
-        """Yield every run."""
+        Each is a dictionary: to make objects of a hundred takes a second.
+        """
+        answer = self._runs.run_service_list_runs(_preload_content=False, **page)
+        lacking = {"runs": [], "next_page_token": "", "total_size": 0}
+        return SimpleNamespace(**lacking | json.loads(answer.data))
+
+    def all_runs(self) -> Iterator[dict[str, Any]]:
+        """Yield every run as a dictionary."""
         return _all(self.list_runs, "runs")
 
     def terminate_run(self, run_id: str) -> Any:

@@ -163,9 +163,10 @@ def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
     def under_way() -> list[str]:
         page = client.list_runs(experiment_id=experiment, page_size=PAGE, sort_by="created_at desc")
         return [
-            run.run_id
-            for run in page.runs or []
-            if run.recurring_run_id == recurring_run and run.state in ("PENDING", "RUNNING")
+            run["run_id"]
+            for run in page.runs
+            if run.get("recurring_run_id") == recurring_run
+            and run.get("state") in ("PENDING", "RUNNING")
         ]
 
     ended = set()

@@ -12,7 +12,7 @@ from kfpkit.core import console
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.kfp import metadata, workflow
 from kfpkit.kfp.executor_output import not_finite, written
-from kfpkit.kfp.objects import Objects, bucket_of
+from kfpkit.kfp.object_store import Objects, bucket_of
 from kfpkit.kfp.run import Artifact, Run, State, Task, folder_of
 from kfpkit.kube import forward
 from kfpkit.runs.local.run import LOG
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kfpkit.kfp.metadata import Execution, Home, Output
-    from kfpkit.kfp.objects import Access
+    from kfpkit.kfp.object_store import Access
     from kfpkit.kfp.spec import Spec
     from kfpkit.kfp.target import Target
 

@@ -59,7 +59,7 @@ def take(target: Target, *, artifacts: bool = True) -> Inventory:
             found["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
         found["run as the API tells it"] = {
-            run.run_id: [run.state, run.experiment_id]
+            run["run_id"]: [run.get("state"), run.get("experiment_id")]
             for run in api.Client(f"http://{address}").all_runs()
         }
     return found
