@@ -63,7 +63,7 @@ PACKET = 1 << 30
 #: connects one. The password goes from the environment to the program's own.
 SHELL = (
     'set -euo pipefail; export MYSQL_PWD="${DB_PASSWORD:-${MARIADB_ROOT_PASSWORD:-}}"; '
-    'db() { "$@" --host="${DB_HOST:-127.0.0.1}" --port="${DB_PORT:-3306}" '
+    'db() { "$@" --host="${DB_HOST:-127.0.0.1}" ${DB_PORT:+"--port=$DB_PORT"} '
     '--user="${DB_USERNAME:-root}" --default-character-set=utf8mb4 '
     f"--max-allowed-packet={PACKET}; }}; "
 )

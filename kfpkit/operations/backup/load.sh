@@ -15,7 +15,7 @@ mariadbd --no-defaults --datadir="$place/data" --user="$account" --socket="$plac
   --innodb-flush-log-at-trx-commit=0 >"$place/log" 2>&1 &
 server=$!
 export DB_HOST=localhost
-client() { db mariadb --no-defaults --protocol=socket --socket="$place/socket" "$@"; }
+client() { db mariadb --no-defaults --socket="$place/socket" "$@"; }
 until client --execute="SELECT 1" >/dev/null 2>&1; do
   if ! kill -0 "$server" || ((SECONDS > 120)); then cat "$place/log" >&2; exit 1; fi
   sleep 0.2
