@@ -85,7 +85,7 @@ def metadata_text(column: str) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
+class UnfinishedRun:
     """A run that has not ended."""
 
     id: str
@@ -185,14 +185,14 @@ class Database:
         self.execute("\n".join([*lines, "RENAME TABLE", ",\n".join(moves) + ";"]))
         self.execute("\n".join(f"DROP DATABASE `{d}{LOADING}`;" for d in DATABASES))
 
-    def unfinished(self) -> list[Run]:
+    def unfinished(self) -> list[UnfinishedRun]:
         """Return the runs that have not ended."""
         states = ", ".join(f"'{state}'" for state in FINAL)
         sql = (
             "SELECT JSON_ARRAY(UUID, DisplayName, COALESCE(State, Conditions)) FROM "
             f"{PIPELINES}.run_details WHERE COALESCE(State, '') NOT IN ({states});"
         )
-        return [Run(*row) for row in self.rows(sql)]
+        return [UnfinishedRun(*row) for row in self.rows(sql)]
 
     def runs(self) -> int:
         """Return how many runs the database has; none where it has no tables yet."""

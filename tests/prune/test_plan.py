@@ -8,12 +8,12 @@ import pytest
 
 from kfpkit.core.durations import DAY
 from kfpkit.operations.prune.plan import (
-    Artifact,
+    ArtifactRow,
     Facts,
     Folder,
     Plan,
     Rule,
-    Run,
+    RunRow,
     choose,
     plan,
 )
@@ -24,16 +24,16 @@ MONTH = Rule(30 * DAY)
 ROOT = "v2/artifacts/penguins"
 
 
-def run(name: str, days: float, **changes: object) -> Run:
+def run(name: str, days: float, **changes: object) -> RunRow:
     """Return a run that ended so many days ago."""
-    made = Run(
+    made = RunRow(
         name, f"{name}!", f"wf-{name}", "SUCCEEDED", False, "lab", "penguins", int(NOW - days * DAY)
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def artifact(number: int, path: str, *runs: str, deleted: bool = False) -> Artifact:
-    return Artifact(number, f"minio://mlpipeline/{ROOT}/{path}", deleted, frozenset(runs))
+def artifact(number: int, path: str, *runs: str, deleted: bool = False) -> ArtifactRow:
+    return ArtifactRow(number, f"minio://mlpipeline/{ROOT}/{path}", deleted, frozenset(runs))
 
 
 def folder(run_id: str, days: float) -> Folder:
@@ -50,7 +50,7 @@ FACTS = Facts(
         artifact(1, "old/train/x/model", "old", "new"),
         artifact(2, "old/evaluate/x/report", "old"),
         artifact(3, "new/evaluate/x/report", "new"),
-        Artifact(4, "gs://of-somebody-else/old/file", False, frozenset({"old"})),
+        ArtifactRow(4, "gs://of-somebody-else/old/file", False, frozenset({"old"})),
     ],
     objects={
         f"{ROOT}/old/train/x/model/weights": 100,

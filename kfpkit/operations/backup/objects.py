@@ -10,7 +10,7 @@ import obstore
 
 from kfpkit.core.errors import KitError
 from kfpkit.kfp.object_store import refusals
-from kfpkit.operations.backup.manifest import CHUNK, Artifact, blob, digest
+from kfpkit.operations.backup.manifest import CHUNK, StoredObject, blob, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,8 +59,8 @@ def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:
 
 
 def fetch(
-    store: ObjectStore, objects: Path, known: Mapping[str, Artifact]
-) -> tuple[dict[str, Artifact], int]:
+    store: ObjectStore, objects: Path, known: Mapping[str, StoredObject]
+) -> tuple[dict[str, StoredObject], int]:
     """Copy all objects that an earlier backup does not have.
 
     Args:
@@ -73,7 +73,7 @@ def fetch(
     """
     copied: list[int] = []
 
-    def one(key: str, etag: str, size: int) -> Artifact:
+    def one(key: str, etag: str, size: int) -> StoredObject:
         before = known.get(key)
         if before and etag and (before.etag, before.size) == (etag, size):
             there = blob(objects, before.sha256)
@@ -92,7 +92,7 @@ def fetch(
         part.rename(to)
         copied.append(stored.size)
         media = str(got.attributes.get("Content-Type", ""))
-        return Artifact(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
+        return StoredObject(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
 
     objects.mkdir(parents=True, mode=0o700, exist_ok=True)
     for left in objects.glob(f"{PART}*"):  # By a backup that was killed.
@@ -102,7 +102,7 @@ def fetch(
     return artifacts, sum(copied)
 
 
-def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) -> int:
+def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, StoredObject]) -> int:
     """Copy artifacts back that the store does not have with the same content.
 
     Returns:

@@ -39,7 +39,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRow:
     """A run as the database knows it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ArtifactRow:
     """An artifact of the metadata."""
 
     id: int
@@ -92,12 +92,12 @@ class Facts:
     """What there is."""
 
     bucket: str
-    runs: Mapping[str, Run] = field(default_factory=dict)
+    runs: Mapping[str, RunRow] = field(default_factory=dict)
     #: Number of cache entries by run.
     cached: Mapping[str, int] = field(default_factory=dict)
     #: By run.
     folders: Mapping[str, Folder] = field(default_factory=dict)
-    artifacts: Sequence[Artifact] = ()
+    artifacts: Sequence[ArtifactRow] = ()
     #: Bytes by key.
     objects: Mapping[str, int] = field(default_factory=dict)
 
@@ -107,7 +107,7 @@ class Plan:
     """What goes."""
 
     #: Runs to be deleted.
-    runs: list[Run]
+    runs: list[RunRow]
     #: How many runs that were deleted before have left something.
     left: int
     #: How many cache entries.
@@ -127,7 +127,7 @@ class Plan:
         return not (self.runs or self.logs or self.files or self.artifacts)
 
 
-def choose(runs: Iterable[Run], rule: Rule, now: float) -> list[Run]:
+def choose(runs: Iterable[RunRow], rule: Rule, now: float) -> list[RunRow]:
     """Return the runs that the rule lets go, oldest first; never one that has not ended."""
     kept: dict[str, int] = {}
     found = []
@@ -143,7 +143,7 @@ def choose(runs: Iterable[Run], rule: Rule, now: float) -> list[Run]:
     return found[::-1]
 
 
-def plan(facts: Facts, chosen: Iterable[Run], rule: Rule, now: float) -> Plan:
+def plan(facts: Facts, chosen: Iterable[RunRow], rule: Rule, now: float) -> Plan:
     """Return what goes with the chosen runs, and with those that were deleted before.
 
     Args:

@@ -39,7 +39,16 @@ from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal
 from kfpkit.operations.backup import objects, parts
 from kfpkit.operations.backup.restore import require_none_of_another
-from kfpkit.operations.prune.plan import Artifact, Facts, Folder, Plan, Rule, Run, choose, plan
+from kfpkit.operations.prune.plan import (
+    ArtifactRow,
+    Facts,
+    Folder,
+    Plan,
+    Rule,
+    RunRow,
+    choose,
+    plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -174,14 +183,16 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
     runs = {}
     for run_id, name, workflow, state, archived, experiment, pipeline, ended in by.get("run", []):
         known = pipeline or names.get(run_id, "")
-        runs[run_id] = Run(run_id, name, workflow, state, bool(archived), experiment, known, ended)
+        runs[run_id] = RunRow(
+            run_id, name, workflow, state, bool(archived), experiment, known, ended
+        )
     return Facts(
         bucket=bucket,
         runs=runs,
         cached=dict(by.get("cache", [])),
         folders={run_id: Folder(uri, began) for run_id, uri, began in by.get("folder", [])},
         artifacts=[
-            Artifact(number, uri, bool(deleted), frozenset(uses.get(number, ())))
+            ArtifactRow(number, uri, bool(deleted), frozenset(uses.get(number, ())))
             for number, uri, deleted in by.get("artifact", [])
         ],
         objects=sizes,
@@ -220,7 +231,7 @@ def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan)
                 _delete(client, run)
 
 
-def _delete(client: api.Client, run: Run) -> None:
+def _delete(client: api.Client, run: RunRow) -> None:
     console.say(f"deleting the run {run.name} ({run.id})")
     try:
         client.delete_run(run.id)
