@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kfpkit.cli.install import Context, Overlay, Yes  # noqa: TC001 - typer reads them
+from kfpkit.core import durations
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def prune(
     context: Context = "",
 ) -> None:
     """Show which runs are old, with all that belongs to them alone; remove them if told."""
-    from kfpkit.core import durations, process
+    from kfpkit.core import process
     from kfpkit.kfp.target import around, choose
     from kfpkit.operations.prune import plan, run
 
