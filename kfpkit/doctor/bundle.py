@@ -106,9 +106,11 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
             file.
     """
     if to.exists():
-        raise BadInputError(f"{to} is there already", "Name another file with TO=")
+        raise BadInputError(f"{to} is there already", "Name another with OUTPUT=")
     if not to.parent.is_dir():
-        raise BadInputError(f"there is no folder {to.parent}", "Make it, or name another with TO=")
+        raise BadInputError(
+            f"there is no folder {to.parent}", "Make it, or name another with OUTPUT="
+        )
     began = time.monotonic()
     redactor = Redactor(target.items(["secrets"]))
     short = ""

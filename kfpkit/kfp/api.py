@@ -276,7 +276,7 @@ def _all(listed: Callable[..., Any], field: str) -> Iterator[Any]:
 def _no_answer(host: str, why: object) -> KitError:
     return KitError(
         f"no Kubeflow Pipelines API answers at {host}: {why}",
-        "make status looks at it; name another address with KFP_HOST=",
+        "make status looks at it; name another address with HOST=",
     )
 
 

@@ -22,6 +22,7 @@ from components.image import DEFAULT, VARIABLE
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.core.process import query
 from kfpkit.core.versions import ROOT
+from kfpkit.images import own
 from kfpkit.kfp import sdk
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def golden_texts() -> dict[Path, str]:
             f"{VARIABLE} is set, but the golden files have the default image {DEFAULT}",
             f"Unset {VARIABLE}",
         )
-    texts = {REQUIREMENTS: requirements(), KIT_REQUIREMENTS: kit_requirements()}
+    texts = {REQUIREMENTS: requirements(), KIT_REQUIREMENTS: kit_requirements(), **own.pins()}
     with tempfile.TemporaryDirectory() as folder:
         for module, pipeline in discover().items():
             file = Path(folder) / f"{module.replace(':', '-')}.yaml"

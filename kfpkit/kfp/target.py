@@ -7,12 +7,12 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError
 from kfpkit.images import source as sources
-from kfpkit.images.recipe import OWN
+from kfpkit.images.recipe import OWN, by_reference
 from kfpkit.images.source import Source
 from kfpkit.kube import health, render
 from kfpkit.kube.kubectl import Kubectl
@@ -127,17 +127,17 @@ def choose(overlay: str = "", context: str = "") -> Target:
                 f"the overlay {overlay} needs the context of a cluster",
                 "Add CONTEXT=name; `kubectl config get-contexts` lists them",
             )
-        context = cluster.CONTEXT
+        context = kind_cluster().context
     return Target(overlay or _of_kind_cluster(), context, tools.kubectl())
 
 
 def _of_kind_cluster() -> str:
     """Return the overlay for the kind cluster and the images that its nodes have or pull."""
-    _, text, marker = lifecycle.look()
+    _, text, marker = lifecycle.look(kind_cluster())
     if marker is None:
         if process.dry_run():
             # As `make cluster-up` would make it now.
-            source, _ = sources.choose()
+            source, _ = sources.choose("", "")
             found = OVERLAYS.get(source, OVERLAYS[Source.UPSTREAM])
             console.say(f"{text}: taking the overlay {found}")
             return found
@@ -149,5 +149,14 @@ def _of_kind_cluster() -> str:
 
 def built_images(documents: list[render.Document]) -> list[str]:
     """Return the folders of images/ whose image a render names."""
-    named = {image for image in render.images(documents) if image.startswith(OWN)}
-    return sorted(image.partition("/")[2].partition(":")[0] for image in named)
+    made = by_reference()
+    return sorted({made[image] for image in _own(documents) if image in made})
+
+
+def given_images(documents: list[render.Document]) -> list[str]:
+    """Return the images that a render names as the kit's own, and that no folder makes."""
+    return sorted(_own(documents) - by_reference().keys())
+
+
+def _own(documents: list[render.Document]) -> set[str]:
+    return {image for image in render.images(documents) if image.startswith(OWN)}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfpkit.cluster import config as cluster
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import target as targets
@@ -78,10 +78,11 @@ def find(name: str, context: str, host: str) -> Iterator[Place]:
         )
     target = targets.choose("" if name == "kind" else name, context)
     there = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
-    on_kind = target.context == cluster.CONTEXT
-    ui = cluster.UI if on_kind and "ml-pipeline-ui-nodeport" in there else ""
+    cluster = kind_cluster()
+    on_kind = target.context == cluster.context
+    ui = cluster.ui if on_kind and "ml-pipeline-ui-nodeport" in there else ""
     if not host and on_kind and "ml-pipeline-nodeport" in there:
-        host = cluster.API
+        host = cluster.api
     if host:
         yield Place(name, target, host.rstrip("/"), ui)
     elif process.dry_run():

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.image import DEFAULT as RUNTIME_IMAGE
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
+from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.images.recipe import RUNTIME
@@ -61,8 +61,8 @@ def load_image(where: Place, spec: Spec) -> None:
     Raises:
         KitError: It cannot be built or loaded.
     """
-    if where.target.context == cluster.CONTEXT and RUNTIME_IMAGE in ir.images(spec):
-        loading.load([RUNTIME])
+    if where.target.context == kind_cluster().context and RUNTIME_IMAGE in ir.images(spec):
+        loading.load(kind_cluster(), [RUNTIME])
 
 
 def submit(

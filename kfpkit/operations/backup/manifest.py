@@ -176,7 +176,7 @@ def find(path: Path) -> Path:
         return path
     whole = earlier(path)
     if not whole:
-        raise BadInputError(f"there is no backup in {path}", "make backup TO=path makes one")
+        raise BadInputError(f"there is no backup in {path}", "make backup BACKUPS=path makes one")
     return whole[-1]
 
 

@@ -169,7 +169,7 @@ class Upgrade:
                 return folder
         raise BadInputError(
             f"the backup {made} is not on this machine",
-            "Copy it and the folder objects beside it here, and name their folder with BACKUP=",
+            "Copy it and the folder objects beside it here, and name their folder with BACKUPS=",
         )
 
     def _compare(self, folder: Path) -> None:
