@@ -112,7 +112,12 @@ def test_another_bare_variable_is_told_once_and_does_not_count(
 )
 def test_a_dry_run_is_what_says_so(value: str, dry: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
-    monkeypatch.setattr(image_cache, "sizes", lambda: dict(seen=seen.append(process.dry_run())) and {})
+
+    def look() -> dict[str, int]:
+        seen.append(process.dry_run())
+        return {}
+
+    monkeypatch.setattr(image_cache, "sizes", look)
     monkeypatch.setenv("KFPKIT_DRY_RUN", value)
     done = CliRunner().invoke(cli.app, ["cache", "info"])
     assert done.exit_code == 0
