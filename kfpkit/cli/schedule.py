@@ -65,6 +65,7 @@ def put(
             name=schedule or found.name,
             experiment=experiment or found.name,
             cache=cache,
+            pipeline_root=place.target.pipeline_root,
         )
     if done:
         console.say(done)

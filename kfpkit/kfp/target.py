@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from kfpkit.cluster import lifecycle, tools
-from kfpkit.cluster.config import load as kind_cluster
+from kfpkit.cluster.config import KindCluster, load
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError
 from kfpkit.images import source as sources
 from kfpkit.images.recipe import OWN, by_reference
 from kfpkit.images.source import Source
+from kfpkit.kfp import targets_file
+from kfpkit.kfp.targets_file import KIND, LOCAL, Entry
 from kfpkit.kube import health, render
 from kfpkit.kube.kubectl import Kubectl
 
@@ -38,6 +41,20 @@ class Target(Kubectl):
     context: str
     #: The kubectl to use.
     kubectl: str
+    #: What the user calls it; empty where overlay and context were named instead.
+    name: str = field(default="", kw_only=True)
+    #: The kit's own kind cluster, where it is on that.
+    kind: KindCluster | None = field(default=None, kw_only=True)
+    #: As in `targets_file.Entry`.
+    host: str = field(default="", kw_only=True)
+    image_prefix: str = field(default="", kw_only=True)
+    pipeline_root: str = field(default="", kw_only=True)
+
+    @property
+    def variables(self) -> list[str]:
+        """The variables of make that name it."""
+        named = f"TARGET={self.name}" if self.name else f"OVERLAY={self.overlay}"
+        return [named, f"CONTEXT={self.context}"]
 
     @cached_property
     def documents(self) -> list[render.Document]:
@@ -107,33 +124,100 @@ def around() -> Target | None:
     return Inside("installed", "this cluster", "kubectl")
 
 
-def choose(overlay: str = "", context: str = "") -> Target:
-    """Return the target for what the user named.
+def choose(
+    name: str = KIND,
+    *,
+    context: str = "",
+    overlay: str = "",
+    kind: KindCluster | None = None,
+    file: Path | None = None,
+) -> Target:
+    """Return the target that the user names.
 
     Args:
-        overlay: A folder of manifests/overlays; default the one for the kit's own kind cluster and
-            the source of its images.
-        context: A context of the kubeconfig; default the kind cluster's for an overlay `kind*`.
-            Any other overlay needs it named, so that nothing reaches a cluster by accident.
+        name: `kind` for the kit's own kind cluster, with the overlay for its images; an overlay of
+            manifests/overlays; a name of targets.toml; or the path of an overlay elsewhere.
+        context: A context of the kubeconfig. An overlay that is not named `kind...` needs it, so
+            that nothing reaches a cluster by accident; any other target has its own.
+        overlay: Name or path of an overlay, for that context, in place of a name.
+        kind: The kind cluster; default the checkout's.
+        file: The targets.toml; default the one that is found (`targets_file.places`).
 
     Raises:
-        BadInputError: No such overlay, or a context is needed.
+        BadInputError: There is no such target, it needs a context, the context is not the
+            target's, or both a name and an overlay are given.
     """
+    kind = kind or load()
     if overlay:
-        render.overlay(overlay)
-    if not context:
-        if overlay and not overlay.startswith("kind"):
+        if name != KIND:
             raise BadInputError(
-                f"the overlay {overlay} needs the context of a cluster",
-                "Add CONTEXT=name; `kubectl config get-contexts` lists them",
+                f"TARGET={name} and OVERLAY={overlay} are both given", "Name one of them"
             )
-        context = kind_cluster().context
-    return Target(overlay or _of_kind_cluster(), context, tools.kubectl())
+        name, entry = "", _entry_of(targets_file.folder(overlay, Path.cwd()), kind, context)
+    else:
+        entry = _named(name, kind, file)
+    if context and entry.context and context != entry.context:
+        raise BadInputError(
+            f"the target {name} is on the context {entry.context}, not on {context}",
+            "Leave CONTEXT= out, or name what belongs on that cluster: TARGET= or OVERLAY=",
+        )
+    context = context or entry.context
+    if not context:
+        raise BadInputError(
+            f"the overlay {name or overlay} needs the context of a cluster",
+            "Add CONTEXT=name; `kubectl config get-contexts` lists them",
+        )
+    return Target(
+        entry.overlay or _of_kind_cluster(kind),
+        context,
+        tools.kubectl(),
+        name=name,
+        kind=kind if context == kind.context else None,
+        host=entry.host,
+        image_prefix=entry.image_prefix,
+        pipeline_root=entry.pipeline_root,
+    )
 
 
-def _of_kind_cluster() -> str:
+def _named(name: str, kind: KindCluster, file: Path | None) -> Entry:
+    """Return what a name stands for; the overlay of `kind` is still open.
+
+    The targets file is read for every name, so that one of its names that the kit has too is told.
+    """
+    file = file or targets_file.find()
+    entries = targets_file.read(file) if file else {}
+    if name == KIND:
+        return Entry("", kind.context)
+    if name in render.overlays():
+        return _entry_of(name, kind)
+    if name in entries:
+        try:
+            render.overlay(entries[name].overlay)
+        except BadInputError as error:
+            raise BadInputError(f"{file}: [{name}]: {error.what}", error.do) from None
+        return entries[name]
+    if name != LOCAL and ("/" in name or (Path(name) / "kustomization.yaml").is_file()):
+        return _entry_of(targets_file.folder(name, Path.cwd()), kind)
+    known = ", ".join(sorted({KIND, *render.overlays()}))
+    own = ", ".join(entries) or "none"
+    looked = " and ".join(map(str, targets_file.places()))
+    raise BadInputError(
+        f"there is no target {name!r}"
+        + (": it is this machine, and the command needs an installation" if name == LOCAL else ""),
+        f"Targets: {known}, the path of an overlay; "
+        + (f"of {file}: {own}" if file else f"no targets file is there ({looked})"),
+    )
+
+
+def _entry_of(overlay: str, kind: KindCluster, context: str = "") -> Entry:
+    """Return an overlay with the context it is for: the given one, or that of the kind cluster."""
+    render.overlay(overlay)
+    return Entry(overlay, context or (kind.context if overlay.startswith("kind") else ""))
+
+
+def _of_kind_cluster(kind: KindCluster) -> str:
     """Return the overlay for the kind cluster and the images that its nodes have or pull."""
-    _, text, marker = lifecycle.look(kind_cluster())
+    _, text, marker = lifecycle.look(kind)
     if marker is None:
         if process.dry_run():
             # As `make cluster-up` would make it now.

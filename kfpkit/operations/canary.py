@@ -12,7 +12,7 @@ from components.image import RUNTIME_IMAGE, VARIABLE
 from kfpkit.core.errors import KitError, WaitTimeoutError
 from kfpkit.core.findings import Finding, fault, ok, warning
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import api, reach
+from kfpkit.kfp import api, pipelines, reach
 from kfpkit.kfp.target import Target
 from kfpkit.kfp.workflow import LOGS
 from kfpkit.kube import forward, health
@@ -70,7 +70,7 @@ def ask(target: Target) -> Iterator[Finding]:
         runs = []
         for name, from_cache in (("executed", False), ("from the cache", True)):
             began = time.monotonic()
-            run = start(client, token, f"{NAME}, {name}")
+            run = start(client, token, f"{NAME}, {name}", target.image_prefix)
             trouble = _wait(target, client, run)
             if trouble:
                 yield trouble
@@ -89,17 +89,20 @@ def ask(target: Target) -> Iterator[Finding]:
     _remove_objects(target, runs)
 
 
-def start(client: Any, token: str, name: str) -> str:
+def start(client: Any, token: str, name: str, image_prefix: str) -> str:
     """Start a run, and return its ID.
 
     Args:
         client: The API's.
         token: What it is told: a second run that is told the same comes from the cache.
         name: Of the run.
+        image_prefix: Registry that its image is pulled from; empty for the image's own name.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "canary.yaml"
         compiler.Compiler().compile(canary, str(file))
+        text = pipelines.with_prefix(file.read_text(encoding="utf-8"), image_prefix)
+        file.write_text(text, encoding="utf-8")
         made = client.run_pipeline(
             experiment_id=client.create_experiment(NAME).experiment_id,
             job_name=name,

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.cluster import loading
-from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
@@ -297,9 +296,8 @@ def _load_images(target: Target) -> None:
     """Put the images built here onto the nodes of the kit's own cluster."""
     names = [*built_images(target.documents), RUNTIME]
     given = given_images(target.documents)
-    kind = kind_cluster()
-    if target.context != kind.context:
+    if not target.kind:
         listed = ", ".join(names + given)
         console.warn(f"the nodes of {target.context} must be able to pull: {listed}")
         return
-    loading.load(kind, names, given)
+    loading.load(target.kind, names, given)

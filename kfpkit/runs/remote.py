@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ import yaml
 
 from components.image import DEFAULT as RUNTIME_IMAGE
 from kfpkit.cluster import loading
-from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.images.recipe import RUNTIME
@@ -61,8 +61,9 @@ def load_image(where: Place, spec: Spec) -> None:
     Raises:
         KitError: It cannot be built or loaded.
     """
-    if where.target.context == kind_cluster().context and RUNTIME_IMAGE in ir.images(spec):
-        loading.load(kind_cluster(), [RUNTIME])
+    kind = where.target.kind
+    if kind and RUNTIME_IMAGE in ir.images(spec) and not where.target.image_prefix:
+        loading.load(kind, [RUNTIME])
 
 
 def submit(
@@ -92,6 +93,7 @@ def submit(
         KitError: The API does not answer, or refuses.
     """
     values = {p.name: p.value for p in parameters if p.differs}
+    pipeline = replace(pipeline, image_prefix=where.target.image_prefix)
     with tempfile.TemporaryDirectory() as folder:
         made_from = source(where.host, pipeline, Path(folder), cache=cache)
         if process.dry_run():
@@ -102,6 +104,7 @@ def submit(
             experiment_id=client.create_experiment(experiment).experiment_id,
             job_name=name,
             params=values,
+            pipeline_root=where.target.pipeline_root,
             **made_from,
         )
         return str(made.run_id)

@@ -96,7 +96,7 @@ def installed(folder: Path, context: str, wanted: Wanted) -> Iterator[Target]:
     """Install for the length of a `with` block; what an earlier test left is removed first."""
     like = choose(context=context)
     write_overlay(folder, wanted, like.overlay)
-    target = Target(str(folder), context, like.kubectl)
+    target = Target(str(folder), context, like.kubectl, kind=like.kind)
     assert target.namespace == wanted.namespace
     lifecycle.uninstall(target, delete_data=True)
     try:

@@ -34,7 +34,8 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
 
     with reach.service(target, forward.API) as address:
         client = api.connect(f"http://{address}")
-        made = canary.start(client, token, f"{canary.NAME} {when} {token}")
+        name = f"{canary.NAME} {when} {token}"
+        made = canary.start(client, token, name, target.image_prefix)
         state = ""
 
         def probe() -> str | None:

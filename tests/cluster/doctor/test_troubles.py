@@ -70,7 +70,7 @@ def test_a_running_installation_has_no_faults(target: Target) -> None:
 @pytest.fixture
 def stopped(cluster: str) -> Iterator[Target]:
     """An installation without a pod, in a namespace of its own."""
-    broken = choose(str(ROOT / "tests/support/stopped"), cluster)
+    broken = choose(str(ROOT / "tests/support/stopped"), context=cluster)
     (report, *_) = examine(broken, checks.CHECKS)
     assert report.findings[-1].evidence == "there is no namespace kfp-doctor"
     try:

@@ -62,7 +62,7 @@ def harmed(
     wanted = Wanted(namespace=NAMESPACE, patches=(claim,))
     like = choose(context=cluster)
     installation.write_overlay(folder, wanted, like.overlay)
-    earlier = Target(str(folder), cluster, like.kubectl)
+    earlier = Target(str(folder), cluster, like.kubectl, kind=like.kind)
     lifecycle.uninstall(earlier, delete_data=True)  # It would hold the volume.
     with volume.made(), installation.installed(folder, cluster, wanted) as target:
         yield target

@@ -81,7 +81,7 @@ def test_old_logs_go_and_nothing_else(cluster: str, tmp_path: Path) -> None:
     like = choose(context=cluster)
     wanted = Wanted(NAMESPACE, options=("retention",), parameters={"keepLogsDays": "7"})
     installation.write_overlay(tmp_path, wanted, like.overlay)
-    target = Target(str(tmp_path), cluster, like.kubectl)
+    target = Target(str(tmp_path), cluster, like.kubectl, kind=like.kind)
     loading.load(kind_cluster(), ["python-runtime", *built_images(target.documents)])
     claim = {
         "apiVersion": "v1",

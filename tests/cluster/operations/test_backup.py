@@ -77,7 +77,7 @@ def unreported(target: Target) -> str | None:
 @pytest.fixture(scope="module")
 def other(cluster: str) -> Iterator[Target]:
     """Where backups are put back: a namespace that is not there yet."""
-    target = Target(OVERLAY, cluster, choose(context=cluster).kubectl)
+    target = choose(overlay=OVERLAY, context=cluster)
     gone = [target.kubectl, "--context", cluster, "delete", "namespace", target.namespace]
     process.query([*gone, "--ignore-not-found", "--wait"], timeout=300)
     yield target

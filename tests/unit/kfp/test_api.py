@@ -123,12 +123,16 @@ CALLS: dict[str, Callable[[Any, str], Any]] = {
     "run of a file": lambda client, file: client.run_pipeline(
         experiment_id="e", job_name="n", params={}, pipeline_package_path=file
     ),
+    "run with a root": lambda client, _: client.run_pipeline(
+        "e", "n", params={}, pipeline_id="p", version_id="v", pipeline_root="gs://b/r"
+    ),
     "get run": lambda client, _: client.get_run("r"),
     "runs": lambda client, _: client.list_runs(experiment_id="e", **PAGE),
     "end": lambda client, _: client.terminate_run("r"),
     "delete": lambda client, _: client.delete_run("r"),
     "cron": due(cron_expression="0 0 6 * * *"),
     "every": due(interval_second=60),
+    "every, with a root": due(interval_second=60, pipeline_root="gs://b/r"),
     "recurring runs": lambda client, _: client.list_recurring_runs(page_token="", page_size=9),
     "disable": lambda client, _: client.disable_recurring_run("r"),
     "delete recurring run": lambda client, _: client.delete_recurring_run("r"),
@@ -154,6 +158,15 @@ def test_each_call_sends_what_kfps_own_client_sends(
         assert sent[0] == sent[1]
         if call != "runs":
             assert answers[0] == answers[1]
+
+
+def test_the_address_may_have_a_path(server: Server) -> None:
+    client = api.connect(f"{server.host}/team/")
+    client.get_run("r")
+    assert [path for _, path, _ in server.asked] == [
+        "/team/apis/v2beta1/healthz",
+        "/team/apis/v2beta1/runs/r",
+    ]
 
 
 def test_a_refusal_is_one_line_with_what_the_api_says(server: Server) -> None:

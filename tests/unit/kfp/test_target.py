@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,33 +18,109 @@ from kfpkit.core.errors import BadInputError
 from kfpkit.core.versions import ROOT, version
 from kfpkit.images import engine
 from kfpkit.images.recipe import IMAGES
+from kfpkit.kfp import targets_file
 from kfpkit.kfp.database import Database
 from kfpkit.kfp.target import IN_POD_OF, Target, around, built_images, choose, given_images
 from kfpkit.kube import render
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def no_targets_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work where no file of the user's names targets."""
+    monkeypatch.setattr(targets_file, "places", lambda: [tmp_path / "targets.toml"])
+
 
 def test_an_overlay_for_another_cluster_needs_its_context() -> None:
-    with pytest.raises(BadInputError, match="needs the context"):
+    with pytest.raises(BadInputError, match="overlay gke needs the context"):
         choose("gke")
-    assert choose("gke", "some-context").context == "some-context"
+    with pytest.raises(BadInputError, match="overlay gke needs the context"):
+        choose(overlay="gke")
+    for target in (choose("gke", context="mine"), choose(overlay="gke", context="mine")):
+        assert (target.overlay, target.context, target.kind) == ("gke", "mine", None)
 
 
-def test_an_overlay_for_kind_goes_to_the_kind_cluster() -> None:
-    assert choose("kind").context == load().context
+def test_an_overlay_for_kind_goes_to_the_load() -> None:
+    for target in (choose("kind-packages"), choose(overlay="kind-packages")):
+        assert (target.overlay, target.context) == ("kind-packages", load().context)
+        assert target.kind == load()
+
+
+def test_the_kind_cluster_may_be_another_one() -> None:
+    other = replace(load(), context="kind-other")
+    target = choose("kind-packages", kind=other)
+    assert (target.context, target.kind) == ("kind-other", other)
+    assert choose(overlay="gke", context=load().context, kind=other).kind is None
+
+
+@pytest.mark.parametrize("name", ["kind", "kind-packages"])
+def test_a_context_that_is_not_the_targets_is_refused(name: str) -> None:
+    """Without a target it is the kind cluster: its overlay goes nowhere else by accident."""
+    with pytest.raises(
+        BadInputError, match=f"target {name} is on the context {load().context}, not on p"
+    ):
+        choose(name, context="prod")
+    # Who names both means it.
+    assert choose(overlay="kind-packages", context="prod").context == "prod"
+
+
+def test_a_target_and_an_overlay_exclude_each_other() -> None:
+    with pytest.raises(BadInputError, match="TARGET=gke and OVERLAY=kind are both given"):
+        choose("gke", overlay="kind", context="prod")
+
+
+@pytest.mark.parametrize("name", ["missing", "local", ""])
+def test_an_unknown_target_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(BadInputError, match=f"no target '{name}'.*gke, kind, kind-packages"):
+        choose(name, context="some-context")
 
 
 def test_an_unknown_overlay_is_refused_with_those_there_are() -> None:
-    with pytest.raises(BadInputError, match="gke, kind"):
-        choose("missing")
+    with pytest.raises(BadInputError, match=r"no overlay 'missing'.*gke, kind"):
+        choose(overlay="missing", context="some-context")
 
 
-def test_an_overlay_elsewhere_is_named_by_its_path_and_needs_its_context() -> None:
-    folder = str(render.overlay("kind"))
-    assert choose(folder, "some-context").apply[-1] == folder
-    with pytest.raises(BadInputError, match="needs the context"):
-        choose(folder)
+def test_an_overlay_elsewhere_is_named_by_its_path_and_needs_its_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name that begins with "kind" means the kind cluster only in manifests/overlays.
+    folder = tmp_path / "kindly/mine"
+    folder.mkdir(parents=True)
+    (folder / "kustomization.yaml").touch()
+    monkeypatch.chdir(tmp_path / "kindly")
+    for name in ("mine", "./mine", "../kindly/mine", str(folder)):
+        for target in (choose(name, context="c"), choose(overlay=name, context="c")):
+            assert target.apply[-1] == str(folder)
+        with pytest.raises(BadInputError, match="needs the context"):
+            choose(name)
+        with pytest.raises(BadInputError, match="needs the context"):
+            choose(overlay=name)
     with pytest.raises(BadInputError, match="it has no kustomization"):
-        choose("some/where", "some-context")
+        choose("some/where", context="some-context")
+    # The kit's own names come first.
+    monkeypatch.chdir(render.MANIFESTS / "overlays")
+    assert choose("gke", context="c").overlay == "gke"
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_an_overlay_outside_the_checkout_builds_on_the_checkout(tmp_path: Path) -> None:
+    like = os.path.relpath(render.overlay("kind-packages"), tmp_path)
+    text = f"namespace: elsewhere\nresources: [{like}]\n"
+    (tmp_path / "kustomization.yaml").write_text(text, encoding="utf-8")
+    target = choose(str(tmp_path), context="c")
+    assert target.namespace == "elsewhere"
+    assert built_images(target.documents) == built_images(
+        Target("kind-packages", "c", "kubectl").documents
+    )
+    assert target.argv("get")[1:] == ["--context", "c", "--namespace", "elsewhere", "get"]
+
+
+def test_the_variables_of_make_name_the_target_again() -> None:
+    assert choose("gke", context="c").variables == ["TARGET=gke", "load().context=c"]
+    spelled_out = choose(overlay="kind-packages", context="c")
+    assert spelled_out.variables == ["OVERLAY=kind-packages", "load().context=c"]
 
 
 @pytest.mark.parametrize("overlay", render.overlays())
@@ -62,7 +142,7 @@ def test_a_pod_of_the_kit_works_on_the_installation_around_it(
     assert target.inside
     assert target.argv("get", "pods") == ["kubectl", "--namespace", "somewhere", "get", "pods"]
     assert Database(target).argv("db mariadb")[:2] == ["bash", "-c"]
-    assert not choose("kind").inside
+    assert not choose("kind-packages").inside
 
 
 def test_each_image_that_is_named_as_the_kits_own_has_a_recipe() -> None:
