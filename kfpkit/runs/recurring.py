@@ -86,9 +86,9 @@ def put(
             return ""
         client = api.connect(host)
         place = client.create_experiment(experiment).experiment_id
-        before = [there for there in client.all_recurring_runs() if there.display_name == name]
-        for there in before:
-            if _is_same(there, place, when, (values, pipeline_root), source):
+        before = [known for known in client.all_recurring_runs() if known.display_name == name]
+        for known in before:
+            if _is_same(known, place, when, (values, pipeline_root), source):
                 return f"the recurring run {name} is there already: {when}"
         made = client.create_recurring_run(
             experiment_id=place,
@@ -103,8 +103,8 @@ def put(
             **source,
         )
         # Only now: had it been refused, the one before would have stayed.
-        for there in before:
-            _remove(client, there.recurring_run_id, there.experiment_id)
+        for known in before:
+            _remove(client, known.recurring_run_id, known.experiment_id)
     done = "replaced" if before else "made"
     return f"{done} the recurring run {name} ({made.recurring_run_id}): {when}"
 
@@ -116,17 +116,17 @@ def listed(host: str) -> list[RecurringRun]:
         KitError: The API does not answer, or refuses.
     """
     client = api.connect(host)
-    found = [
+    recurring = [
         RecurringRun(
-            there.recurring_run_id,
-            there.display_name,
-            _when(there),
-            there.status == "ENABLED",
-            there.experiment_id,
+            one.recurring_run_id,
+            one.display_name,
+            _when(one),
+            one.status == "ENABLED",
+            one.experiment_id,
         )
-        for there in client.all_recurring_runs()
+        for one in client.all_recurring_runs()
     ]
-    return sorted(found, key=lambda there: (there.name, there.id))
+    return sorted(recurring, key=lambda one: (one.name, one.id))
 
 
 def named(host: str, name: str) -> list[RecurringRun]:
@@ -137,11 +137,11 @@ def named(host: str, name: str) -> list[RecurringRun]:
         KitError: The API does not answer, or refuses.
     """
     everything = listed(host)
-    found = [there for there in everything if there.name == name]
-    if not found:
-        names = join_names(list({there.name for there in everything}))
+    those = [one for one in everything if one.name == name]
+    if not those:
+        names = join_names(list({one.name for one in everything}))
         raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
-    return found
+    return those
 
 
 def delete(host: str, which: Sequence[RecurringRun]) -> None:
@@ -151,8 +151,8 @@ def delete(host: str, which: Sequence[RecurringRun]) -> None:
         KitError: The API does not answer, or refuses.
     """
     client = api.connect(host)
-    for there in which:
-        _remove(client, there.id, there.experiment)
+    for one in which:
+        _remove(client, one.id, one.experiment)
 
 
 def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
@@ -187,8 +187,8 @@ def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
     client.delete_recurring_run(recurring_run)
 
 
-def _when(there: Any) -> When:
-    trigger = there.trigger
+def _when(known: Any) -> When:
+    trigger = known.trigger
     if trigger and trigger.cron_schedule:
         return When(cron=trigger.cron_schedule.cron or "")
     seconds = trigger.periodic_schedule.interval_second if trigger else 0
@@ -196,22 +196,22 @@ def _when(there: Any) -> When:
 
 
 def _is_same(
-    there: Any,
+    known: Any,
     experiment: str,
     when: When,
     given: tuple[dict[str, Any], str],
     source: dict[str, Any],
 ) -> bool:
     """Whether a recurring run would do what another, still to be made, would."""
-    if there.status != "ENABLED" or there.experiment_id != experiment or _when(there) != when:
+    if known.status != "ENABLED" or known.experiment_id != experiment or _when(known) != when:
         return False
-    config = there.runtime_config
+    config = known.runtime_config
     if ((config and config.parameters) or {}, (config and config.pipeline_root) or "") != given:
         return False
     if "version_id" in source:
-        version = there.pipeline_version_reference
+        version = known.pipeline_version_reference
         return bool(version) and version.pipeline_version_id == source["version_id"]
     file = Path(source["pipeline_package_path"])
-    return not there.pipeline_version_reference and api.documents(
-        there.pipeline_spec or {}
+    return not known.pipeline_version_reference and api.documents(
+        known.pipeline_spec or {}
     ) == api.read(file)

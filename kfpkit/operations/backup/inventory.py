@@ -49,35 +49,35 @@ def take(target: Target, *, artifacts: bool = True) -> Inventory:
         artifacts: Read every artifact too, for its SHA-256.
     """
     with reached(target) as database:
-        found: Inventory = {
+        inventory: Inventory = {
             subject: {str(name): facts for name, *facts in database.rows(sql)}
             for subject, sql in SUBJECTS.items()
         }
-        found["metadata"] = dict(_metadata(database))
+        inventory["metadata"] = dict(_metadata(database))
     if artifacts:
         with object_store.opened(target) as store:
-            found["artifact"] = dict(objects.hashes(store))
+            inventory["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
-        found["run as the API tells it"] = {
+        inventory["run as the API tells it"] = {
             run["run_id"]: [run.get("state"), run.get("experiment_id")]
             for run in api.Client(f"http://{address}").all_runs()
         }
-    return found
+    return inventory
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:
     """Return what is gone, changed or new, a line each."""
-    found = []
+    lines = []
     for subject in sorted(before.keys() | after.keys()):
         old, new = before.get(subject, {}), after.get(subject, {})
-        found += [f"{subject} {name}: gone" for name in sorted(old.keys() - new.keys())]
-        found += [f"{subject} {name}: new" for name in sorted(new.keys() - old.keys())]
-        found += [
+        lines += [f"{subject} {name}: gone" for name in sorted(old.keys() - new.keys())]
+        lines += [f"{subject} {name}: new" for name in sorted(new.keys() - old.keys())]
+        lines += [
             f"{subject} {name}: {old[name]} became {new[name]}"
             for name in sorted(old.keys() & new.keys())
             if old[name] != new[name]
         ]
-    return found
+    return lines
 
 
 def counts(inventory: Inventory) -> Mapping[str, int]:
