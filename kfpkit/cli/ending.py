@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kfpkit.core import console
+from kfpkit.core import console, durations
 from kfpkit.core.errors import KitError
-from kfpkit.kfp.run import State, duration
+from kfpkit.kfp.run import State
 from kfpkit.runs import shown
 from kfpkit.runs.report import page
 
@@ -76,7 +76,7 @@ def fail(done: Run) -> None:
         KitError: It failed.
     """
     if done.state is State.SUCCEEDED:
-        console.say(f"{done.pipeline} succeeded in {duration(done.seconds)}")
+        console.say(f"{done.pipeline} succeeded in {durations.write(done.seconds)}")
         return
     ended = "was cancelled" if done.state is State.CANCELLED else "failed"
     if not done.failed:

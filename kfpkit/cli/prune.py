@@ -6,7 +6,7 @@ import typer
 
 from kfpkit.cli.options import Apply, Experiment, Keep, OlderThan, Where, Yes, installation
 from kfpkit.cli.targets import choose
-from kfpkit.core import process
+from kfpkit.core import durations, process
 from kfpkit.kfp.target import around
 from kfpkit.operations.prune import plan, run
 
@@ -24,7 +24,7 @@ def prune(
     yes: Yes = False,
 ) -> None:
     """Show which runs are old, with all of theirs; remove them if told."""
-    rule = plan.Rule(plan.age(older_than), keep, experiment)
+    rule = plan.Rule(durations.parse(older_than, "OLDER_THAN", units=plan.UNITS), keep, experiment)
     run.prune(
         around() or choose(where, reads=True),
         rule,

@@ -29,10 +29,9 @@ from kfpkit.cli.options import (
 )
 from kfpkit.cli.targets import bring_up, choose
 from kfpkit.cluster import config
-from kfpkit.core import console, process
+from kfpkit.core import console, durations, process
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
-from kfpkit.kfp.run import duration
 from kfpkit.kube import render
 from kfpkit.operations import installation
 from kfpkit.runs import refusals
@@ -99,6 +98,6 @@ def up(
             table = Table("phase", box=None, pad_edge=False)
             table.add_column("took", justify="right")
             for name, seconds in {**took, "all": sum(took.values())}.items():
-                table.add_row(name, duration(seconds))
+                table.add_row(name, durations.write(seconds))
             console.out.print()
             console.out.print(table)

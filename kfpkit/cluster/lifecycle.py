@@ -15,6 +15,7 @@ import yaml
 from kfpkit.cluster import preflight, tools
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError, join_names
+from kfpkit.core.findings import Verdict
 from kfpkit.core.versions import version
 from kfpkit.core.waiting import wait_for
 from kfpkit.images import builder, cache, engine
@@ -400,11 +401,10 @@ def _forget_astray(kind: KindCluster, nodes: Iterable[str]) -> None:
 
 def _preflight(kind: KindCluster, *, build: bool) -> None:
     checks = preflight.all_checks(published_ports(kind.config.read_text()), build=build)
-    for check in checks:
-        line = f"{check.state:<8} {check.what}: {check.found}"
-        console.say(f"{line}. {check.do}" if check.do else line)
+    for finding in checks:
+        console.say(str(finding))
     preflight.raise_inotify(checks)
-    failed = [check.what for check in checks if check.state == "failed"]
+    failed = [finding.subject for finding in checks if finding.verdict is Verdict.FAULT]
     if failed and not process.dry_run():
         raise KitError(
             f"this machine is not ready for a cluster: {join_names(failed)}", "See the lines above"

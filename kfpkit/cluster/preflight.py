@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from kfpkit.core import process
+from kfpkit.core.findings import Finding, Verdict, fault, ok, warning
 from kfpkit.images import engine, runc_bounded
 
 #: kind's advice against "too many open files" in clusters with many pods
@@ -29,18 +28,7 @@ DOCKER_NEEDED = (20, 10)
 INOTIFY_FOLDER = Path("/proc/sys/fs/inotify")
 
 
-@dataclass(frozen=True)
-class Check:
-    """One finding about this machine."""
-
-    what: str
-    state: Literal["ok", "warning", "failed"]
-    found: str
-    #: What to do about it; empty when it is fine.
-    do: str = ""
-
-
-def all_checks(ports: list[int], *, build: bool) -> list[Check]:
+def all_checks(ports: list[int], *, build: bool) -> list[Finding]:
     """Look at everything a cluster needs; `ports` are to be published on this machine.
 
     Args:
@@ -51,7 +39,7 @@ def all_checks(ports: list[int], *, build: bool) -> list[Check]:
         docker(engine.version()),
         capabilities(runc_bounded.missing_capabilities(), _default_runtime())
         if Path("/proc/self/status").exists()
-        else Check("capabilities", "ok", "the engine runs in a machine of its own"),
+        else ok("the engine runs in a machine of its own", subject="capabilities"),
         cgroup(is_v2=Path("/sys/fs/cgroup/cgroup.controllers").exists()),
         *inotify(_inotify_limits()),
         disk(_free_disk(), build=build),
@@ -60,101 +48,96 @@ def all_checks(ports: list[int], *, build: bool) -> list[Check]:
     ]
 
 
-def docker(found: str) -> Check:
+def docker(found: str) -> Finding:
     """Judge the engine's version, empty when none answers."""
     if not found:
-        return Check("Docker", "failed", "no engine answers", "Start Docker and try again")
+        return fault("no engine answers", "Start Docker and try again", subject="Docker")
     numbers = found.split("+")[0].split("-")[0].split(".")
     try:
         new_enough = tuple(int(n) for n in numbers[:2]) >= DOCKER_NEEDED
     except ValueError:
-        return Check("Docker", "warning", f"engine {found}", "Its version cannot be read")
+        return warning(f"engine {found}", "Its version cannot be read", subject="Docker")
     if new_enough:
-        return Check("Docker", "ok", f"engine {found}")
-    return Check("Docker", "failed", f"engine {found}", "Update to Docker 20.10 or newer")
+        return ok(f"engine {found}", subject="Docker")
+    return fault(f"engine {found}", "Update to Docker 20.10 or newer", subject="Docker")
 
 
-def capabilities(missing: set[str], default_runtime: str) -> Check:
+def capabilities(missing: set[str], default_runtime: str) -> Finding:
     """Judge whether the engine can start kind's privileged containers."""
     if not missing:
-        return Check("capabilities", "ok", "complete")
+        return ok("complete", subject="capabilities")
     names = ", ".join(sorted(missing))
     if default_runtime == "bounded":
-        return Check(
-            "capabilities", "ok", f"without {names}, which the engine's runtime leaves out"
-        )
-    return Check(
-        "capabilities",
-        "warning",
+        return ok(f"without {names}, which the engine's runtime leaves out", subject="capabilities")
+    return warning(
         f"this process lacks {names}",
         "Fine if the engine has them; else start it as `kfpkit cluster up` does on Debian",
+        subject="capabilities",
     )
 
 
-def cgroup(*, is_v2: bool) -> Check:
+def cgroup(*, is_v2: bool) -> Finding:
     """Judge the cgroup version: Kubernetes runs on both up to 1.34."""
     if is_v2:
-        return Check("cgroup", "ok", "version 2")
-    return Check("cgroup", "ok", "version 1, which Kubernetes 1.34 still supports")
+        return ok("version 2", subject="cgroup")
+    return ok("version 1, which Kubernetes 1.34 still supports", subject="cgroup")
 
 
-def inotify(found: dict[str, int]) -> list[Check]:
+def inotify(found: dict[str, int]) -> list[Finding]:
     """Judge the kernel's limits on watching files."""
     checks = []
     for name, needed in INOTIFY.items():
         have = found.get(name)
         if have is None or have >= needed:
             checks.append(
-                Check(f"inotify {name}", "ok", "not limited" if have is None else f"{have}")
+                ok("not limited" if have is None else f"{have}", subject=f"inotify {name}")
             )
         else:
             command = f"sysctl --write fs.inotify.{name}={needed}"
             checks.append(
-                Check(
-                    f"inotify {name}",
-                    "warning",
+                warning(
                     f"{have}, kind advises {needed}",
                     f"As root: {command}",
+                    subject=f"inotify {name}",
                 )
             )
     return checks
 
 
-def disk(free: int, *, build: bool) -> Check:
+def disk(free: int, *, build: bool) -> Finding:
     """Judge the free bytes where Docker keeps its data."""
     needed = DISK_NEEDED_TO_BUILD if build else DISK_NEEDED
     found = f"{free / 2**30:.0f} GiB free"
     if free >= needed:
-        return Check("disk", "ok", found)
-    return Check("disk", "failed", found, f"Free {(needed - free) / 2**30:.0f} GiB more")
+        return ok(found, subject="disk")
+    return fault(found, f"Free {(needed - free) / 2**30:.0f} GiB more", subject="disk")
 
 
-def memory(total: int) -> Check:
+def memory(total: int) -> Finding:
     """Judge the bytes of memory of this machine."""
     found = f"{total / 2**30:.0f} GiB"
     if total >= MEMORY_NEEDED:
-        return Check("memory", "ok", found)
-    return Check("memory", "failed", found, f"A cluster needs {MEMORY_NEEDED / 2**30:.0f} GiB")
+        return ok(found, subject="memory")
+    return fault(found, f"A cluster needs {MEMORY_NEEDED / 2**30:.0f} GiB", subject="memory")
 
 
-def port(number: int, *, free: bool) -> Check:
+def port(number: int, *, free: bool) -> Finding:
     """Judge a port to be published."""
     if free:
-        return Check(f"port {number}", "ok", "free")
-    return Check(
-        f"port {number}",
-        "failed",
+        return ok("free", subject=f"port {number}")
+    return fault(
         "in use",
         "End the program that uses it, or change hostPort in kind-config.yaml",
+        subject=f"port {number}",
     )
 
 
-def raise_inotify(checks: list[Check]) -> None:
+def raise_inotify(checks: list[Finding]) -> None:
     """As root on Linux, raise the limits that were found too low; the commands are printed."""
     if os.geteuid() != 0:
         return
     for name, needed in INOTIFY.items():
-        if any(c.what == f"inotify {name}" and c.state == "warning" for c in checks):
+        if any(c.subject == f"inotify {name}" and c.verdict is Verdict.WARNING for c in checks):
             process.run(["sysctl", "--write", f"fs.inotify.{name}={needed}"], check=False)
 
 

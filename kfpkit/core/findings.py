@@ -22,23 +22,31 @@ class Finding:
     verdict: Verdict
     #: What was seen, for a person.
     evidence: str
-    #: The command that mends it or shows more.
+    #: The command that mends it or shows more, or what to do.
     command: str = ""
+    #: What was looked at, where the check has several.
+    subject: str = ""
+
+    def __str__(self) -> str:
+        """The finding in one line."""
+        what = f"{self.subject}: " if self.subject else ""
+        hint = f" ({self.command})" if self.command else ""
+        return f"{self.verdict:<8} {what}{self.evidence}{hint}"
 
 
-def ok(evidence: str) -> Finding:
+def ok(evidence: str, *, subject: str = "") -> Finding:
     """Return that something is as it should be."""
-    return Finding(Verdict.OK, evidence)
+    return Finding(Verdict.OK, evidence, subject=subject)
 
 
-def warning(evidence: str, command: str) -> Finding:
+def warning(evidence: str, command: str = "", *, subject: str = "") -> Finding:
     """Return that something will become a fault, or was one."""
-    return Finding(Verdict.WARNING, evidence, command)
+    return Finding(Verdict.WARNING, evidence, command, subject)
 
 
-def fault(evidence: str, command: str) -> Finding:
+def fault(evidence: str, command: str = "", *, subject: str = "") -> Finding:
     """Return that something does not work."""
-    return Finding(Verdict.FAULT, evidence, command)
+    return Finding(Verdict.FAULT, evidence, command, subject)
 
 
 def skipped(evidence: str, command: str = "") -> Finding:

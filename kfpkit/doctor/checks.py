@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from kfpkit.core import process
-from kfpkit.core.errors import join_names
+from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.findings import Finding, fault, ok, skipped, warning
 from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
-from kfpkit.kfp import reach
+from kfpkit.kfp import api, reach
+from kfpkit.kfp.database import AS_COMPONENT, METADATA, PIPELINES, Database
 from kfpkit.kfp.object_store import SECRET, place
 from kfpkit.kfp.states import BAD, ENDED, ENDS
 from kfpkit.kube import forward, health, render, volumes
@@ -49,20 +49,18 @@ SETTLED = timedelta(minutes=2)
 EXPLAINED = 5
 
 #: Seconds for an answer of the API.
-TIMEOUT = 20.0
+TIMEOUT = 20
 
-_SQL = (
-    "SELECT 'schema', s.schema_name, COUNT(t.table_name), "
-    "COALESCE(SUM(t.data_length + t.index_length), 0) FROM information_schema.schemata s "
+#: Tables and bytes of each schema that the account sees; connections, and the most of them.
+_SCHEMAS = (
+    "SELECT JSON_ARRAY(s.schema_name, COUNT(t.table_name), "
+    "COALESCE(SUM(t.data_length + t.index_length), 0)) FROM information_schema.schemata s "
     "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
-    "WHERE s.schema_name IN ('mlpipeline', 'metadb') GROUP BY s.schema_name; "
-    "SHOW GLOBAL STATUS LIKE 'Threads_connected'; SHOW GLOBAL VARIABLES LIKE 'max_connections'"
+    "WHERE s.schema_name IN ('mlpipeline', 'metadb') GROUP BY s.schema_name;"
 )
-
-#: As the account that the API server and the metadata server use; the password stays in the pod.
-_CLIENT = (
-    'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --host=127.0.0.1 --user="$MARIADB_USER" '
-    '--batch --skip-column-names --execute="$0"'
+_CONNECTIONS = (
+    "SELECT JSON_ARRAY(CAST(variable_value AS INT), @@max_connections) "
+    "FROM information_schema.global_status WHERE variable_name = 'THREADS_CONNECTED';"
 )
 
 
@@ -213,18 +211,15 @@ def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
 
 
 def database(target: Target) -> Iterator[Finding]:
-    """The database answers the account of the parts, and has both schemas."""
-    names = [d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"]
-    if "database" not in names:
+    """The database answers the account of KFP's components, and has both schemas."""
+    server = Database(target)
+    if not server.embedded:
         yield skipped("it is outside the cluster: that it answers shows in the API's check")
         return
-    argv = ["exec", "statefulset/database", "--container=mariadb", "--", "sh", "-c", _CLIENT, _SQL]
-    answer = target.query(*argv)
+    *rows, (used, most) = server.rows(_SCHEMAS + _CONNECTIONS, AS_COMPONENT)
+    schemas = {name: (tables, size) for name, tables, size in rows}
     log = explain.kubectl(target, "logs", "statefulset/database", "--tail=50")
-    rows = [line.split("\t") for line in answer.stdout.splitlines()]
-    schemas = {row[1]: (int(row[2]), float(row[3])) for row in rows if row[0] == "schema"}
-    figures = {row[0].lower(): int(row[1]) for row in rows if len(row) == 2}
-    readers = {"mlpipeline": "ml-pipeline", "metadb": "metadata-grpc"}
+    readers = {PIPELINES: "ml-pipeline", METADATA: "metadata-grpc"}
     for name, reader in readers.items():
         tables, size = schemas.get(name, (0, 0.0))
         if tables:
@@ -233,8 +228,7 @@ def database(target: Target) -> Iterator[Finding]:
             restart = explain.kubectl(target, "rollout", "restart", f"deployment/{reader}")
             yield fault(f"the schema {name} has no tables; {reader} makes them", restart)
         else:
-            yield fault(f"the schema {name} is not there for the account of the parts", log)
-    used, most = figures["threads_connected"], figures["max_connections"]
+            yield fault(f"the schema {name} is not there for the account of KFP's components", log)
     said = f"{used} of {most} connections"
     yield warning(said, log) if used > CONNECTIONS * most else ok(said)
 
@@ -285,24 +279,21 @@ def server(target: Target) -> Iterator[Finding]:
     """The API is healthy, lists runs, and none of them is lost."""
     log = explain.kubectl(target, "logs", "deployment/ml-pipeline", "--tail=50")
     with reach.service(target, forward.API) as address:
-        base = f"http://{address}/apis/v2beta1"
-        listing = {"page_size": "100", "sort_by": "created_at desc"}
         try:
-            requests.get(f"{base}/healthz", timeout=TIMEOUT).raise_for_status()
-            answer = requests.get(f"{base}/runs", params=listing, timeout=TIMEOUT)
-            answer.raise_for_status()
-            listed = answer.json()
-        except (requests.RequestException, ValueError) as error:
-            yield fault(f"the API does not answer as it should: {_first_line(error)}", log)
+            client = api.connect(f"http://{address}", TIMEOUT)
+            began = time.monotonic()
+            listed = client.list_runs(page_size=100, sort_by="created_at desc")
+        except KitError as error:
+            yield fault(error.what, log)
             return
-    seconds = answer.elapsed.total_seconds()
-    said = f"healthy; {listed.get('total_size', 0)} runs, the newest listed in {seconds:.1f} s"
+    seconds = time.monotonic() - began
+    said = f"healthy; {listed.total_size} runs, the newest listed in {seconds:.1f} s"
     yield warning(said, log) if seconds > 5 else ok(said)
     with_workflow = {
         w["metadata"]["labels"].get(health.RUN)
         for w in target.items(["workflows"], "--selector", health.RUN)
     }
-    for record in listed.get("runs", []):
+    for record in listed.runs:
         run = record["run_id"]
         # A run that has just been made may not have its Workflow yet.
         going = record.get("state") not in ENDS and _age(record["created_at"]) > SETTLED

@@ -410,7 +410,9 @@ def uv() -> str:
 def _python_packages(build: Build, packages: PythonPackages) -> None:
     target = build.context / "site-packages"
     argv = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-    argv += ["--only-binary", ":all:", "--python-version", packages.version]
+    # kfp-server-api is published as source alone.
+    argv += ["--only-binary", ":all:", "--no-binary", "kfp-server-api"]
+    argv += ["--python-version", packages.version]
     # Debian 12 has glibc 2.36.
     argv += ["--python-platform", f"{engine.machine()}-manylinux_2_36", "--link-mode", "copy"]
     env = {"UV_CACHE_DIR": str(cache.root() / "uv")}

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import ssl
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +14,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.core.versions import version
 from kfpkit.images import builder, recipe
-from kfpkit.images.source import Source
+from kfpkit.images.source import Source, refusal
 from kfpkit.kube.render import MANIFESTS
 
 if TYPE_CHECKING:
@@ -208,22 +205,14 @@ def scheme(mirror: Mirror) -> str:
     Raises:
         KitError: No registry answers there.
     """
-    # Only to find out what it speaks; nothing that comes from there is used.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    why = ""
-    for found in ("https", "http"):
-        url = f"{found}://{mirror.host}/v2/"
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT, context=context):  # noqa: S310
-                return found
-        except urllib.error.HTTPError as error:
-            if error.code == 401:
-                return found
-            why = f"it answers {error.code} to {url}"
-        except (OSError, ValueError) as error:
-            why = why or str(getattr(error, "reason", error))
+    reasons = []
+    for spoken in ("https", "http"):
+        # Only to find out what it speaks; nothing that comes from there is used.
+        why = refusal(f"{spoken}://{mirror.host}/v2/", timeout=TIMEOUT, verify=False)
+        if not why:
+            return spoken
+        reasons.append(f"{spoken}: {why}")
+    why = ", ".join(reasons)
     raise KitError(f"no registry answers at {mirror.host}: {why}", "Check MIRROR and the network")
 
 

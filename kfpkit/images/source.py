@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from enum import StrEnum
@@ -34,9 +35,10 @@ def choose(asked: str, mirror: str) -> tuple[Source, str]:
         BadInputError: No such source, or `mirror` without a registry.
     """
     if not asked:
-        if registry_reachable():
+        why = refusal(PROBE)
+        if not why:
             return Source.UPSTREAM, f"{PROBE} answers"
-        return Source.PACKAGES, f"{PROBE} does not answer"
+        return Source.PACKAGES, f"{PROBE} does not answer: {why}"
     if asked not in list(Source):
         raise BadInputError(
             f"IMAGES={asked} is no source of images", f"Use one of {', '.join(Source)}"
@@ -48,12 +50,21 @@ def choose(asked: str, mirror: str) -> tuple[Source, str]:
     return Source(asked), "asked for"
 
 
-def registry_reachable(url: str = PROBE) -> bool:
-    """Whether a container registry answers; it answers 401 to those who did not log in."""
+def refusal(url: str, *, timeout: float = PROBE_TIMEOUT, verify: bool = True) -> str:
+    """Return why no container registry answers at an address; empty where one does.
+
+    Args:
+        url: The address; a registry answers 401 to those who did not log in.
+        timeout: Seconds to wait.
+        verify: Whether its certificate must be one that this machine trusts.
+    """
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT):  # noqa: S310 - a constant of ours
-            return True
+        with urllib.request.urlopen(url, timeout=timeout, context=context):  # noqa: S310 - http(s)
+            return ""
     except urllib.error.HTTPError as error:
-        return error.code == 401
-    except (OSError, ValueError):
-        return False
+        return "" if error.code == 401 else f"it answers {error.code} to {url}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))

@@ -1,10 +1,10 @@
-"""The KFP API: connecting to it, and what it says when it does not do as asked."""
+"""The KFP API: its one client, whose errors are the kit's, one line each."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -12,50 +12,74 @@ import yaml
 from kfpkit.core.errors import KitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-#: Seconds that a first answer may take.
-TIMEOUT = 30.0
+#: Seconds that an answer may take.
+TIMEOUT = 60
+
+#: The most that the API lists at once.
+PAGE = 200
 
 #: The API's number of the operation, as `kfp.Client` sends it.
 _EQUALS = 1
+
+
+class RefusedError(KitError):
+    """The API answers, but does not do as asked; with its HTTP status."""
+
+    def __init__(self, what: str, status: int) -> None:
+        self.status = status
+        super().__init__(what)
 
 
 class Client:
     """The API's calls that the kit makes.
 
     They are those of `kfp.Client`, by its names and with its answers, which are the objects of
-    `kfp_server_api`. `kfp.Client` itself takes seconds to import.
+    `kfp_server_api`. `kfp.Client` itself takes seconds to import. Each call raises `RefusedError`
+    where the API refuses it, and `KitError` where it does not answer.
 
     Args:
         host: Address of the API.
+        timeout: Whole seconds that an answer may take; what changes nothing is asked twice.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, timeout: int = TIMEOUT) -> None:
         import kfp_server_api as server
+        from urllib3 import Retry
 
-        configuration = server.Configuration(host=host.rstrip("/"))
+        self._host = host.rstrip("/")
+        self._timeout = timeout
+        configuration = server.Configuration(host=self._host)
+        configuration.retries = Retry(1)  # The server may have closed a connection that was kept.
         transport = server.ApiClient(configuration)
+        self._send = transport.request
+        transport.request = self._request
         self._server = server
+        self._health = server.HealthzServiceApi(transport)
         self._experiments = server.ExperimentServiceApi(transport)
         self._pipelines = server.PipelineServiceApi(transport)
         self._uploads = server.PipelineUploadServiceApi(transport)
         self._runs = server.RunServiceApi(transport)
         self._recurring = server.RecurringRunServiceApi(transport)
 
+    def check(self) -> None:
+        """Raise unless the API says that it is healthy."""
+        self._health.healthz_service_get_healthz()
+
     def create_experiment(self, name: str) -> Any:
         """Return the experiment of this name, made if it is not there."""
-        found = self._experiments.experiment_service_list_experiments(filter=_named(name))
-        if found.experiments:
-            return found.experiments[0]
+        page = self._experiments.experiment_service_list_experiments(filter=_named(name))
+        if page.experiments:
+            return page.experiments[0]
         return self._experiments.experiment_service_create_experiment(
             self._server.V2beta1Experiment(display_name=name)
         )
 
     def get_pipeline_id(self, name: str) -> str | None:
         """Return the ID of the pipeline of this name; None where there is none."""
-        found = self._pipelines.pipeline_service_list_pipelines(filter=_named(name))
-        return str(found.pipelines[0].pipeline_id) if found.pipelines else None
+        page = self._pipelines.pipeline_service_list_pipelines(filter=_named(name))
+        return str(page.pipelines[0].pipeline_id) if page.pipelines else None
 
     def upload_pipeline(self, file: str, name: str, *, description: str) -> Any:
         """Upload a compiled pipeline as a new one; it has one version, named as it is."""
@@ -94,8 +118,17 @@ class Client:
         return self._runs.run_service_get_run(run_id)
 
     def list_runs(self, **page: Any) -> Any:
-        """Return a page of the runs; as `list_pipeline_versions`, and `experiment_id`."""
-        return self._runs.run_service_list_runs(**page)
+        """Return a page of the runs; as `list_pipeline_versions`, and `experiment_id`.
+
+        Each is a dictionary: to make objects of a hundred takes a second.
+        """
+        answer = self._runs.run_service_list_runs(_preload_content=False, **page)
+        lacking = {"runs": [], "next_page_token": "", "total_size": 0}
+        return SimpleNamespace(**lacking | json.loads(answer.data))
+
+    def all_runs(self) -> Iterator[dict[str, Any]]:
+        """Yield every run as a dictionary."""
+        return _all(self.list_runs, "runs")
 
     def terminate_run(self, run_id: str) -> Any:
         """Tell a run to end."""
@@ -143,6 +176,10 @@ class Client:
         """Return a page of the recurring runs; as `list_pipeline_versions`."""
         return self._recurring.recurring_run_service_list_recurring_runs(**page)
 
+    def all_recurring_runs(self) -> Iterator[Any]:
+        """Yield every recurring run."""
+        return _all(self.list_recurring_runs, "recurring_runs")
+
     def disable_recurring_run(self, recurring_run_id: str) -> Any:
         """Let a recurring run make no more runs."""
         return self._recurring.recurring_run_service_disable_recurring_run(recurring_run_id)
@@ -150,6 +187,21 @@ class Client:
     def delete_recurring_run(self, recurring_run_id: str) -> Any:
         """Delete a recurring run."""
         return self._recurring.recurring_run_service_delete_recurring_run(recurring_run_id)
+
+    def _request(self, method: str, url: str, **options: Any) -> Any:
+        """Send a request, in the place of `ApiClient.request`."""
+        from kfp_server_api.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        options["_request_timeout"] = self._timeout
+        try:
+            return self._send(method, url, **options)
+        except ApiException as error:
+            asked = f"{method} {url.removeprefix(self._host)}"
+            said = f"{self._host} refuses {asked}: {error.status} {_message(error)}"
+            raise RefusedError(said, error.status) from error
+        except HTTPError as error:
+            raise _no_answer(self._host, getattr(error, "reason", None) or error) from error
 
     def _job(
         self,
@@ -174,23 +226,22 @@ class Client:
         return job
 
 
-def connect(host: str) -> Client:
+def connect(host: str, timeout: int = TIMEOUT) -> Client:
     """Return a client of the API that answers.
 
     Args:
         host: Address of the API.
+        timeout: As for `Client`.
 
     Raises:
         KitError: Nothing answers there as the API does.
     """
-    import requests
-
+    client = Client(host, timeout)
     try:
-        answer = requests.get(f"{host.rstrip('/')}/apis/v2beta1/healthz", timeout=TIMEOUT)
-        answer.raise_for_status()
-    except requests.RequestException as error:
-        raise _no_answer(host, error) from error
-    return Client(host)
+        client.check()
+    except RefusedError as error:
+        raise _no_answer(host, error.what) from error
+    return client
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -217,39 +268,28 @@ def _named(name: str) -> str:
     return json.dumps({"predicates": [named]})
 
 
-@contextlib.contextmanager
-def asking(host: str, what: str) -> Iterator[None]:
-    """Turn the client's exceptions into the kit's.
-
-    Args:
-        host: Address of the API, for the error.
-        what: What is asked for, as in "refuses ...".
-
-    Raises:
-        KitError: The API does not answer, or refuses.
-    """
-    from kfp_server_api.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ApiException as error:
-        raise KitError(f"{host} refuses {what}: {error.status} {_said(error)}") from error
-    except HTTPError as error:
-        raise _no_answer(host, error) from error
+def _all(listed: Callable[..., Any], field: str) -> Iterator[Any]:
+    """Yield what all pages of a list have in a field."""
+    token = ""
+    while True:
+        page = listed(page_token=token, page_size=PAGE)
+        yield from getattr(page, field) or []
+        token = page.next_page_token
+        if not token:
+            return
 
 
-def _no_answer(host: str, error: Exception) -> KitError:
+def _no_answer(host: str, why: object) -> KitError:
     return KitError(
-        f"no Kubeflow Pipelines API answers at {host}: {error}",
+        f"no Kubeflow Pipelines API answers at {host}: {why}",
         "make status looks at it; name another address with HOST=",
     )
 
 
-def _said(error: Any) -> str:
+def _message(error: Any) -> str:
     """Return the message of a refusal without the server's stack of it."""
     try:
-        said = json.loads(error.body)
-    except (TypeError, ValueError):
-        return str(error.body or error.reason)
-    return str(said.get("message") or said.get("error") or error.body)
+        body = json.loads(error.body)
+        return str(body.get("message") or body.get("error") or body)
+    except (TypeError, ValueError, AttributeError):
+        return str(error.reason)

@@ -57,13 +57,20 @@ CLIENT = "database-client"
 #: Bytes of the largest row that a client takes.
 PACKET = 1 << 30
 
-#: The password is in the pod's environment and goes from there to the program's.
-_CLIENT = (
-    'export MYSQL_PWD="${DB_PASSWORD:-$MARIADB_ROOT_PASSWORD}"; set -euo pipefail; '
-    'db() { "$@" --host="${DB_HOST:-127.0.0.1}" --port="${DB_PORT:-3306}" '
+#: Begins every script that asks MariaDB, in whichever pod or container: `db PROGRAM [OPTION]...`
+#: connects one. The password goes from the environment to the program's own.
+SHELL = (
+    'set -euo pipefail; export MYSQL_PWD="${DB_PASSWORD:-${MARIADB_ROOT_PASSWORD:-}}"; '
+    'db() { "$@" --host="${DB_HOST:-127.0.0.1}" ${DB_PORT:+"--port=$DB_PORT"} '
     '--user="${DB_USERNAME:-root}" --default-character-set=utf8mb4 '
-    f"--max-allowed-packet={PACKET} $ARGS; }}; "
+    f"--max-allowed-packet={PACKET}; }}; "
 )
+
+#: A query whose every row is one JSON value; and before `db`, the account of KFP's components in
+#: the database's own pod, or a password that is the first line of the standard input.
+QUERY = "db mariadb --batch --raw --skip-column-names"
+AS_COMPONENT = 'DB_USERNAME="$MARIADB_USER" MYSQL_PWD="$MARIADB_PASSWORD" '
+WITH_PASSWORD = "IFS= read -r MYSQL_PWD; "  # noqa: S105 - a script
 
 
 def metadata_text(column: str) -> str:
@@ -76,7 +83,7 @@ def metadata_text(column: str) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
+class UnfinishedRun:
     """A run that has not ended."""
 
     id: str
@@ -101,25 +108,27 @@ class Database:
         """Whether it can be asked: a dry run makes no pod that reaches one outside the cluster."""
         return not process.dry_run() or self._target.inside or self.embedded
 
-    def argv(self, script: str, *arguments: str) -> list[str]:
+    def argv(self, script: str) -> list[str]:
         """Return the command that runs a shell script in the pod; `db PROGRAM` connects."""
-        text = _CLIENT.replace("$ARGS", " ".join(arguments)) + script
+        command = ["bash", "-c", SHELL + script]
         if self._target.inside:
-            return ["bash", "-c", text]
+            return command
         pod = "database-0" if self.embedded else CLIENT
-        return self._target.argv(
-            "exec", "--stdin", pod, "--container=mariadb", "--", "bash", "-c", text
-        )
+        return self._target.argv("exec", "--stdin", pod, "--container=mariadb", "--", *command)
 
-    def rows(self, sql: str) -> list[Any]:
-        """Return what a query gives, whose every row is one JSON value (`JSON_ARRAY(…)`)."""
-        argv = self.argv("db mariadb", "--batch", "--raw", "--skip-column-names")
-        said = process.query(argv, stdin=sql, timeout=PATIENCE).stdout
-        return [json.loads(row) for row in said.splitlines()]
+    def rows(self, sql: str, account: str = "") -> list[Any]:
+        """Return what a query gives, whose every row is one JSON value (`JSON_ARRAY(…)`).
+
+        Args:
+            sql: The query.
+            account: `AS_COMPONENT` to ask as KFP's components do; default root.
+        """
+        answer = process.query(self.argv(account + QUERY), stdin=sql, timeout=PATIENCE).stdout
+        return [json.loads(row) for row in answer.splitlines()]
 
     def execute(self, sql: str) -> None:
         """Run statements that change something; they are printed."""
-        argv = self.argv("db mariadb", "--batch")
+        argv = self.argv("db mariadb --batch")
         console.say("\n".join(f"> {row}" for row in sql.splitlines()))
         process.run(argv, stdin=sql)
 
@@ -128,11 +137,8 @@ class Database:
 
         Nothing is locked: runs go on.
         """
-        argv = self.argv(
-            "db mariadb-dump | gzip",
-            "--single-transaction --quick --hex-blob --databases",
-            *DATABASES,
-        )
+        options = "--single-transaction --quick --hex-blob --databases"
+        argv = self.argv(f"db mariadb-dump {options} {' '.join(DATABASES)} | gzip")
         with to.open("wb") as file:
             process.run(argv, stdout_to=file)
         if not process.dry_run():
@@ -177,14 +183,14 @@ class Database:
         self.execute("\n".join([*lines, "RENAME TABLE", ",\n".join(moves) + ";"]))
         self.execute("\n".join(f"DROP DATABASE `{d}{LOADING}`;" for d in DATABASES))
 
-    def unfinished(self) -> list[Run]:
+    def unfinished(self) -> list[UnfinishedRun]:
         """Return the runs that have not ended."""
         states = ", ".join(f"'{state}'" for state in FINAL)
         sql = (
             "SELECT JSON_ARRAY(UUID, DisplayName, COALESCE(State, Conditions)) FROM "
             f"{PIPELINES}.run_details WHERE COALESCE(State, '') NOT IN ({states});"
         )
-        return [Run(*row) for row in self.rows(sql)]
+        return [UnfinishedRun(*row) for row in self.rows(sql)]
 
     def runs(self) -> int:
         """Return how many runs the database has; none where it has no tables yet."""

@@ -176,10 +176,10 @@ def executions(address: str, run_id: str) -> list[Execution]:
         token = page.next_page_token
         if not token:
             break
-    found = {number: _execution(messages[number]) for number in sorted(messages)}
-    _add_artifacts(address, found)
-    _add_pods(address, found, messages)
-    return list(found.values())
+    executions = {number: _execution(messages[number]) for number in sorted(messages)}
+    _add_artifacts(address, executions)
+    _add_pods(address, executions, messages)
+    return list(executions.values())
 
 
 def home(address: str, run_id: str) -> Home:
@@ -202,7 +202,7 @@ def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
         executions: All executions of a run, oldest first.
         spec: The compiled pipeline.
     """
-    found: dict[str, Execution] = {}
+    placed: dict[str, Execution] = {}
     graphs: dict[int, tuple[str, Mapping[str, Any]]] = {}
     for execution in executions:
         if execution.graph and execution.graph not in graphs:
@@ -218,16 +218,16 @@ def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
             name = f"{name}/{inner}".removeprefix("/")
             component = spec["components"][tasks[inner]["componentRef"]["name"]]
         graphs[execution.id] = (name, component)
-        found[name] = execution
-    return found
+        placed[name] = execution
+    return placed
 
 
-def _task(said: str, tasks: Mapping[str, Any]) -> str | None:
+def _task(name: str, tasks: Mapping[str, Any]) -> str | None:
     """Return the task of a graph that an execution is of; None where it is of none."""
-    if said in tasks:
-        return said
+    if name in tasks:
+        return name
     # 2.14.3 calls loops and importers by their names for people.
-    named = (name for name, task in tasks.items() if task.get("taskInfo", {}).get("name") == said)
+    named = (key for key, task in tasks.items() if task.get("taskInfo", {}).get("name") == name)
     return next(named, None)
 
 
@@ -262,7 +262,7 @@ def _context(address: str, run_id: str) -> Any:
     return _call(address, "GetContextByTypeAndName", asked).context
 
 
-def _add_pods(address: str, found: dict[int, Execution], messages: Mapping[int, Any]) -> None:
+def _add_pods(address: str, executions: dict[int, Execution], messages: Mapping[int, Any]) -> None:
     """Name the pods; of a cached execution that of the one whose outputs it has."""
     own = {number: _properties(m.custom_properties) for number, m in messages.items()}
     first = {number: int(p.get("cached_execution_id") or number) for number, p in own.items()}
@@ -270,14 +270,14 @@ def _add_pods(address: str, found: dict[int, Execution], messages: Mapping[int, 
     if others:
         answer = _call(address, "GetExecutionsByID", {"execution_ids": others})
         own |= {m.id: _properties(m.custom_properties) for m in answer.executions}
-    for number, execution in found.items():
+    for number, execution in executions.items():
         execution.pod = str(own.get(first[number], {}).get("pod_name", ""))
 
 
-def _add_artifacts(address: str, found: dict[int, Execution]) -> None:
-    if not found:
+def _add_artifacts(address: str, executions: dict[int, Execution]) -> None:
+    if not executions:
         return
-    answer = _call(address, "GetEventsByExecutionIDs", {"execution_ids": sorted(found)})
+    answer = _call(address, "GetEventsByExecutionIDs", {"execution_ids": sorted(executions)})
     events = [event for event in answer.events if event.type == _OUTPUT]
     if not events:
         return
@@ -288,7 +288,7 @@ def _add_artifacts(address: str, found: dict[int, Execution]) -> None:
         name = event.path.steps[0].key if event.path.steps else ""
         if event.artifact_id in artifacts:
             output = _output(name, artifacts[event.artifact_id])
-            found[event.execution_id].artifacts.append(output)
+            executions[event.execution_id].artifacts.append(output)
 
 
 def _execution(message: Any) -> Execution:
@@ -338,8 +338,8 @@ def _value(value: Any) -> Any:
     """Return a property in Python's types; a whole number as an integer."""
     for name in ("string_value", "double_value", "int_value", "bool_value", "struct_value"):
         if value.HasField(name):
-            found = getattr(value, name)
-            return as_passed(json_format.MessageToDict(found) if name == "struct_value" else found)
+            read = getattr(value, name)
+            return as_passed(json_format.MessageToDict(read) if name == "struct_value" else read)
     return None
 
 
@@ -381,7 +381,7 @@ def unframe(method: str, content: bytes, headers: Mapping[str, str]) -> bytes:
     Raises:
         KitError: The server refused, or the answer ends before its status.
     """
-    said = {key: headers[key] for key in ("grpc-status", "grpc-message") if key in headers}
+    status = {key: headers[key] for key in ("grpc-status", "grpc-message") if key in headers}
     message = b""
     while len(content) >= 5:
         flag, length = content[0], struct.unpack(">I", content[1:5])[0]
@@ -391,9 +391,9 @@ def unframe(method: str, content: bytes, headers: Mapping[str, str]) -> bytes:
             continue
         for row in frame.decode(errors="replace").splitlines():  # trailers, written as headers
             key, _, value = row.partition(":")
-            said[key.strip().lower()] = value.strip()
-    if said.get("grpc-status") != "0":
-        why = f"status {said.get('grpc-status', 'missing')} {said.get('grpc-message', '')}"
+            status[key.strip().lower()] = value.strip()
+    if status.get("grpc-status") != "0":
+        why = f"status {status.get('grpc-status', 'missing')} {status.get('grpc-message', '')}"
         raise KitError(f"the metadata server refuses {method}: {why.strip()}")
     return message
 

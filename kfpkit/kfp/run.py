@@ -251,20 +251,6 @@ def sum_up(task: Task, *, over: bool = True) -> None:
     task.finished = max(ends, default=None) if ended else None
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration for a person: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
-    if seconds is None:
-        return "-"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def _canonical(value: Any) -> str:
     # Not ==, for which True is 1; and as protobuf's JSON, which has each number as a float.
     same = json.loads(json.dumps(value), parse_int=float)

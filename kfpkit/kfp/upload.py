@@ -43,14 +43,12 @@ def upload(pipeline: Pipeline, host: str) -> Uploaded | None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{pipeline.name}.yaml"
         compile_to(pipeline, file)
-        text = file.read_bytes()
-        version = f"{pipeline.name}-{hashlib.sha256(text).hexdigest()[:DIGITS]}"
+        digest = hashlib.sha256(file.read_bytes())
+        version = f"{pipeline.name}-{digest.hexdigest()[:DIGITS]}"
         if process.dry_run():
             console.say(f"would upload {pipeline.name} to {host}, version {version} at most")
             return None
-        client = api.connect(host)
-        with api.asking(host, pipeline.name):
-            return _upload(client, pipeline, file, version)
+        return _upload(api.connect(host), pipeline, file, version)
 
 
 def _upload(client: api.Client, pipeline: Pipeline, file: Path, version: str) -> Uploaded:
@@ -62,9 +60,9 @@ def _upload(client: api.Client, pipeline: Pipeline, file: Path, version: str) ->
     mine = api.read(file)
     # Newest first; a version of the same content may be an older one.
     listed = client.list_pipeline_versions(pipeline_id, page_size=100, sort_by="created_at desc")
-    for there in listed.pipeline_versions or []:
-        if there.display_name == version or api.documents(there.pipeline_spec) == mine:
-            return _uploaded(there, new=False)
+    for known in listed.pipeline_versions or []:
+        if known.display_name == version or api.documents(known.pipeline_spec) == mine:
+            return _uploaded(known, new=False)
     added = client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
     return _uploaded(added, new=True)
 

@@ -73,9 +73,8 @@ def ask(target: Target) -> Iterator[Finding]:
         runs = []
         for name, from_cache in (("executed", False), ("from the cache", True)):
             began = time.monotonic()
-            with api.asking(address, NAME):
-                run = start(client, token, f"{NAME}, {name}", target.image_prefix)
-            trouble = _wait(target, client, address, run)
+            run = start(client, token, f"{NAME}, {name}", target.image_prefix)
+            trouble = _wait(target, client, run)
             if trouble:
                 yield trouble
                 return
@@ -88,9 +87,8 @@ def ask(target: Target) -> Iterator[Finding]:
                 return
             runs.append((run, workflow))
             yield ok(f"{STEPS} steps, {name}: {time.monotonic() - began:.0f} s")
-        with api.asking(address, NAME):
-            for run, _ in runs:
-                client.delete_run(run)
+        for run, _ in runs:
+            client.delete_run(run)
     _remove_objects(target, runs)
 
 
@@ -117,14 +115,13 @@ def start(client: Any, token: str, name: str, image_prefix: str) -> str:
     return str(made.run_id)
 
 
-def _wait(target: Target, client: Any, address: str, run: str) -> Finding | None:
+def _wait(target: Target, client: Any, run: str) -> Finding | None:
     """Wait for a run to succeed; else return why it does not."""
     since: dict[str, float] = {}
     reasons: list[str] = []
 
     def probe() -> str | None:
-        with api.asking(address, NAME):
-            state = str(client.get_run(run).state)
+        state = str(client.get_run(run).state)
         if ENDS.get(state) is State.SUCCEEDED:
             return None
         why = explain.explain(explain.gather(target, run), target)

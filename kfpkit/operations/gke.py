@@ -10,9 +10,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from kfpkit.cluster.preflight import Check
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.findings import Finding, Verdict, fault, ok, warning
 from kfpkit.kfp import secrets
 from kfpkit.kube import render
 
@@ -69,32 +69,31 @@ def require(target: Target) -> None:
     Raises:
         KitError: Something that the overlay needs is not there.
     """
-    failed = [check for check in shown(look(target)) if check.state == "failed"]
+    failed = [check for check in shown(look(target)) if check.verdict is Verdict.FAULT]
     if failed:
         raise KitError(
             f"{target.context} is not ready for the overlay {target.overlay}: "
-            f"{'; '.join(check.what for check in failed)}; nothing was changed",
+            f"{'; '.join(check.subject for check in failed)}; nothing was changed",
             f"{PAGE} has every command",
         )
 
 
-def shown(checks: Iterable[Check]) -> list[Check]:
+def shown(checks: Iterable[Finding]) -> list[Finding]:
     """Print a line for each check, as it is made, and return them all."""
     made = []
     for check in checks:
         made.append(check)
-        hint = f" ({check.do})" if check.do else ""
-        console.say(f"{check.state:<8} {check.what}: {check.found}{hint}")
+        console.say(str(check))
     return made
 
 
-def look(target: Target) -> Iterable[Check]:
+def look(target: Target) -> Iterable[Finding]:
     """Yield one finding after the other about the cluster, then about the project."""
     parameters = parameters_of(target)
     yield examples(parameters)
     version = _ask(target.argv("version", "--output=json"))
     if version is None:
-        yield Check("cluster", "failed", "does not answer", f"{PAGE}, 2: get-credentials")
+        yield fault("does not answer", f"{PAGE}, 2: get-credentials", subject="cluster")
         return
     yield cluster(json.loads(version)["serverVersion"]["gitVersion"])
     served = _served(target)
@@ -108,8 +107,8 @@ def look(target: Target) -> Iterable[Check]:
         yield identity(names)
     yield _secrets(target)
     if _ask(["gcloud", "version"]) is None:
-        yield Check(
-            "project", "warning", "gcloud is not here: APIs, bucket, database, accounts not seen"
+        yield warning(
+            "gcloud is not here: APIs, bucket, database, accounts not seen", subject="project"
         )
         return
     yield from _project(parameters, target.namespace)
@@ -127,68 +126,63 @@ def parameters_of(target: Target) -> dict[str, str]:
     }
 
 
-def examples(parameters: Mapping[str, str]) -> Check:
+def examples(parameters: Mapping[str, str]) -> Finding:
     """Judge whether the parameters have been given values."""
     if not parameters:
-        return Check("parameters", "warning", "the overlay has no parameters.yaml of its own")
+        return warning("the overlay has no parameters.yaml of its own", subject="parameters")
     left = sorted(name for name, value in parameters.items() if value in EXAMPLES)
     if left:
-        return Check("parameters", "failed", f"examples still: {', '.join(left)}", f"{PAGE}, 1")
-    return Check("parameters", "ok", f"{len(parameters)} of yours")
+        return fault(f"examples still: {', '.join(left)}", f"{PAGE}, 1", subject="parameters")
+    return ok(f"{len(parameters)} of yours", subject="parameters")
 
 
-def cluster(version: str) -> Check:
+def cluster(version: str) -> Finding:
     """Judge a server's version."""
     minor = re.match(r"v1\.(\d+)", version)
     if "-gke." not in version:
-        return Check("cluster", "failed", f"{version} is not GKE's", "Name another CONTEXT")
+        return fault(f"{version} is not GKE's", "Name another CONTEXT", subject="cluster")
     if minor is None or int(minor[1]) < 33:
-        return Check("cluster", "failed", f"{version} is too old", "Upgrade it to 1.33 or newer")
-    return Check("cluster", "ok", f"GKE {version}")
+        return fault(f"{version} is too old", "Upgrade it to 1.33 or newer", subject="cluster")
+    return ok(f"GKE {version}", subject="cluster")
 
 
-def kinds(documents: list[render.Document], served: Mapping[tuple[str, str], str]) -> Check:
+def kinds(documents: list[render.Document], served: Mapping[tuple[str, str], str]) -> Finding:
     """Judge whether the cluster knows each kind that it will be given."""
     lacking = sorted(
         {f"{d['kind']} ({d['apiVersion']})" for d in documents} - {f"{k} ({v})" for v, k in served}
     )
     if lacking:
-        return Check("kinds", "failed", f"not served: {', '.join(lacking)}", f"{PAGE}, 2")
-    return Check("kinds", "ok", "all are served")
+        return fault(f"not served: {', '.join(lacking)}", f"{PAGE}, 2", subject="kinds")
+    return ok("all are served", subject="kinds")
 
 
-def enforcement(names: set[str]) -> Check:
+def enforcement(names: set[str]) -> Finding:
     """Judge by kube-system's DaemonSets whether NetworkPolicies are enforced."""
     for name, title in ENFORCERS.items():
         if name in names:
-            return Check("NetworkPolicy", "ok", f"enforced by {title}")
-    return Check(
-        "NetworkPolicy", "failed", "nothing enforces it", f"{PAGE}, 2: enable-dataplane-v2"
-    )
+            return ok(f"enforced by {title}", subject="NetworkPolicy")
+    return fault("nothing enforces it", f"{PAGE}, 2: enable-dataplane-v2", subject="NetworkPolicy")
 
 
-def identity(names: set[str]) -> Check:
+def identity(names: set[str]) -> Finding:
     """Judge by kube-system's DaemonSets whether pods get identities of Google."""
     if METADATA_SERVER in names:
-        return Check("Workload Identity", "ok", "the nodes have the metadata server")
-    return Check(
-        "Workload Identity",
-        "failed",
-        "no metadata server on the nodes",
-        f"{PAGE}, 2: workload-pool",
+        return ok("the nodes have the metadata server", subject="Workload Identity")
+    return fault(
+        "no metadata server on the nodes", f"{PAGE}, 2: workload-pool", subject="Workload Identity"
     )
 
 
-def apis(parameters: Mapping[str, str], enabled: str) -> Check:
+def apis(parameters: Mapping[str, str], enabled: str) -> Finding:
     """Judge the project's APIs, one in a line, by what the overlay's options need."""
     needed = set().union(*(APIS[name] for name in APIS if not name or name in parameters))
     lacking = sorted(needed - set(enabled.split()))
     if lacking:
-        return Check("APIs", "failed", f"not enabled: {', '.join(lacking)}", f"{PAGE}, 2")
-    return Check("APIs", "ok", "all are enabled")
+        return fault(f"not enabled: {', '.join(lacking)}", f"{PAGE}, 2", subject="APIs")
+    return ok("all are enabled", subject="APIs")
 
 
-def acts_as(account: str, member: str, policy: str) -> Check:
+def acts_as(account: str, member: str, policy: str) -> Finding:
     """Judge whether a Kubernetes account may act as one of Google's.
 
     Args:
@@ -203,8 +197,8 @@ def acts_as(account: str, member: str, policy: str) -> Check:
         for one in binding["members"]
     }
     if member in bound:
-        return Check(account, "ok", f"{member} acts as it")
-    return Check(account, "failed", f"{member} may not act as it", f"{PAGE}, 3: bind")
+        return ok(f"{member} acts as it", subject=account)
+    return fault(f"{member} may not act as it", f"{PAGE}, 3: bind", subject=account)
 
 
 def _ask(argv: list[str]) -> str | None:
@@ -228,7 +222,7 @@ def _served(target: Target) -> dict[tuple[str, str], str]:
     return found
 
 
-def _permissions(target: Target, served: Mapping[tuple[str, str], str]) -> Check:
+def _permissions(target: Target, served: Mapping[tuple[str, str], str]) -> Finding:
     wanted = {
         served[d["apiVersion"], d["kind"]]
         for d in target.documents
@@ -243,21 +237,20 @@ def _permissions(target: Target, served: Mapping[tuple[str, str], str]) -> Check
         ).returncode
     ]
     if lacking:
-        return Check(
-            "permissions",
-            "failed",
+        return fault(
             f"you may not {', '.join(lacking)}",
             "roles/container.admin of the project has them all",
+            subject="permissions",
         )
-    return Check("permissions", "ok", f"you may create and patch {len(wanted)} kinds")
+    return ok(f"you may create and patch {len(wanted)} kinds", subject="permissions")
 
 
-def _secrets(target: Target) -> Check:
+def _secrets(target: Target) -> Finding:
     try:
         made = secrets.missing(target)
     except BadInputError as error:
-        return Check("Secrets", "failed", error.what, f"{PAGE}, 6: {error.do}")
-    return Check("Secrets", "ok", f"there; to be made: {len(made)}")
+        return fault(error.what, f"{PAGE}, 6: {error.do}", subject="Secrets")
+    return ok(f"there; to be made: {len(made)}", subject="Secrets")
 
 
 def project(parameters: Mapping[str, str]) -> str:
@@ -269,12 +262,12 @@ def project(parameters: Mapping[str, str]) -> str:
     return next(filter(None, named), "")
 
 
-def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
+def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Finding]:
     """Yield what the project has of what the parameters name; what none names is not needed."""
     named = project(parameters) or _ask(["gcloud", "config", "get-value", "project"]) or ""
     name = named.strip()
     if not name:
-        yield Check("project", "warning", "nothing names it: APIs, bucket, accounts not seen")
+        yield warning("nothing names it: APIs, bucket, accounts not seen", subject="project")
         return
     where = f"--project={name}"
     enabled = ["gcloud", "services", "list", "--enabled", where, "--format=value(config.name)"]
@@ -297,9 +290,9 @@ def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
         if not wanted:
             continue
         if _ask(["gcloud", *argv, "--format=json"]) is None:
-            yield Check(what, "failed", "is not there, or you may not see it", f"{PAGE}, {section}")
+            yield fault("is not there, or you may not see it", f"{PAGE}, {section}", subject=what)
         else:
-            yield Check(what, "ok", argv[3])
+            yield ok(argv[3], subject=what)
     for parameter, account in ACCOUNTS.items():
         if parameter not in parameters:
             continue
@@ -308,6 +301,6 @@ def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
         policy = _ask([*argv, "--format=json"])
         member = f"serviceAccount:{name}.svc.id.goog[{namespace}/{account}]"
         if policy is None:
-            yield Check(email, "failed", "is not there, or you may not see it", f"{PAGE}, 3")
+            yield fault("is not there, or you may not see it", f"{PAGE}, 3", subject=email)
         else:
             yield acts_as(email, member, policy)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, join_names
-from kfpkit.kfp import secrets
+from kfpkit.kfp import database, secrets
 from kfpkit.kfp.states import ENDED
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 PENDING = "secrets-rotation"
 
 DATABASE = "database-password"
-
-#: Runs in the database's pod, SQL on its standard input after a first line with root's password.
-CLIENT = (
-    "IFS= read -r MYSQL_PWD && export MYSQL_PWD && "
-    "exec mariadb --host=127.0.0.1 --user=root --batch"
-)
 
 
 def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
@@ -121,8 +115,7 @@ def _require_quiet(target: Target, *, despite_runs: bool) -> None:
 
 def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
     """Give the database's two accounts their new passwords."""
-    pod = "database-0"
-    argv = ("exec", "--stdin", pod, "--container=mariadb", "--", "sh", "-c", CLIENT)
+    argv = database.Database(target).argv(f"{database.WITH_PASSWORD}db mariadb --batch")
     root = new["root-password"]
     if not process.dry_run():
         # The old one; or the new one, where a rotation was broken off after this step.
@@ -130,12 +123,12 @@ def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
         admitted = [
             candidate
             for candidate in dict.fromkeys(tried)
-            if process.query(target.argv(*argv), stdin=f"{candidate}\nSELECT 1;\n", check=False).ok
+            if process.query(argv, stdin=f"{candidate}\nSELECT 1;\n", check=False).ok
         ]
         if not admitted:
             raise KitError(
                 f"the database does not admit root with the password of the Secret {DATABASE}",
-                f"Look at `{process.line(target.argv('logs', pod))}`",
+                f"Look at `{process.line(target.argv('logs', 'database-0'))}`",
             )
         root = admitted[0]
     account = next(
@@ -147,7 +140,7 @@ def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
         f"ALTER USER IF EXISTS root@'{host}' IDENTIFIED BY '{new['root-password']}';"
         for host in ("localhost", "%")
     ]
-    target.run(*argv, stdin="\n".join([root, *sql, ""]))
+    process.run(argv, stdin="\n".join([root, *sql, ""]))
 
 
 def _restart(target: Target, parts: list[str], timeout: float) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from kfpkit.core.errors import BadInputError, KitError
-from kfpkit.kfp import reach
+from kfpkit.kfp import api, reach
 from kfpkit.kube import forward
 from kfpkit.runs.explain import Explanation, Facts, explain, gather
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
 #: Seconds for an answer of the API.
-TIMEOUT = 20.0
+TIMEOUT = 20
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -55,18 +54,12 @@ def look(target: Target, run: str) -> Explanation:
 
 def _record(target: Target, run: str) -> dict[str, Any]:
     with reach.service(target, forward.API) as address:
-        url = f"http://{address}/apis/v2beta1/runs/{run}"
         try:
-            answer = requests.get(url, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise KitError(
-                f"the API does not answer: {error}", "make doctor looks at it"
+            record: dict[str, Any] = api.Client(f"http://{address}", TIMEOUT).get_run(run).to_dict()
+        except api.RefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            raise BadInputError(
+                f"there is no run {run} on {target.context}", "Look it up in the web UI"
             ) from error
-    if answer.status_code == requests.codes.not_found:
-        raise BadInputError(
-            f"there is no run {run} on {target.context}", "Look it up in the web UI"
-        )
-    if not answer.ok:
-        raise KitError(f"the API refuses the run {run}: {answer.status_code} {answer.text[:200]}")
-    record: dict[str, Any] = answer.json()
     return record

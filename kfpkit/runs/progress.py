@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kfpkit.core import console
+from kfpkit.core import console, durations
 from kfpkit.core.waiting import PLAIN_INTERVAL
-from kfpkit.kfp.run import State, duration, task_of
+from kfpkit.kfp.run import State, task_of
 from kfpkit.runs import shown
 
 if TYPE_CHECKING:
@@ -129,4 +129,4 @@ def elapsed(task: Task) -> str:
     if not task.started:
         return ""
     seconds = ((task.finished or datetime.now(UTC)) - task.started).total_seconds()
-    return duration(seconds) if task.finished or seconds >= 0.1 else ""
+    return durations.write(seconds) if task.finished or seconds >= 0.1 else ""

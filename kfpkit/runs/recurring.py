@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.run import Parameter
 
-#: The most that the API lists at once.
+#: Runs of an experiment, the newest, among which those under way are looked for.
 PAGE = 100
 
 #: Seconds that runs may take to end once they are told to.
@@ -85,27 +85,26 @@ def put(
             console.say(f"would make the recurring run {name} in {experiment}: {when}")
             return ""
         client = api.connect(host)
-        with api.asking(host, f"the recurring run {name}"):
-            place = client.create_experiment(experiment).experiment_id
-            before = [there for there in _all(client) if there.display_name == name]
-            for there in before:
-                if _is_same(there, place, when, (values, pipeline_root), source):
-                    return f"the recurring run {name} is there already: {when}"
-            made = client.create_recurring_run(
-                experiment_id=place,
-                job_name=name,
-                description=pipeline.doc,
-                cron_expression=when.cron or None,
-                interval_second=when.seconds or None,
-                max_concurrency=1,
-                no_catchup=True,
-                params=values,
-                pipeline_root=pipeline_root,
-                **source,
-            )
-            # Only now: had it been refused, the one before would have stayed.
-            for there in before:
-                _remove(client, there.recurring_run_id, there.experiment_id)
+        place = client.create_experiment(experiment).experiment_id
+        before = [known for known in client.all_recurring_runs() if known.display_name == name]
+        for known in before:
+            if _is_same(known, place, when, (values, pipeline_root), source):
+                return f"the recurring run {name} is there already: {when}"
+        made = client.create_recurring_run(
+            experiment_id=place,
+            job_name=name,
+            description=pipeline.doc,
+            cron_expression=when.cron or None,
+            interval_second=when.seconds or None,
+            max_concurrency=1,
+            no_catchup=True,
+            params=values,
+            pipeline_root=pipeline_root,
+            **source,
+        )
+        # Only now: had it been refused, the one before would have stayed.
+        for known in before:
+            _remove(client, known.recurring_run_id, known.experiment_id)
     done = "replaced" if before else "made"
     return f"{done} the recurring run {name} ({made.recurring_run_id}): {when}"
 
@@ -117,18 +116,17 @@ def listed(host: str) -> list[RecurringRun]:
         KitError: The API does not answer, or refuses.
     """
     client = api.connect(host)
-    with api.asking(host, "the list of recurring runs"):
-        found = [
-            RecurringRun(
-                there.recurring_run_id,
-                there.display_name,
-                _when(there),
-                there.status == "ENABLED",
-                there.experiment_id,
-            )
-            for there in _all(client)
-        ]
-    return sorted(found, key=lambda there: (there.name, there.id))
+    recurring = [
+        RecurringRun(
+            one.recurring_run_id,
+            one.display_name,
+            _when(one),
+            one.status == "ENABLED",
+            one.experiment_id,
+        )
+        for one in client.all_recurring_runs()
+    ]
+    return sorted(recurring, key=lambda one: (one.name, one.id))
 
 
 def named(host: str, name: str) -> list[RecurringRun]:
@@ -139,11 +137,11 @@ def named(host: str, name: str) -> list[RecurringRun]:
         KitError: The API does not answer, or refuses.
     """
     everything = listed(host)
-    found = [there for there in everything if there.name == name]
-    if not found:
-        names = join_names(list({there.name for there in everything}))
+    those = [one for one in everything if one.name == name]
+    if not those:
+        names = join_names(list({one.name for one in everything}))
         raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
-    return found
+    return those
 
 
 def delete(host: str, which: Sequence[RecurringRun]) -> None:
@@ -153,33 +151,31 @@ def delete(host: str, which: Sequence[RecurringRun]) -> None:
         KitError: The API does not answer, or refuses.
     """
     client = api.connect(host)
-    for there in which:
-        with api.asking(host, f"to delete the recurring run {there.name}"):
-            _remove(client, there.id, there.experiment)
+    for one in which:
+        _remove(client, one.id, one.experiment)
 
 
-def _remove(client: Any, recurring_run: str, experiment: str) -> None:
+def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
     """Delete a recurring run once none of its runs is under way.
 
     With it Kubernetes removes the Workflows that it made. KFP would never hear of the end of one
     that was under way, and take it for running for ever.
     """
-    from kfp_server_api.exceptions import ApiException
-
     client.disable_recurring_run(recurring_run)
 
     def under_way() -> list[str]:
         page = client.list_runs(experiment_id=experiment, page_size=PAGE, sort_by="created_at desc")
         return [
-            run.run_id
-            for run in page.runs or []
-            if run.recurring_run_id == recurring_run and run.state in ("PENDING", "RUNNING")
+            run["run_id"]
+            for run in page.runs
+            if run.get("recurring_run_id") == recurring_run
+            and run.get("state") in ("PENDING", "RUNNING")
         ]
 
     ended = set()
     for run in under_way():
         # Refused where its Workflow is gone already: there is nothing left to wait for.
-        with contextlib.suppress(ApiException):
+        with contextlib.suppress(api.RefusedError):
             client.terminate_run(run)
             ended.add(run)
 
@@ -191,19 +187,8 @@ def _remove(client: Any, recurring_run: str, experiment: str) -> None:
     client.delete_recurring_run(recurring_run)
 
 
-def _all(client: Any) -> list[Any]:
-    found: list[Any] = []
-    token = ""
-    while True:
-        page = client.list_recurring_runs(page_token=token, page_size=PAGE)
-        found += page.recurring_runs or []
-        token = page.next_page_token
-        if not token:
-            return found
-
-
-def _when(there: Any) -> When:
-    trigger = there.trigger
+def _when(known: Any) -> When:
+    trigger = known.trigger
     if trigger and trigger.cron_schedule:
         return When(cron=trigger.cron_schedule.cron or "")
     seconds = trigger.periodic_schedule.interval_second if trigger else 0
@@ -211,22 +196,22 @@ def _when(there: Any) -> When:
 
 
 def _is_same(
-    there: Any,
+    known: Any,
     experiment: str,
     when: When,
     given: tuple[dict[str, Any], str],
     source: dict[str, Any],
 ) -> bool:
     """Whether a recurring run would do what another, still to be made, would."""
-    if there.status != "ENABLED" or there.experiment_id != experiment or _when(there) != when:
+    if known.status != "ENABLED" or known.experiment_id != experiment or _when(known) != when:
         return False
-    config = there.runtime_config
+    config = known.runtime_config
     if ((config and config.parameters) or {}, (config and config.pipeline_root) or "") != given:
         return False
     if "version_id" in source:
-        version = there.pipeline_version_reference
+        version = known.pipeline_version_reference
         return bool(version) and version.pipeline_version_id == source["version_id"]
     file = Path(source["pipeline_package_path"])
-    return not there.pipeline_version_reference and api.documents(
-        there.pipeline_spec or {}
+    return not known.pipeline_version_reference and api.documents(
+        known.pipeline_spec or {}
     ) == api.read(file)

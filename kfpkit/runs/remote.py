@@ -95,15 +95,14 @@ def submit(
             console.say(f"would create the run {name} in the experiment {experiment}")
             return ""
         client = api.connect(where.host)
-        with api.asking(where.host, f"the run {name}"):
-            made = client.run_pipeline(
-                experiment_id=client.create_experiment(experiment).experiment_id,
-                job_name=name,
-                params=values,
-                pipeline_root=where.target.pipeline_root,
-                **made_from,
-            )
-            return str(made.run_id)
+        made = client.run_pipeline(
+            experiment_id=client.create_experiment(experiment).experiment_id,
+            job_name=name,
+            params=values,
+            pipeline_root=where.target.pipeline_root,
+            **made_from,
+        )
+        return str(made.run_id)
 
 
 def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[str, str]:
@@ -143,15 +142,14 @@ def existing(where: Place, run_id: str) -> tuple[Spec, list[Parameter]]:
         KitError: There is no such run, or the API does not answer.
     """
     client = api.connect(where.host)
-    with api.asking(where.host, f"the run {run_id}"):
-        there = client.get_run(run_id)
-        spec = there.pipeline_spec
-        version = there.pipeline_version_reference
-        if not spec:
-            spec = client.get_pipeline_version(
-                version.pipeline_id, version.pipeline_version_id
-            ).pipeline_spec
-    given = (there.runtime_config and there.runtime_config.parameters) or {}
+    record = client.get_run(run_id)
+    spec = record.pipeline_spec
+    version = record.pipeline_version_reference
+    if not spec:
+        spec = client.get_pipeline_version(
+            version.pipeline_id, version.pipeline_version_id
+        ).pipeline_spec
+    given = (record.runtime_config and record.runtime_config.parameters) or {}
     compiled = api.documents(spec)[0]
     return compiled, complete(compiled, given)
 
@@ -244,8 +242,7 @@ class _Follower:
 
     def _look(self) -> bool:
         """Take note of how far the run is, and return whether it is over."""
-        with api.asking(self._where.host, f"the run {self._run.id}"):
-            there = self._client.get_run(self._run.id)
+        there = self._client.get_run(self._run.id)
         selector = self._where.selector(self._run.id)
         found = self._where.target.items([WORKFLOWS], selector)
         if found:

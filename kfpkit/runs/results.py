@@ -12,7 +12,7 @@ from kfpkit.core import console
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.kfp import metadata
 from kfpkit.kfp.log import written
-from kfpkit.kfp.objects import Objects, bucket_of
+from kfpkit.kfp.object_store import Objects, bucket_of
 from kfpkit.kfp.run import Artifact, Run, State, Task, folder_of
 from kfpkit.kfp.workflow import LOGS, Node, Workflow
 from kfpkit.kube import forward
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kfpkit.kfp.metadata import Execution, Home, Output
-    from kfpkit.kfp.objects import Access
+    from kfpkit.kfp.object_store import Access
     from kfpkit.kfp.spec import Spec
     from kfpkit.kfp.target import Target
 

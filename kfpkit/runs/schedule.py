@@ -6,9 +6,9 @@ it takes it for one without its last field, and the runs come at other times tha
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from kfpkit.core import durations
 from kfpkit.core.errors import BadInputError
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -25,8 +25,6 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 )
 
 _EXAMPLE = 'Six fields, as in CRON="0 30 6 * * 1-5": at 06:30:00 UTC from Monday to Friday'
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def when(cron: str, every: str) -> When:
     Args:
         cron: A cron expression of six fields, the first of which is the second; in UTC unless the
             scheduled workflow controller has another time zone.
-        every: A whole number of seconds, or one with a unit: `90s`, `15m`, `6h`, `1d`.
+        every: A duration, as `durations.parse` takes it.
 
     Raises:
         BadInputError: Neither or both are given, or what is given is not of its form.
@@ -55,13 +53,7 @@ def when(cron: str, every: str) -> When:
         raise BadInputError("give CRON= or EVERY=, one of them", _EXAMPLE)
     if cron.strip():
         return When(cron=_cron(cron))
-    match = re.fullmatch(r"(\d+)([smhd]?)", every.strip())
-    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if seconds < 1:
-        raise BadInputError(
-            f"{every!r} is no time between two runs", "Write seconds, or 90s, 15m, 6h, 1d"
-        )
-    return When(seconds=seconds)
+    return When(seconds=durations.parse(every, "EVERY"))
 
 
 def _cron(text: str) -> str:

@@ -231,8 +231,8 @@ def client(target: Target) -> Iterator[Any]:
         try:
             yield client
         finally:
-            for run in client.list_runs(experiment_id=experiment, page_size=50).runs or []:
-                client.delete_run(run.run_id)
+            for run in client.list_runs(experiment_id=experiment, page_size=50).runs:
+                client.delete_run(run["run_id"])
 
 
 def start(client: Any, pipeline: Any, arguments: dict[str, str]) -> str:

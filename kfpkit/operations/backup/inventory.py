@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from kfpkit.kfp import object_store
+from kfpkit.kfp import api, object_store
 from kfpkit.kfp.database import METADATA, PIPELINES, reached
 from kfpkit.kube import forward
 from kfpkit.operations.backup import objects
@@ -51,34 +49,35 @@ def take(target: Target, *, artifacts: bool = True) -> Inventory:
         artifacts: Read every artifact too, for its SHA-256.
     """
     with reached(target) as database:
-        found: Inventory = {
+        inventory: Inventory = {
             subject: {str(name): facts for name, *facts in database.rows(sql)}
             for subject, sql in SUBJECTS.items()
         }
-        found["metadata"] = dict(_metadata(database))
+        inventory["metadata"] = dict(_metadata(database))
     if artifacts:
         with object_store.opened(target) as store:
-            found["artifact"] = dict(objects.hashes(store))
+            inventory["artifact"] = dict(objects.hashes(store))
     with forward.opened(target, forward.API) as address:
-        found["run as the API tells it"] = {
-            run["run_id"]: [run.get("state"), run.get("experiment_id")] for run in _served(address)
+        inventory["run as the API tells it"] = {
+            run["run_id"]: [run.get("state"), run.get("experiment_id")]
+            for run in api.Client(f"http://{address}").all_runs()
         }
-    return found
+    return inventory
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:
     """Return what is gone, changed or new, a line each."""
-    found = []
+    lines = []
     for subject in sorted(before.keys() | after.keys()):
         old, new = before.get(subject, {}), after.get(subject, {})
-        found += [f"{subject} {name}: gone" for name in sorted(old.keys() - new.keys())]
-        found += [f"{subject} {name}: new" for name in sorted(new.keys() - old.keys())]
-        found += [
+        lines += [f"{subject} {name}: gone" for name in sorted(old.keys() - new.keys())]
+        lines += [f"{subject} {name}: new" for name in sorted(new.keys() - old.keys())]
+        lines += [
             f"{subject} {name}: {old[name]} became {new[name]}"
             for name in sorted(old.keys() & new.keys())
             if old[name] != new[name]
         ]
-    return found
+    return lines
 
 
 def counts(inventory: Inventory) -> Mapping[str, int]:
@@ -99,20 +98,3 @@ def _metadata(database: Database) -> Iterator[tuple[str, list[Any]]]:
         for row in database.rows(f"SELECT JSON_ARRAY({values}) FROM {METADATA}.`{table}`;"):
             digest = hashlib.sha256(repr(row).encode()).hexdigest()
             yield f"{table} {digest}", []
-
-
-def _served(address: str) -> Iterator[dict[str, Any]]:
-    """Yield every run that the API lists."""
-    page: str = ""
-    while True:
-        answer = requests.get(
-            f"http://{address}/apis/v2beta1/runs",
-            params={"page_size": "200", "page_token": page},
-            timeout=60,
-        )
-        answer.raise_for_status()
-        body = answer.json()
-        yield from body.get("runs", [])
-        page = body.get("next_page_token", "")
-        if not page:
-            return

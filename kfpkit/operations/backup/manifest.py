@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import BadInputError, KitError
-from kfpkit.kfp.database import Run
+from kfpkit.kfp.database import UnfinishedRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Artifact(Stored):
+class StoredObject(Stored):
     """An object of the object store."""
 
     #: What the store called this content; with the size it tells whether it has changed.
@@ -80,13 +80,13 @@ class Manifest:
     #: How many runs the database had.
     runs: int
     #: Runs under way, which a restore marks as failed.
-    left_out: list[Run] = field(default_factory=list)
+    left_out: list[UnfinishedRun] = field(default_factory=list)
     #: URIs of artifacts that the object store had lost already.
     lost: list[str] = field(default_factory=list)
     #: Files by name.
     parts: dict[str, Stored] = field(default_factory=dict)
     #: Artifacts by key.
-    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    artifacts: dict[str, StoredObject] = field(default_factory=dict)
     format: int = FORMAT
 
 
@@ -134,15 +134,15 @@ def read(folder: Path) -> Manifest:
             "Use the kit that made it",
         )
     parts = {name: Stored(**value) for name, value in data.pop("parts").items()}
-    artifacts = {key: Artifact(**value) for key, value in data.pop("artifacts").items()}
-    left_out = [Run(**value) for value in data.pop("left_out")]
+    artifacts = {key: StoredObject(**value) for key, value in data.pop("artifacts").items()}
+    left_out = [UnfinishedRun(**value) for value in data.pop("left_out")]
     return Manifest(**data, parts=parts, artifacts=artifacts, left_out=left_out)
 
 
 def damages(manifest: Manifest, folder: Path) -> list[str]:
     """Return what of a backup is gone or not as it was written; reads every byte of it."""
     found = [_damage(folder / name, stored) for name, stored in sorted(manifest.parts.items())]
-    contents: Mapping[str, Artifact] = {a.sha256: a for a in manifest.artifacts.values()}
+    contents: Mapping[str, StoredObject] = {a.sha256: a for a in manifest.artifacts.values()}
     objects = folder.parent / OBJECTS
     found += [_damage(blob(objects, sha), stored) for sha, stored in sorted(contents.items())]
     return [damage for damage in found if damage]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError
 
 from kfpkit.core.errors import KitError
-from kfpkit.operations.backup.manifest import CHUNK, Artifact, blob, digest
+from kfpkit.kfp.object_store import refusals
+from kfpkit.operations.backup.manifest import CHUNK, StoredObject, blob, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from obstore.store import ObjectStore
@@ -52,7 +50,7 @@ def keys(uri: str, bucket: str) -> list[str]:
 
 def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:
     """Return ETag and size in bytes of every object."""
-    with _refusals("the list of objects"):
+    with refusals("the list of objects"):
         return {
             item["path"]: (item["e_tag"] or "", item["size"])
             for page in obstore.list(store, chunk_size=1000)
@@ -61,8 +59,8 @@ def listed(store: ObjectStore) -> dict[str, tuple[str, int]]:
 
 
 def fetch(
-    store: ObjectStore, objects: Path, known: Mapping[str, Artifact]
-) -> tuple[dict[str, Artifact], int]:
+    store: ObjectStore, objects: Path, known: Mapping[str, StoredObject]
+) -> tuple[dict[str, StoredObject], int]:
     """Copy all objects that an earlier backup does not have.
 
     Args:
@@ -75,14 +73,14 @@ def fetch(
     """
     copied: list[int] = []
 
-    def one(key: str, etag: str, size: int) -> Artifact:
+    def one(key: str, etag: str, size: int) -> StoredObject:
         before = known.get(key)
         if before and etag and (before.etag, before.size) == (etag, size):
             there = blob(objects, before.sha256)
             if there.is_file() and there.stat().st_size == size:
                 return before
         part = objects / f"{PART}{hashlib.sha256(key.encode()).hexdigest()}"
-        with _refusals(key), part.open("wb") as file:
+        with refusals(key), part.open("wb") as file:
             got = obstore.get(store, key)
             for chunk in got.stream(min_chunk_size=CHUNK):
                 file.write(bytes(chunk))
@@ -94,7 +92,7 @@ def fetch(
         part.rename(to)
         copied.append(stored.size)
         media = str(got.attributes.get("Content-Type", ""))
-        return Artifact(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
+        return StoredObject(stored.sha256, stored.size, got.meta["e_tag"] or "", media)
 
     objects.mkdir(parents=True, mode=0o700, exist_ok=True)
     for left in objects.glob(f"{PART}*"):  # By a backup that was killed.
@@ -104,7 +102,7 @@ def fetch(
     return artifacts, sum(copied)
 
 
-def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) -> int:
+def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, StoredObject]) -> int:
     """Copy artifacts back that the store does not have with the same content.
 
     Returns:
@@ -117,14 +115,14 @@ def put(store: ObjectStore, objects: Path, artifacts: Mapping[str, Artifact]) ->
         if size != wanted.size or (etag and etag == wanted.etag):
             return size == wanted.size
         # What is uploaded in parts gets an ETag of their sizes: ask what was noted on it.
-        with _refusals(key):
+        with refusals(key):
             return obstore.get(store, key).attributes.get(NOTED) == wanted.sha256
 
     def one(key: str) -> None:
         attributes: Any = {NOTED: artifacts[key].sha256}
         if artifacts[key].type:
             attributes["Content-Type"] = artifacts[key].type
-        with _refusals(key):
+        with refusals(key):
             obstore.put(store, key, blob(objects, artifacts[key].sha256), attributes=attributes)
 
     missing = [key for key, done in _each(artifacts, same).items() if not done]
@@ -140,7 +138,7 @@ def remove(store: ObjectStore, keys: Iterable[str]) -> None:
     """Delete objects."""
     names = list(keys)
     for first in range(0, len(names), DELETED):
-        with _refusals("to delete objects"):
+        with refusals("to delete objects"):
             obstore.delete(store, names[first : first + DELETED])
 
 
@@ -152,7 +150,7 @@ def hashes(store: ObjectStore) -> dict[str, str]:
 def sha256(store: ObjectStore, key: str) -> str:
     """Return the SHA-256 of an object, having read it."""
     found = hashlib.sha256()
-    with _refusals(key):
+    with refusals(key):
         for chunk in obstore.get(store, key).stream(min_chunk_size=CHUNK):
             found.update(bytes(chunk))
     return found.hexdigest()
@@ -162,16 +160,3 @@ def _each(keys: Iterable[str], do: Callable[[str], Value]) -> dict[str, Value]:
     names = list(keys)
     with ThreadPoolExecutor(WORKERS) as pool:
         return dict(zip(names, pool.map(do, names), strict=True))
-
-
-@contextlib.contextmanager
-def _refusals(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (BaseError, FileNotFoundError) as error:
-        first, *rest = str(error).splitlines()
-        # S3's own answer, an XML document, is in one of the further lines.
-        code = re.search(r"<Code>(\w+)</Code>", "".join(rest))
-        why = f"{code[1]}: {first}" if code else first
-        clocks = "make doctor looks at the clocks" if code and "Skewed" in code[1] else ""
-        raise KitError(f"the object store refuses {what}: {why}", clocks) from error

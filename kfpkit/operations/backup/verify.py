@@ -11,7 +11,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
 from kfpkit.images import builder, cache, engine
-from kfpkit.kfp.database import METADATA, PIPELINES, require_complete
+from kfpkit.kfp.database import METADATA, PIPELINES, SHELL, require_complete
 from kfpkit.kfp.states import FINAL
 from kfpkit.operations.backup.create import (
     DUMP,
@@ -137,7 +137,7 @@ def oddities(recurring: list[dict[str, Any]], rows: list[Any]) -> list[str]:
 
 def server() -> list[str] | None:
     """Return the command that loads a dump, without the SQL to run on it, if there is a way."""
-    script = SCRIPT.read_text(encoding="utf-8")
+    script = SHELL + SCRIPT.read_text(encoding="utf-8")
     if shutil.which("mariadbd") and shutil.which("mariadb-install-db"):
         return ["bash", "-c", script, "load"]
     image = _image() if shutil.which("docker") and engine.answers() else None

@@ -9,11 +9,9 @@ metadata, which KFP keeps.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kfpkit.core.errors import BadInputError
 from kfpkit.kfp.states import FINAL
 from kfpkit.kfp.workflow import LOGS
 from kfpkit.operations.backup import objects
@@ -21,10 +19,8 @@ from kfpkit.operations.backup import objects
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-#: Seconds of a day.
-DAY = 86400
-
-_UNITS = {"h": 3600, "d": DAY, "w": 7 * DAY}
+#: Units that an age is written in; an `m` might be meant for months.
+UNITS = "hdw"
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRow:
     """A run as the database knows it.
 
     Attributes:
@@ -81,7 +77,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ArtifactRow:
     """An artifact of the metadata."""
 
     id: int
@@ -96,12 +92,12 @@ class Facts:
     """What there is."""
 
     bucket: str
-    runs: Mapping[str, Run] = field(default_factory=dict)
+    runs: Mapping[str, RunRow] = field(default_factory=dict)
     #: Number of cache entries by run.
     cached: Mapping[str, int] = field(default_factory=dict)
     #: By run.
     folders: Mapping[str, Folder] = field(default_factory=dict)
-    artifacts: Sequence[Artifact] = ()
+    artifacts: Sequence[ArtifactRow] = ()
     #: Bytes by key.
     objects: Mapping[str, int] = field(default_factory=dict)
 
@@ -111,7 +107,7 @@ class Plan:
     """What goes."""
 
     #: Runs to be deleted.
-    runs: list[Run]
+    runs: list[RunRow]
     #: How many runs that were deleted before have left something.
     left: int
     #: How many cache entries.
@@ -131,22 +127,7 @@ class Plan:
         return not (self.runs or self.logs or self.files or self.artifacts)
 
 
-def age(text: str) -> int:
-    """Return the seconds of an age such as `30d`.
-
-    Raises:
-        BadInputError: It is none.
-    """
-    match = re.fullmatch(r"(\d{1,6})([hdw])", text.strip())
-    if not match:
-        raise BadInputError(
-            f"{text!r} is no age" if text.strip() else "no age is given",
-            "Write OLDER_THAN=12h, 30d or 8w",
-        )
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def choose(runs: Iterable[Run], rule: Rule, now: float) -> list[Run]:
+def choose(runs: Iterable[RunRow], rule: Rule, now: float) -> list[RunRow]:
     """Return the runs that the rule lets go, oldest first; never one that has not ended."""
     kept: dict[str, int] = {}
     found = []
@@ -162,7 +143,7 @@ def choose(runs: Iterable[Run], rule: Rule, now: float) -> list[Run]:
     return found[::-1]
 
 
-def plan(facts: Facts, chosen: Iterable[Run], rule: Rule, now: float) -> Plan:
+def plan(facts: Facts, chosen: Iterable[RunRow], rule: Rule, now: float) -> Plan:
     """Return what goes with the chosen runs, and with those that were deleted before.
 
     Args:

@@ -18,14 +18,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from kfpkit.core import console
-from kfpkit.core.errors import BadInputError, KitError, join_names
+from kfpkit.core.errors import BadInputError, join_names
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import object_store
+from kfpkit.kfp import api, object_store
 from kfpkit.kfp.database import (
     DELETED,
     METADATA,
@@ -40,7 +39,16 @@ from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal
 from kfpkit.operations.backup import objects, parts
 from kfpkit.operations.backup.restore import require_none_of_another
-from kfpkit.operations.prune.plan import Artifact, Facts, Folder, Plan, Rule, Run, choose, plan
+from kfpkit.operations.prune.plan import (
+    ArtifactRow,
+    Facts,
+    Folder,
+    Plan,
+    Rule,
+    RunRow,
+    choose,
+    plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,7 +61,7 @@ if TYPE_CHECKING:
 DRIVING = 600.0
 
 #: Seconds that the API may take to delete a run.
-DELETING = 120.0
+DELETING = 120
 
 #: Artifacts named in one statement.
 BATCH = 100
@@ -175,14 +183,16 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
     runs = {}
     for run_id, name, workflow, state, archived, experiment, pipeline, ended in by.get("run", []):
         known = pipeline or names.get(run_id, "")
-        runs[run_id] = Run(run_id, name, workflow, state, bool(archived), experiment, known, ended)
+        runs[run_id] = RunRow(
+            run_id, name, workflow, state, bool(archived), experiment, known, ended
+        )
     return Facts(
         bucket=bucket,
         runs=runs,
         cached=dict(by.get("cache", [])),
         folders={run_id: Folder(uri, began) for run_id, uri, began in by.get("folder", [])},
         artifacts=[
-            Artifact(number, uri, bool(deleted), frozenset(uses.get(number, ())))
+            ArtifactRow(number, uri, bool(deleted), frozenset(uses.get(number, ())))
             for number, uri, deleted in by.get("artifact", [])
         ],
         objects=sizes,
@@ -215,19 +225,19 @@ def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan)
     console.say(f"deleting {len(seen.logs)} logs")
     objects.remove(store, seen.logs)
     with forward.opened(target, forward.API) as address:
+        client = api.Client(f"http://{address}", DELETING)
         for run in seen.runs:
             if run.id not in going:
-                _delete(f"http://{address}/apis/v2beta1/runs/{run.id}", run)
+                _delete(client, run)
 
 
-def _delete(url: str, run: Run) -> None:
-    console.say(f"DELETE {url} ({run.name})")
+def _delete(client: api.Client, run: RunRow) -> None:
+    console.say(f"deleting the run {run.name} ({run.id})")
     try:
-        answer = requests.delete(url, timeout=DELETING)
-        if answer.status_code != requests.codes.not_found:
-            answer.raise_for_status()
-    except requests.RequestException as error:
-        raise KitError(f"the API does not delete the run {run.name} ({run.id}): {error}") from error
+        client.delete_run(run.id)
+    except api.RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
 
 
 def _wait_for_drivers(target: Target) -> None:

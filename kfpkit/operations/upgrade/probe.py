@@ -33,7 +33,7 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
     """
     from kfpkit.operations import canary
 
-    with reach.service(target, forward.API) as address, api.asking(address, "the canary run"):
+    with reach.service(target, forward.API) as address:
         client = api.connect(f"http://{address}")
         name = f"{canary.NAME} {when} {token}"
         made = canary.start(client, token, name, target.image_prefix)

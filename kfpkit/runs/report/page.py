@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from kfpkit.kfp.run import ROUND, Artifact, Run, State, Task, duration
+from kfpkit.core import durations
+from kfpkit.kfp.run import ROUND, Artifact, Run, State, Task
 from kfpkit.runs import shown
 from kfpkit.runs.report import figures
 
@@ -117,7 +118,7 @@ def render(run: Run, folder: Path) -> str:
     environment.filters |= {
         "bytes": _bytes,
         "cause": _cause,
-        "duration": duration,
+        "duration": durations.write,
         "facts": _facts,
         "href": quote,
         "id": id,

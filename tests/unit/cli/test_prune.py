@@ -23,7 +23,7 @@ def test_a_rule_without_an_age_is_refused_in_one_line(older_than: str) -> None:
     done = kit(OLDER_THAN=older_than, APPLY="1", YES="1")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "Write OLDER_THAN=12h, 30d or 8w" in done.stderr
+    assert "6h, 30d or 8w" in done.stderr
 
 
 def test_a_number_of_runs_to_keep_is_one() -> None:

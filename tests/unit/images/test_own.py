@@ -37,6 +37,8 @@ sys.path.insert(0, folder)
 
 IMPORT_ALL = f"{BARE}\nfor name in argv: __import__(name)\nprint(__import__('kfpkit').__file__)\n"
 
+CLIENT = f"{BARE}\nfrom kfpkit.kfp import api\napi.Client('http://localhost:9').check()\n"
+
 PRUNE_HELP = f"{BARE}\nsys.argv = argv\nrunpy.run_module('kfpkit', run_name='__main__')\n"
 
 
@@ -77,6 +79,10 @@ def test_prune_starts_there(image: Path) -> None:
     done = bare(PRUNE_HELP, image, "kfpkit", "prune", "--help")
     assert done.ok, done.stderr
     assert "--older-than" in done.stdout
+
+
+def test_the_api_is_asked_there(image: Path) -> None:
+    assert "no Kubeflow Pipelines API answers" in bare(CLIENT, image).stderr
 
 
 def test_the_image_holds_nothing_that_runs_pipelines_or_looks_after_a_cluster_from_outside() -> (

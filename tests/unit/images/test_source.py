@@ -34,7 +34,7 @@ def test_nothing_asked_for_takes_what_can_be_reached(
 ) -> None:
     # No variable decides: it is asked by options.
     monkeypatch.setenv("IMAGES", "mirror")
-    monkeypatch.setattr(sources, "registry_reachable", lambda: reachable)
+    monkeypatch.setattr(sources, "refusal", lambda _: "" if reachable else "no route")
     chosen, why = sources.choose("", "")
     assert chosen == source
     assert sources.PROBE in why
@@ -53,11 +53,13 @@ def test_a_registry_answers_that_one_must_log_in(code: int, reachable: bool) -> 
 
     with HTTPServer(("127.0.0.1", 0), Registry) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        assert sources.registry_reachable(f"http://127.0.0.1:{server.server_port}") is reachable
+        url = f"http://127.0.0.1:{server.server_port}"
+        why = "" if reachable else f"it answers {code} to {url}"
+        assert sources.refusal(url) == why
 
 
 def test_no_registry_is_no_error() -> None:
-    assert not sources.registry_reachable("http://127.0.0.1:1/")
+    assert "refused" in sources.refusal("http://127.0.0.1:1/")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +35,7 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, list[Any]]] = []
         self.empty = False
         self.refusal = ""
+        self.pages: list[str] = []
 
     @property
     def host(self) -> str:
@@ -61,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
             "experiment_id": "e",
             "pipelines": found,
             "experiments": found,
+            "runs": [{"run_id": "r"}],
+            "next_page_token": self.server.pages.pop(0) if self.server.pages else "",
             "multi_user": False,
         }
         refused = self.server.refusal and "healthz" not in self.path
@@ -152,7 +156,8 @@ def test_each_call_sends_what_kfps_own_client_sends(
             sent.append([asked for asked in server.asked if "healthz" not in asked[1]])
         assert sent[0]
         assert sent[0] == sent[1]
-        assert answers[0] == answers[1]
+        if call != "runs":
+            assert answers[0] == answers[1]
 
 
 def test_the_address_may_have_a_path(server: Server) -> None:
@@ -167,16 +172,31 @@ def test_the_address_may_have_a_path(server: Server) -> None:
 def test_a_refusal_is_one_line_with_what_the_api_says(server: Server) -> None:
     server.refusal = "name is taken"
     client = api.connect(server.host)
-    with (
-        pytest.raises(KitError, match=r"refuses the run x: 400 name is taken\.$"),
-        api.asking(server.host, "the run x"),
-    ):
+    with pytest.raises(api.RefusedError) as refused:
         client.get_run("x")
+    assert (
+        refused.value.what == f"{server.host} refuses GET /apis/v2beta1/runs/x: 400 name is taken"
+    )
+    assert refused.value.status == 400
 
 
 def test_no_answer_is_an_error_at_once() -> None:
     with pytest.raises(KitError, match="no Kubeflow Pipelines API answers at http://localhost:9:"):
         api.connect("http://localhost:9")
+
+
+def test_an_api_that_takes_a_request_and_never_answers_is_given_up() -> None:
+    with socket.create_server(("localhost", 0)) as silent:
+        host = f"http://localhost:{silent.getsockname()[1]}"
+        with pytest.raises(KitError, match=f"no Kubeflow Pipelines API answers at {host}: .*timed"):
+            api.Client(host, timeout=1).get_run("x")
+
+
+def test_every_page_of_a_list_is_read(server: Server) -> None:
+    server.pages = ["second", "third"]
+    assert list(api.Client(server.host).all_runs()) == [{"run_id": "r"}] * 3
+    tokens = [dict(query).get("page_token", "") for _, _, (query, _) in server.asked]
+    assert tokens == ["", "second", "third"]
 
 
 def test_documents_are_taken_apart_as_they_are_put_together(server: Server, package: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from kfpkit.core.errors import KitError
-from kfpkit.kfp.objects import Found, Objects, bucket_of
+from kfpkit.kfp.object_store import Listing, Objects, bucket_of
 from kfpkit.kfp.target import Target
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def objects() -> Iterator[Objects]:
 
 def test_a_file(objects: Objects, tmp_path: Path) -> None:
     found = objects.find("s3://bucket/root/model", {})
-    assert found == Found(10, ["root/model"], folder=False)
+    assert found == Listing(10, ["root/model"], folder=False)
     objects.fetch("s3://bucket/root/model", {}, found, tmp_path / "train/model")
     assert (tmp_path / "train/model").read_bytes() == b"m" * 10
     assert objects.read("s3://bucket/root/model", {}) == "m" * 10
@@ -39,7 +39,7 @@ def test_a_file(objects: Objects, tmp_path: Path) -> None:
 
 def test_a_folder(objects: Objects, tmp_path: Path) -> None:
     found = objects.find("s3://bucket/root/tables", {})
-    assert found == Found(5, ["root/tables/more/test.csv", "root/tables/train.csv"], folder=True)
+    assert found == Listing(5, ["root/tables/more/test.csv", "root/tables/train.csv"], folder=True)
     objects.fetch("s3://bucket/root/tables", {}, found, tmp_path / "tables")
     assert (tmp_path / "tables/train.csv").read_text() == "abc"
     assert (tmp_path / "tables/more/test.csv").read_text() == "de"
@@ -48,12 +48,12 @@ def test_a_folder(objects: Objects, tmp_path: Path) -> None:
 
 def test_nothing(objects: Objects) -> None:
     assert objects.find("s3://bucket/root/none", {}) is None
-    with pytest.raises(KitError, match="s3://bucket/root/none cannot be read"):
+    with pytest.raises(KitError, match="the object store refuses s3://bucket/root/none"):
         objects.read("s3://bucket/root/none", {})
 
 
 def test_an_object_cannot_be_written_outside_its_folder(objects: Objects, tmp_path: Path) -> None:
-    bad = Found(1, ["root/tables/../../../model"], folder=True)
+    bad = Listing(1, ["root/tables/../../../model"], folder=True)
     with pytest.raises(KitError, match="leads out of it"):
         objects.fetch("s3://bucket/root/tables", {}, bad, tmp_path / "tables")
 
@@ -67,8 +67,8 @@ def test_the_key_of_a_uri_is_what_kfp_takes_for_it(objects: Objects) -> None:
     store = objects._stores["s3://bucket", "{}"]
     for key in ("odd/a#1 é.txt", "odd/100%25"):
         store.put(key, b"1")
-        assert objects.find(f"s3://bucket/{key}", {}) == Found(1, [key], folder=False)
-    assert objects.find("s3://bucket/root/model?region=x", {}) == Found(
+        assert objects.find(f"s3://bucket/{key}", {}) == Listing(1, [key], folder=False)
+    assert objects.find("s3://bucket/root/model?region=x", {}) == Listing(
         10, ["root/model"], folder=False
     )
 

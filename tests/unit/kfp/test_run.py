@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp.run import Run, State, Task, duration
+from kfpkit.kfp.run import Run, State, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,22 +48,6 @@ def test_an_unknown_state_is_refused(run: Run) -> None:
     data = json.loads(run.to_json()) | {"state": "dreaming"}
     with pytest.raises(BadInputError, match="dreaming"):
         Run.from_json(json.dumps(data))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"),
-        (0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.6, "1 min 00 s"),
-        (185, "3 min 05 s"),
-        (7620, "2 h 07 min"),
-    ],
-)
-def test_durations_read_well(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_rounds_take_the_place_of_their_task_and_are_read_back() -> None:

@@ -13,7 +13,7 @@ from kfpkit import cli
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import secrets
+from kfpkit.kfp import database, secrets
 from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
@@ -122,9 +122,9 @@ def values(target: Target) -> dict[str, dict[str, str]]:
 
 def admitted(target: Target, password: str) -> bool:
     """Whether the database lets KFP's account in."""
-    client = rotate.CLIENT.replace("--user=root", "--user=kfp")
-    argv = ("exec", "--stdin", "database-0", "--container=mariadb", "--", "sh", "-c", client)
-    return target.query(*argv, stdin=f"{password}\nSELECT 1;\n", check=False).ok
+    script = f"{database.WITH_PASSWORD}DB_USERNAME=kfp {database.QUERY}"
+    argv = database.Database(target).argv(script)
+    return process.query(argv, stdin=f"{password}\nSELECT 1;\n", check=False).ok
 
 
 def objects(address: str, key: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from kfpkit.core.errors import CommandError, KitError
 from kfpkit.kfp import metadata, workflow
 from kfpkit.kfp.log import written
 from kfpkit.kfp.metadata import Execution, Home, Output
-from kfpkit.kfp.objects import Found, Objects
+from kfpkit.kfp.object_store import Listing, Objects
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
@@ -114,11 +114,11 @@ class Store(Objects):
     there: dict[str, bytes]
     asked: list[tuple[str, dict[str, str]]]
 
-    def find(self, uri: str, access: dict[str, str]) -> Found | None:
+    def find(self, uri: str, access: dict[str, str]) -> Listing | None:
         self.asked.append((uri, access))
-        return Found(len(self.there[uri]), [uri], folder=False) if uri in self.there else None
+        return Listing(len(self.there[uri]), [uri], folder=False) if uri in self.there else None
 
-    def fetch(self, uri: str, access: dict[str, str], found: Found, to: Path) -> None:
+    def fetch(self, uri: str, access: dict[str, str], found: Listing, to: Path) -> None:
         del access, found
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(self.there[uri])

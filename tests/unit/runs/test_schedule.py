@@ -63,9 +63,9 @@ def test_bad_cron_is_named_with_its_field(cron: str, message: str) -> None:
         when(cron, "")
 
 
-@pytest.mark.parametrize("every", ["0", "-5", "soon", "1.5h", "5 m", "1w"])
+@pytest.mark.parametrize("every", ["0", "-5", "soon", "1.5h", "5 m"])
 def test_bad_intervals(every: str) -> None:
-    with pytest.raises(BadInputError, match="no time between two runs"):
+    with pytest.raises(BadInputError, match=r"EVERY=.* is no duration"):
         when("", every)
 
 

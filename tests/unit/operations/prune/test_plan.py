@@ -6,16 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from kfpkit.core.errors import BadInputError
+from kfpkit.core.durations import DAY
 from kfpkit.operations.prune.plan import (
-    DAY,
-    Artifact,
+    ArtifactRow,
     Facts,
     Folder,
     Plan,
     Rule,
-    Run,
-    age,
+    RunRow,
     choose,
     plan,
 )
@@ -26,16 +24,16 @@ MONTH = Rule(30 * DAY)
 ROOT = "v2/artifacts/penguins"
 
 
-def run(name: str, days: float, **changes: object) -> Run:
+def run(name: str, days: float, **changes: object) -> RunRow:
     """Return a run that ended so many days ago."""
-    made = Run(
+    made = RunRow(
         name, f"{name}!", f"wf-{name}", "SUCCEEDED", False, "lab", "penguins", int(NOW - days * DAY)
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def artifact(number: int, path: str, *runs: str, deleted: bool = False) -> Artifact:
-    return Artifact(number, f"minio://mlpipeline/{ROOT}/{path}", deleted, frozenset(runs))
+def artifact(number: int, path: str, *runs: str, deleted: bool = False) -> ArtifactRow:
+    return ArtifactRow(number, f"minio://mlpipeline/{ROOT}/{path}", deleted, frozenset(runs))
 
 
 def folder(run_id: str, days: float) -> Folder:
@@ -52,7 +50,7 @@ FACTS = Facts(
         artifact(1, "old/train/x/model", "old", "new"),
         artifact(2, "old/evaluate/x/report", "old"),
         artifact(3, "new/evaluate/x/report", "new"),
-        Artifact(4, "gs://of-somebody-else/old/file", False, frozenset({"old"})),
+        ArtifactRow(4, "gs://of-somebody-else/old/file", False, frozenset({"old"})),
     ],
     objects={
         f"{ROOT}/old/train/x/model/weights": 100,
@@ -71,17 +69,6 @@ FACTS = Facts(
 
 def planned(facts: Facts, rule: Rule = MONTH) -> Plan:
     return plan(facts, choose(facts.runs.values(), rule, NOW), rule, NOW)
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("30d", 30 * DAY), ("2w", 14 * DAY)])
-def test_an_age_is_read(text: str, seconds: int) -> None:
-    assert age(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1y", "30m", "1.5d", "30 days"])
-def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(BadInputError):
-        age(text)
 
 
 def test_runs_go_by_their_end_and_the_oldest_first() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from kfpkit.core.durations import DAY
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import object_store
 from kfpkit.kfp.database import Database
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations.backup.parts import HELD
 from kfpkit.operations.prune import run
-from kfpkit.operations.prune.plan import DAY, Artifact, Folder, Rule, Run
+from kfpkit.operations.prune.plan import ArtifactRow, Folder, Rule, RunRow
 from kfpkit.operations.prune.run import facts_of
 from tests.support.outside import target
 
@@ -35,13 +36,13 @@ ROWS: list[list[Any]] = [
 def test_the_answers_become_facts() -> None:
     facts = facts_of(ROWS, "mlpipeline", {"key": 5})
     assert facts.runs == {
-        "1": Run("1", "first", "penguins-x", "FAILED", False, "lab", "penguins", 1_700_000_000),
-        "2": Run("2", "second", "penguins-y", "", True, "lab", "uploaded", 1_700_000_000),
+        "1": RunRow("1", "first", "penguins-x", "FAILED", False, "lab", "penguins", 1_700_000_000),
+        "2": RunRow("2", "second", "penguins-y", "", True, "lab", "uploaded", 1_700_000_000),
     }
     assert facts.cached == {"1": 3}
     assert facts.folders["1"] == Folder("minio://mlpipeline/v2/artifacts/penguins/1", 1_600_000_000)
     assert facts.artifacts[0].runs == {"1", "2"}
-    assert facts.artifacts[1] == Artifact(8, ROWS[7][2], True, frozenset())
+    assert facts.artifacts[1] == ArtifactRow(8, ROWS[7][2], True, frozenset())
     assert facts.objects == {"key": 5}
 
 
