@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kfpkit.core import console
+from kfpkit.core import console, signals
 from kfpkit.core.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
@@ -62,6 +62,7 @@ def _spare_this_machine() -> None:
 
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
+    signals.unwind()
     _spare_this_machine()
     try:
         with refusals_of():

@@ -55,7 +55,6 @@ def backup(
     from kfpkit.kfp.target import choose
     from kfpkit.operations.backup import create, remote
 
-    _end_on_signal()
     away = remote.is_remote(to)
     if away and not process.dry_run():
         remote.require(to)
@@ -77,12 +76,9 @@ def resume(overlay: Overlay = "", context: Context = "") -> None:
     """Start the parts again that a backup or restore was holding when it was killed."""
     from kfpkit.core import console, process
     from kfpkit.kfp.target import choose
-    from kfpkit.operations import journal
     from kfpkit.operations.backup import restore
 
-    target = choose(overlay, context)
-    journal.require_no_rollback(journal.read(target))
-    if not restore.resume(target) and not process.dry_run():
+    if not restore.resume(choose(overlay, context)) and not process.dry_run():
         console.say("no part is held")
 
 
@@ -99,7 +95,6 @@ def restore(
     from kfpkit.kfp.target import choose
     from kfpkit.operations.backup.restore import restore as put_back
 
-    _end_on_signal()
     target = choose(overlay, context)
     folder = _backup(source, snapshot, work)
     put_back(target, folder, confirm=lambda text: yes or typer.confirm(text), timeout=timeout)
@@ -157,14 +152,3 @@ def _backup(source: str, snapshot: str, work: Path) -> Path:
             raise typer.Exit  # What would follow depends on the backup.
         return fetched
     return manifest.find(Path(source))
-
-
-def _end_on_signal() -> None:
-    """Let a polite kill end the command as Ctrl-C does, so that it puts things right first."""
-    import signal
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)

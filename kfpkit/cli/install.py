@@ -87,17 +87,12 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
     from kfpkit.core import console
     from kfpkit.core.errors import join_names
     from kfpkit.kfp.target import choose
-    from kfpkit.kube import render
     from kfpkit.operations import installation as lifecycle
+    from kfpkit.operations import lock
 
     target = choose(overlay, context)
     parts = lifecycle.parts(target)
-    wanted = {
-        d["metadata"]["name"]: d["spec"].get("replicas", 1)
-        for d in render.workloads(target.documents)
-    }
-    # By an operation that holds them, or by hand.
-    stopped = [part.name for part in parts if not part.wanted and wanted.get(part.name)]
+    stopped = lifecycle.stopped(target, parts)
     # The names of images may not be cut off, also where the output is no terminal.
     images = Column("Image", min_width=max(len(", ".join(part.images)) for part in parts))
     table = Table("Part", "Ready", "Restarts", "State", images, box=None, header_style="bold")
@@ -109,8 +104,10 @@ def status(overlay: Overlay = "", context: Context = "") -> None:
     for part in parts:
         if part.sickness:
             console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")
-    if stopped:
-        console.warn(f"{join_names(stopped)} stopped: make doctor CANARY=0 says by what")
+    if found := lock.read(target):
+        console.warn(f"{found.said}. {found.do}")
+    elif stopped:
+        console.warn(f"{join_names(stopped)} stopped: somebody scaled them to no pods")
     if stopped or not all(part.done for part in parts):
         raise typer.Exit(1)
 
