@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
@@ -12,6 +13,10 @@ from kfpkit.kfp.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from kfpkit.kube.render import Document
+
+OVERLAY = "kind-packages"
 
 OK, REFUSED = process.Result(0, "", ""), process.Result(1, "", "refused")
 
@@ -110,8 +115,15 @@ class Cluster(Target):
         return f"2026-11-28T12:{seconds // 60:02}:{seconds % 60:02}Z"
 
 
-def cluster(overlay: str = "kind-packages") -> Cluster:
+@cache
+def _documents() -> list[Document]:
+    """Return what the overlay makes, rendered once: that takes a second."""
+    return Target(OVERLAY, "nowhere", "kubectl").documents
+
+
+def cluster() -> Cluster:
     """Return an empty one."""
-    made = Cluster(overlay, "nowhere", "kubectl")
+    made = Cluster(OVERLAY, "nowhere", "kubectl")
     object.__setattr__(made, "state", State())
+    made.__dict__["documents"] = _documents()
     return made
