@@ -20,9 +20,10 @@ from kfpkit.kfp.database import CLIENT, METADATA, PIPELINES, Database, reached
 from kfpkit.kfp.target import Target, choose
 from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
 from kfpkit.operations.backup import create, inventory, parts
 from kfpkit.operations.backup.manifest import earlier, read
-from kfpkit.operations.backup.restore import restore
+from kfpkit.operations.backup.restore import restore, resume
 from kfpkit.operations.backup.verify import verify
 
 if TYPE_CHECKING:
@@ -230,6 +231,16 @@ def killed(target: Target, said: str, *arguments: str, by: int = signal.SIGKILL)
     assert running.returncode
 
 
+def gone(target: Target) -> None:
+    """Wait until it is known that who held the record was killed, if anybody holds it."""
+
+    def alive() -> str | None:
+        found = lock.read(target)
+        return found.said if found and found.alive else None
+
+    wait_for("the end of who was killed", alive, timeout=2 * lock.GONE)
+
+
 def held(target: Target) -> set[str]:
     """Return the parts that are held."""
     return {
@@ -249,6 +260,7 @@ def test_a_restore_that_was_killed_is_started_again(
     folder = earlier(backups)[0]
     killed(restored, said, "restore", "--from", str(folder))
     assert held(restored) == set(parts.WRITERS)
+    gone(restored)
     restore(restored, folder, confirm=lambda _: True, timeout=1800)
     assert not held(restored)
     assert missing(expected, restored) == []
@@ -259,7 +271,8 @@ def test_a_restore_that_was_killed_before_the_change_can_be_given_up(
 ) -> None:
     before = inventory.take(restored, artifacts=False)
     killed(restored, "gzip -dc", "restore", "--from", str(earlier(backups)[0]))
-    assert set(parts.start(restored)) == set(parts.WRITERS)
+    gone(restored)
+    assert set(resume(restored)) == set(parts.WRITERS)
     lifecycle.wait_until_ready(restored, timeout=600)
     assert inventory.differences(before, inventory.take(restored, artifacts=False)) == []
 
@@ -282,6 +295,7 @@ def test_recurring_runs_go_on_after_a_backup_that_was_killed(
     killed(restored, "mariadb-dump", "backup", "--to", str(tmp_path), by=by)
     if by == signal.SIGKILL:
         assert held(restored) == set(parts.SCHEDULER)
+        gone(restored)
         create.make(restored, tmp_path, wait=0)
     assert not held(restored)
     assert not list(tmp_path.glob("*.part")) or by == signal.SIGKILL

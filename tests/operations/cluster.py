@@ -65,7 +65,7 @@ class Cluster(Target):
             return process.Result(0, json.dumps(found) if found else "", "")
         if arguments[:2] == ("get", "secret"):
             return process.Result(0, "secret" if arguments[2] in self.state.secrets else "", "")
-        return self._do(arguments, stdin)
+        return self._do(arguments, stdin) if arguments[0] == "patch" else OK
 
     def _do(self, arguments: tuple[str, ...], stdin: str | None) -> process.Result:
         there = self.state.configmaps

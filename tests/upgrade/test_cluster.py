@@ -20,7 +20,7 @@ from kfpkit.operations.backup import inventory, parts
 from kfpkit.operations.journal import Phase
 from kfpkit.operations.upgrade import phases, plan
 from kfpkit.operations.upgrade.applied import applied
-from tests.backup.test_cluster import api, killed
+from tests.backup.test_cluster import api, gone, killed
 from tests.kfp.pipelines.hello import hello
 from tests.manifests.installation import Wanted, installed, run, write_overlay
 from tests.upgrade.history import MORE_ENV, lacking, seed
@@ -119,6 +119,7 @@ def require_quiet(target: Target) -> None:
 
 def killed_in(phase: str, target: Target, backups: Path) -> None:
     killed(target, SAID[phase], "upgrade", "--backup", str(backups))
+    gone(target)
     noted = journal.read(target)
     assert (noted.phase if noted and noted.phase is not Phase.DONE else "plan") == phase
 
