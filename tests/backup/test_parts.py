@@ -50,13 +50,14 @@ def test_a_backup_that_was_taken_over_starts_nothing(
     there: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "stop", lambda *_: None)
-    with (
-        pytest.raises(KitError, match="backup gave no sign of life .* restore is under way"),
-        lock.held(there, Operation.BACKUP) as mine,
-        parts.stopped(there, SCHEDULER, mine),
-    ):
-        there.state.clock += int(lock.GONE)
-        lock._take(there, Operation.RESTORE).note("brings databases")
+
+    def work() -> None:
+        with lock.held(there, Operation.BACKUP) as mine, parts.stopped(there, SCHEDULER, mine):
+            there.state.clock += int(lock.GONE)
+            lock._take(there, Operation.RESTORE).note("brings databases")
+
+    with pytest.raises(KitError, match=r"backup gave no sign of life .* restore is under way"):
+        work()
     assert there.state.ran == []
 
 

@@ -13,7 +13,7 @@ from kfpkit.operations.backup import inventory
 from kfpkit.operations.backup.create import lost
 from kfpkit.operations.prune.plan import DAY, Rule
 from kfpkit.operations.prune.run import prune
-from tests.backup.test_cluster import CACHED, api, killed
+from tests.backup.test_cluster import CACHED, api, gone, killed
 from tests.manifests import installation, steps
 from tests.manifests.installation import Wanted
 
@@ -132,6 +132,7 @@ def test_what_is_old_goes_and_no_task_ever_gets_a_deleted_artifact(target: Targe
     # Killed wherever it changes something, it leaves nothing that contradicts.
     for said in ("DELETE FROM mlpipeline.tasks", "DELETE http", "UPDATE metadb.Artifact"):
         killed(target, said, "prune", "--older-than", "30d", "--apply")
+        gone(target)
         kept(target, before, {young})
     done = prune(target, MONTH, apply=True, confirm=lambda _: True)
     kept(target, before, {young})
