@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+TEMPLATE = {"spec": {"containers": [{"image": "image:1"}]}}
+
 READY = {
     "kind": "Deployment",
     "metadata": {"name": "ml-pipeline", "generation": 1},
     "spec": {
         "selector": {"matchLabels": {"a": "b"}},
-        "template": {"spec": {"containers": [{"image": "image:1"}]}},
+        "template": TEMPLATE,
     },
     "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1},
 }
@@ -111,7 +113,7 @@ def test_a_part_without_pods_stops_it_before_anything_has_changed() -> None:
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), 0)
     stopped = {
         **READY,
-        "spec": {**READY["spec"], "replicas": 0},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {}}, "template": TEMPLATE},
         "status": {"observedGeneration": 1, **counts},
     }
     with pytest.raises(KitError, match="not ready in kubeflow: ml-pipeline; nothing was changed"):

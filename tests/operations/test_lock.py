@@ -14,7 +14,7 @@ from kfpkit.core.errors import KitError, WaitTimeoutError
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import secrets as values
 from kfpkit.operations import installation, lock, rotate
-from kfpkit.operations.backup import create, restore
+from kfpkit.operations.backup import create, parts, restore
 from kfpkit.operations.backup.parts import HELD
 from kfpkit.operations.lock import BusyError, Operation, Record
 from kfpkit.operations.prune import run as pruning
@@ -102,7 +102,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         (installation, "require_ready"),
         (restore, "reached"),
         (restore, "_secrets"),
-        (restore.parts, "start"),
+        (parts, "start"),
         (rotate, "_rotate"),
         (phases, "_begun"),
         (phases, "_take_back"),
@@ -232,8 +232,12 @@ def test_a_holder_says_that_it_lives_and_by_the_clock_of_the_cluster(
     with lock.held(there, Operation.ROTATE):
         there.state.clock += 10 * int(lock.GONE)
         version = there.state.configmaps[lock.NAME]["metadata"]["resourceVersion"]
-        now = lambda: there.state.configmaps[lock.NAME]["metadata"]["resourceVersion"]  # noqa: E731
-        wait_for("a sign of life", lambda: "none" if now() == version else None, timeout=30)
+
+        def silent() -> str | None:
+            metadata = there.state.configmaps[lock.NAME]["metadata"]
+            return "none" if metadata["resourceVersion"] == version else None
+
+        wait_for("a sign of life", silent, timeout=30)
         found = lock.read(there)
         assert found
         assert found.alive
