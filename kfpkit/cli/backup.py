@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from kfpkit.cli.options import Backups, Snapshot, Timeout, Wait, Where, Work, Yes, installation
 from kfpkit.cli.targets import choose
 from kfpkit.core import console, process
-from kfpkit.operations import journal
 from kfpkit.operations.backup import create, manifest, remote
 from kfpkit.operations.backup import restore as restoring
 from kfpkit.operations.backup import verify as verifying
@@ -27,7 +25,6 @@ def backup(
 
     Runs go on meanwhile.
     """
-    _end_on_signal()
     away = remote.is_remote(backups)
     if away and not process.dry_run():
         remote.require(backups)
@@ -48,9 +45,7 @@ def verify(
 @installation()
 def resume(where: Where) -> None:
     """Start what a backup or restore was holding when it was killed."""
-    target = choose(where, reads=True)
-    journal.require_no_rollback(journal.read(target))
-    if not restoring.resume(target) and not process.dry_run():
+    if not restoring.resume(choose(where, reads=True)) and not process.dry_run():
         console.say("no part is held")
 
 
@@ -65,7 +60,6 @@ def restore(
     timeout: Timeout = 1800,
 ) -> None:
     """Put a backup back, into an empty cluster or over what is there."""
-    _end_on_signal()
     target = choose(where, reads=True)
     restoring.restore(
         target,
@@ -82,13 +76,3 @@ def _backup(backups: str, snapshot: str, work: Path) -> Path:
             raise typer.Exit  # What would follow depends on the backup.
         return fetched
     return manifest.find(Path(backups))
-
-
-def _end_on_signal() -> None:
-    """Let a polite kill end the command as Ctrl-C does, so that it puts things right first."""
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)

@@ -9,8 +9,8 @@ from kfpkit.cli.options import DeleteData, Port, Timeout, Where, Yes, installati
 from kfpkit.cli.targets import choose
 from kfpkit.core import console, process
 from kfpkit.core.errors import join_names
-from kfpkit.kube import forward, render
-from kfpkit.operations import gke
+from kfpkit.kube import forward
+from kfpkit.operations import gke, lock
 from kfpkit.operations import installation as lifecycle
 
 app = typer.Typer()
@@ -46,12 +46,7 @@ def status(where: Where) -> None:
     """Show each part of KFP; exit code 1 unless all are ready."""
     target = choose(where, reads=True)
     parts = lifecycle.parts(target)
-    wanted = {
-        d["metadata"]["name"]: d["spec"].get("replicas", 1)
-        for d in render.workloads(target.documents)
-    }
-    # By an operation that holds them, or by hand.
-    stopped = [part.name for part in parts if not part.wanted and wanted.get(part.name)]
+    stopped = lifecycle.stopped(target, parts)
     # The names of images may not be cut off, also where the output is no terminal.
     images = Column("Image", min_width=max(len(", ".join(part.images)) for part in parts))
     table = Table("Part", "Ready", "Restarts", "State", images, box=None, header_style="bold")
@@ -63,8 +58,10 @@ def status(where: Where) -> None:
     for part in parts:
         if part.sickness:
             console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")
-    if stopped:
-        console.warn(f"{join_names(stopped)} stopped: make doctor CANARY=0 says by what")
+    if found := lock.read(target):
+        console.warn(f"{found.said}. {found.do}")
+    elif stopped:
+        console.warn(f"{join_names(stopped)} stopped: somebody scaled them to no pods")
     if stopped or not all(part.done for part in parts):
         raise typer.Exit(1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,8 @@ from kfpkit.kfp.object_store import SECRET, place
 from kfpkit.kfp.states import BAD, ENDED, ENDS
 from kfpkit.kube import forward, health, render, volumes
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations import journal
-from kfpkit.operations.backup import restore
-from kfpkit.operations.backup.parts import WRITERS, held
+from kfpkit.operations import lock
+from kfpkit.operations.backup.parts import WRITERS
 from kfpkit.runs import explain
 
 if TYPE_CHECKING:
@@ -120,10 +118,12 @@ def pods(target: Target) -> Iterator[Finding]:
     if lacking := wanted - {part.name for part in parts}:
         yield fault(f"not installed: {join_names(sorted(lacking))}", "make install")
     idle = {p.name for p in parts if p.kind == "Deployment" and not p.wanted and not p.sickness}
-    holding = _holding(target) if idle else None
-    kept = idle & holding.names if holding else set()
-    if holding and kept:
-        yield fault(f"{join_names(sorted(kept))}: 0 of 0 ready: {holding.said}", holding.command)
+    holding = lock.read(target)
+    kept = idle & set(WRITERS) if holding else set()
+    if holding:
+        without = f"{join_names(kept)}: 0 of 0 ready: " if kept else ""
+        told = warning if holding.alive and not kept else fault
+        yield told(f"{without}{holding.said}. {holding.do}", holding.command)
     for part in parts:
         sickness = part.sickness
         if sickness:
@@ -143,35 +143,6 @@ def pods(target: Target) -> Iterator[Finding]:
     yield from _failed(target, target.items(["jobs"]))
     ready = sum(part.done and part.wanted > 0 for part in parts)
     yield ok(f"{ready} of {len(parts)} parts ready")
-
-
-@dataclass(frozen=True)
-class _Hold:
-    """What keeps Deployments without pods, and is not at its end."""
-
-    names: set[str]
-    said: str
-    #: What goes on with it.
-    command: str
-
-
-def _holding(target: Target) -> _Hold:
-    """Return what holds parts: an upgrade, a restore, or a backup, at work or killed."""
-    upgrade = journal.read(target)
-    wait = "unless that is at work now"
-    if upgrade and upgrade.phase is journal.Phase.ROLLBACK:
-        said = f"a rollback is under way; {wait}, make rollback goes on with it"
-        return _Hold(set(WRITERS), said, "make rollback")
-    if upgrade and upgrade.phase is not journal.Phase.DONE:
-        said = f"an upgrade from {upgrade.source} to {upgrade.to} stands at {upgrade.phase}; {wait}"
-        said += ", make upgrade goes on from there, make rollback takes it back"
-        return _Hold(set(WRITERS), said, "make upgrade")
-    names = set(held(target))
-    if state := restore.under_way(target):
-        said = f"the restore of {state['folder']} is not at its end; {wait}"
-        return _Hold(names, f"{said}, the same one again goes on", restore.command(state))
-    said = f"held by a backup or a restore; {wait}, make backup-resume starts them again"
-    return _Hold(names, said, "make backup-resume")
 
 
 def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:

@@ -14,10 +14,12 @@ from kfpkit.core.waiting import wait_for
 from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import secrets
 from kfpkit.kfp.target import Target, built_images, given_images
-from kfpkit.kube import health
+from kfpkit.kube import health, render
+from kfpkit.operations import lock
+from kfpkit.operations.lock import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from kfpkit.kube.health import Part, Sickness
 
@@ -52,6 +54,7 @@ def install(target: Target, *, timeout: float) -> None:
         timeout: Seconds to wait for all parts.
 
     Raises:
+        BusyError: Another operation is under way.
         KitError: The cluster refused, or a part is sick; the error names its pod, the reason and
             the end of its log.
     """
@@ -59,10 +62,13 @@ def install(target: Target, *, timeout: float) -> None:
     console.say(f"overlay {target.overlay} to the namespace {target.namespace} of {target.context}")
     new = secrets.missing(target)  # Before anything changes: it may be refused.
     _load_images(target)
-    if not target.has_namespace():
-        process.run(
-            [target.kubectl, "--context", target.context, "create", "namespace", target.namespace]
-        )
+    with lock.held(target, Operation.INSTALL):
+        _install(target, new, timeout)
+    if not process.dry_run():
+        console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
+
+
+def _install(target: Target, new: Mapping[str, Mapping[str, str]], timeout: float) -> None:
     for name, values in new.items():
         console.say(f"Secret {name}: new random values for {', '.join(values)}")
         target.run("create", "--filename", "-", stdin=secrets.manifest(name, values))
@@ -75,7 +81,6 @@ def install(target: Target, *, timeout: float) -> None:
     console.say(f"applied {len(applied.stdout.splitlines())} objects")
     wait_until_ready(target, timeout=timeout)
     _prune(target)
-    console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
 
 
 def diff(target: Target, *, do: str = "") -> str:
@@ -106,6 +111,11 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
     if not target.has_namespace() and not process.dry_run():
         console.say(f"there is no namespace {target.namespace} on {target.context}: nothing to do")
         return
+    with lock.held(target, Operation.DELETE if delete_data else Operation.UNINSTALL):
+        _uninstall(target, delete_data=delete_data)
+
+
+def _uninstall(target: Target, *, delete_data: bool) -> None:
     # The kinds of KFP and Argo stay with the data: removing them would remove every run's
     # Workflow and every recurring run.
     kept = ("Namespace", "CustomResourceDefinition")
@@ -208,12 +218,23 @@ def parts(target: Target) -> list[Part]:
 
 
 def not_ready(target: Target) -> list[str]:
-    """Return the names of the parts that are not ready.
+    """Return the names of the parts that are not ready, or have no pods and should have some.
 
     Raises:
         KitError: Nothing is installed there.
     """
-    return [part.name for part in parts(target) if not part.done]
+    found = parts(target)
+    without_pods = stopped(target, found)
+    return [part.name for part in found if not part.done or part.name in without_pods]
+
+
+def stopped(target: Target, found: Iterable[Part]) -> list[str]:
+    """Return the names of the parts that an operation, or somebody, has scaled to no pods."""
+    wanted = {
+        workload["metadata"]["name"]: workload["spec"].get("replicas", 1)
+        for workload in render.workloads(target.documents)
+    }
+    return [part.name for part in found if not part.wanted and wanted.get(part.name)]
 
 
 def require_ready(target: Target, *, but: Collection[str] = ()) -> None:

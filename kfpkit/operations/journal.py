@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kfpkit.core.errors import BadInputError
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kfpkit.kfp.target import Target
 
 #: ConfigMap of the installation's namespace.
@@ -54,22 +54,15 @@ def read(target: Target) -> Journal | None:
     """Return what is noted in the cluster, if anything."""
     argv = ("get", "configmap", NAME, "--ignore-not-found", "--output=json")
     said = target.query(*argv).stdout.strip()
-    if not said:
-        return None
-    data = json.loads(json.loads(said)["data"]["journal"])
+    return parsed(json.loads(said)["data"]) if said else None
+
+
+def parsed(noted: Mapping[str, str]) -> Journal:
+    """Return what the ConfigMap's data say."""
+    data = json.loads(noted["journal"])
     # An earlier kit may have noted more.
     known = {field.name: data[field.name] for field in fields(Journal)}
     return Journal(**{**known, "phase": Phase(data["phase"])})
-
-
-def require_no_rollback(known: Journal | None) -> None:
-    """Raise where what is noted is a rollback.
-
-    Raises:
-        BadInputError: It is.
-    """
-    if known and known.phase is Phase.ROLLBACK:
-        raise BadInputError("a rollback is under way", "make rollback goes on with it")
 
 
 def write(target: Target, journal: Journal) -> None:

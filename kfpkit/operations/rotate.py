@@ -15,17 +15,17 @@ from kfpkit.kfp import database, secrets
 from kfpkit.kfp.states import ENDED
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
+from kfpkit.operations.lock import PENDING, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from kfpkit.kfp.target import Target
+    from kfpkit.operations.lock import Lock
 
     #: Values by Secret and key.
     Values = Mapping[str, Mapping[str, str]]
-
-#: Secret that holds the new values while a rotation is under way.
-PENDING = "secrets-rotation"
 
 DATABASE = "database-password"
 
@@ -39,7 +39,8 @@ def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
         despite_runs: Go on while runs are under way; steps that write meanwhile fail.
 
     Raises:
-        BadInputError: No Secret is the kit's, a part is not ready, or runs are under way.
+        BadInputError: No Secret is the kit's, a part is not ready, or runs or another operation
+            are under way.
         KitError: Nothing is installed there, or a part does not come back.
     """
     names = [name for name, made in secrets.MADE.items() if made.store in _stores(target)]
@@ -48,6 +49,13 @@ def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
             f"both stores of the overlay {target.overlay} are yours, and so are their keys",
             "docs/operate/secrets.md says how to change them",
         )
+    with lock.held(target, Operation.ROTATE) as mine:
+        _rotate(target, names, timeout, mine, despite_runs=despite_runs)
+
+
+def _rotate(
+    target: Target, names: list[str], timeout: float, mine: Lock, *, despite_runs: bool
+) -> None:
     new = _taken_up(target)
     if new:
         console.say("going on with the rotation that was broken off")
@@ -55,6 +63,7 @@ def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
         _require_quiet(target, despite_runs=despite_runs)
         new = {name: secrets.new(name) for name in names}
         flat = {f"{name}.{key}": value for name in names for key, value in new[name].items()}
+        mine.note("gives new values to stores and their readers", again="make rotate-secrets")
         target.run("create", "--filename", "-", stdin=secrets.manifest(PENDING, flat))
     if DATABASE in new:
         _alter_accounts(target, new[DATABASE])

@@ -12,7 +12,9 @@ import pytest
 
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
+from kfpkit.core.waiting import wait_for
 from kfpkit.kube import forward
+from kfpkit.operations import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,3 +53,13 @@ def killed(target: Target, said: str, *arguments: str, by: int = signal.SIGKILL)
             pytest.fail(f"the kit never printed {said!r}")
         running.wait(timeout=300)
     assert running.returncode
+
+
+def gone(target: Target) -> None:
+    """Wait until it is known that who held the record was killed, if anybody holds it."""
+
+    def alive() -> str | None:
+        found = lock.read(target)
+        return found.said if found and found.alive else None
+
+    wait_for("the end of who was killed", alive, timeout=2 * lock.GONE)

@@ -21,13 +21,16 @@ from kfpkit.kfp.database import DELETED, METADATA, Database, metadata_text, reac
 from kfpkit.kfp.releases import release
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
 from kfpkit.operations.backup import objects, parts
 from kfpkit.operations.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
+from kfpkit.operations.lock import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kfpkit.kfp.target import Target
+    from kfpkit.operations.lock import Lock
 
 DUMP = "databases.sql.gz"
 SECRETS = "secrets.json"
@@ -75,9 +78,16 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     if process.dry_run():
         _show(target, to)
         return to
-    lifecycle.require_ready(target, but=parts.SCHEDULER)
-    # A part that a restore holds is ready, too: it has all of no pods.
-    parts.require_none_held(target, but=parts.SCHEDULER)
+    with lock.held(target, Operation.BACKUP) as mine:
+        # Those of an operation around this one are stopped on purpose.
+        lifecycle.require_ready(target, but=parts.WRITERS if mine.inner else parts.SCHEDULER)
+        folder, manifest, copied = _make(target, to, wait, mine)
+    _report(manifest, folder, copied, time.monotonic() - began)
+    return folder
+
+
+def _make(target: Target, to: Path, wait: float, mine: Lock) -> tuple[Path, Manifest, int]:
+    """Return the folder of the new backup, what is in it, and the bytes copied from the store."""
     made = datetime.now(UTC)
     folder = to / f"{made:%Y%m%dT%H%M%SZ}"
     part = folder.with_suffix(".part")
@@ -85,7 +95,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     part.mkdir(mode=0o700)  # The folder may be there already, and be open to others.
     try:
         with reached(target) as database:
-            with parts.stopped(target, parts.SCHEDULER):
+            with parts.stopped(target, parts.SCHEDULER, mine):
                 drain(target, database, wait)
                 left_out, runs = database.unfinished(), database.runs()
                 database.dump(part / DUMP)
@@ -94,6 +104,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
             uris = database.rows(URIS)
         text = yaml.safe_dump_all(target.documents, sort_keys=False)
         (part / CONFIGURATION).write_text(text, encoding="utf-8")
+        mine.note("copies artifacts")
         before = earlier(to)
         known = read(before[-1]).artifacts if before else {}
         with object_store.opened(target) as store:
@@ -119,8 +130,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    _report(manifest, folder, copied, time.monotonic() - began)
-    return folder
+    return folder, manifest, copied
 
 
 def drain(target: Target, database: Database, wait: float) -> None:

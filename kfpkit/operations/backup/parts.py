@@ -6,14 +6,16 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from kfpkit.core import console, process
-from kfpkit.core.errors import BadInputError, join_names
+from kfpkit.core.errors import join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.kube.health import PART
+from kfpkit.operations.lock import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kfpkit.kfp.target import Target
+    from kfpkit.operations.lock import Lock
 
 #: Starts the recurring runs.
 SCHEDULER = ("scheduled-workflow",)
@@ -27,9 +29,6 @@ WRITERS = (
     "metadata-grpc",
 )
 
-#: Annotation of a Deployment that is held: how many pods it had.
-HELD = "kfpkit/held-replicas"
-
 #: Seconds until the pods of a stopped part are gone.
 STOPPING = 180.0
 
@@ -38,14 +37,18 @@ PRUNE, PRUNING = f"{PART}=prune", 900.0
 
 
 @contextlib.contextmanager
-def stopped(target: Target, names: Sequence[str]) -> Iterator[None]:
+def stopped(target: Target, names: Sequence[str], lock: Lock) -> Iterator[None]:
     """Hold Deployments for the length of a `with` block."""
+    what = join_names(names)
+    lock.note(f"{what} stopped", again="make backup-resume")
     try:
         stop(target, names)
         yield
     finally:
-        # Not what another command holds by now.
+        # First the note, which fails where another command has taken over: they are that one's.
+        lock.note(f"starts {what} again")
         start(target, names)
+        lock.note(f"{what} started again", again="")
 
 
 def stop(target: Target, names: Sequence[str]) -> None:
@@ -71,25 +74,8 @@ def held(target: Target) -> dict[str, str]:
     }
 
 
-def require_none_held(target: Target, *, but: Sequence[str] = ()) -> None:
-    """Raise where a command that is under way, or was killed, holds a part.
-
-    Args:
-        target: Which installation.
-        but: Names of parts that may be held.
-
-    Raises:
-        BadInputError: One does.
-    """
-    if names := sorted(held(target).keys() - set(but)):
-        raise BadInputError(
-            f"held by a backup or a restore: {join_names(names)}",
-            "Wait for its end; make backup-resume, if it was killed",
-        )
-
-
 def wait_for_prune(target: Target) -> None:
-    """Wait for a job of the option prune that is at work; none does anything while a part is held.
+    """Wait for a job of the option prune that is at work, of a kit that takes no lock.
 
     Raises:
         WaitTimeoutError: It does not end.

@@ -2,14 +2,13 @@
 
 Everything that can fail is done beside what is in use: the dump is loaded under another name, and
 objects are only added. Then all tables change places in one statement. Until then a failure leaves
-the installation as it was; afterwards `make restore` goes on from where it stood, which a ConfigMap
-of the installation tells.
+the installation as it was; afterwards `make restore` goes on from where it stood, which the record
+of `operations.lock` tells.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +28,28 @@ from kfpkit.kfp.releases import PATHS, release
 from kfpkit.kfp.states import FINAL
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
 from kfpkit.operations.backup import objects, parts
 from kfpkit.operations.backup.create import DUMP, RECURRING, SECRETS, objects_of, portable
 from kfpkit.operations.backup.manifest import NAME, OBJECTS, digest, require_whole
+from kfpkit.operations.lock import Operation, restore_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from kfpkit.kfp.target import Target
     from kfpkit.operations.backup.manifest import Manifest
-
-#: ConfigMap that says which backup is being put back, and whether its tables are in use already.
-STATE = "kfpkit-restore"
+    from kfpkit.operations.lock import Lock, Record
 
 #: What to do where a restore was done, and the parts do not start.
 AGAIN = (
     "make backup-resume starts what is still held; another restore begins from nothing, and drops "
     "what is kept of before this one"
 )
+
+#: What goes on where parts are to be started, and nothing else.
+START = {"again": "make backup-resume", "back": ""}
 
 #: Name and UUID of every recurring run of the database.
 JOBS = f"SELECT JSON_ARRAY(Name, UUID) FROM {PIPELINES}.jobs;"
@@ -91,31 +93,38 @@ def restore(
         return
     if not installed:
         _ask(confirm, question)
-        _secrets(target, folder)
-        lifecycle.install(target, timeout=timeout)
-    with reached(target) as database:
-        going_on, there = _swapped(target, database, folder), database.runs()
-        if (installed or there) and not going_on:
-            loss = f"{question} Its {there} runs go out of use; those under way are lost."
-            _ask(confirm, loss, installed=installed)
+    with lock.held(target, Operation.RESTORE) as mine:
+        if not installed:
             _secrets(target, folder)
-        if not going_on:
-            _prepare(target, database, folder, manifest)
+            lifecycle.install(target, timeout=timeout)
+        with reached(target) as database:
+            going_on, there = _swapped(mine.record, database, folder), database.runs()
+            if (installed or there) and not going_on:
+                loss = f"{question} Its {there} runs go out of use; those under way are lost."
+                _ask(confirm, loss, installed=installed)
+                _secrets(target, folder)
+            if not going_on:
+                _prepare(target, database, folder, manifest, mine)
+            try:
+                parts.stop(target, parts.WRITERS)
+                _replace_objects(target, database, folder)
+                _rename_recurring(target, database)
+                # Before the start: the same command would remove the Workflows of runs since.
+                mine.note("starts all parts", folder="", backup="", **START)
+            except BaseException:
+                console.warn(
+                    "the backup's databases are in use: the same command goes on from here"
+                )
+                raise
         try:
-            parts.stop(target, parts.WRITERS)
-            _replace_objects(target, database, folder)
-            _rename_recurring(target, database)
-            # Before the start: the same command would remove the Workflows of runs since.
-            target.run("delete", "configmap", STATE)
+            parts.start(target)
+            mine.note("waits for all parts", again="", back="")
+            lifecycle.wait_until_ready(
+                target, timeout=timeout, again="make status says how it stands"
+            )
         except BaseException:
-            console.warn("the backup's databases are in use: the same command goes on from here")
+            console.warn(f"the backup is in use: {again}")
             raise
-    try:
-        parts.start(target)
-        lifecycle.wait_until_ready(target, timeout=timeout, again="make status says how it stands")
-    except BaseException:
-        console.warn(f"the backup is in use: {again}")
-        raise
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
     console.say(f"what was there before is kept until you run: {drop}")
@@ -127,48 +136,32 @@ def resume(target: Target) -> list[str]:
     Raises:
         BadInputError: A restore has put its databases into use, and must go on to its end.
     """
-    if state := under_way(target):
-        with reached(target) as database:
-            if not database.answers:
-                console.say("not shown: whether a restore has put its databases into use")
-                return []
-            database.settle()
-            if not database.loaded():
-                raise BadInputError(
-                    f"a restore has put the databases of {state['folder']} into use already",
-                    f"{command(state)} goes on with it",
-                )
-        target.run("delete", "configmap", STATE)
-    return parts.start(target)
+    with lock.held(target, Operation.RESUME) as mine:
+        if mine.record.folder:
+            with reached(target) as database:
+                if not database.answers:
+                    console.say("not shown: whether a restore has put its databases into use")
+                    return []
+                database.settle()
+                if not database.loaded():
+                    raise BadInputError(
+                        f"a restore has put the databases of {mine.record.folder} into use already",
+                        f"{mine.record.again} goes on with it",
+                    )
+            mine.note("starts all parts", folder="", backup="", **START)
+        return parts.start(target)
 
 
-def under_way(target: Target) -> dict[str, str] | None:
-    """Return what is noted of a restore that is not at its end: `backup`, a hash, and `folder`."""
-    argv = ("get", "configmap", STATE, "--ignore-not-found", "--output=json")
-    said = target.query(*argv).stdout.strip()
-    return dict(json.loads(said)["data"]) if said else None
-
-
-def command(state: Mapping[str, str]) -> str:
-    """Return what goes on with a restore that is under way."""
-    return f"make restore BACKUPS={shlex.quote(state['folder'])}"
-
-
-def require_none_of_another(target: Target, folder: Path | None = None) -> None:
-    """Raise where a restore is not at its end, but of this backup.
+def require_same(record: Record, folder: Path) -> None:
+    """Raise where a restore has put another backup's databases into use.
 
     Raises:
-        BadInputError: One is not.
+        BadInputError: One has.
     """
-    if state := under_way(target):
-        _require_same(state, folder)
-
-
-def _require_same(state: Mapping[str, str], folder: Path | None) -> None:
-    if not (folder and state["backup"] == digest(folder / NAME).sha256):
+    if record.folder and record.backup != digest(folder / NAME).sha256:
         raise BadInputError(
-            f"the restore of {state['folder']} is not at its end",
-            f"{command(state)} goes on with it",
+            f"the restore of {record.folder} is not at its end",
+            f"{restore_command(record.folder)} goes on with it",
         )
 
 
@@ -253,10 +246,13 @@ def renamed(old: str, new: str) -> str:
     )
 
 
-def _prepare(target: Target, database: Database, folder: Path, manifest: Manifest) -> None:
+def _prepare(
+    target: Target, database: Database, folder: Path, manifest: Manifest, mine: Lock
+) -> None:
     """Bring databases and artifacts to their place, and put the databases into use at last."""
-    # A note of an earlier attempt would say that this one's databases are in use.
-    target.run("delete", "configmap", STATE, "--ignore-not-found")
+    # What is noted of an earlier attempt would say that this one's databases are in use.
+    again, back = restore_command(str(folder)), "make backup-resume"
+    mine.note("brings databases and artifacts", folder="", backup="", again=again, back=back)
     swapping = False
     try:
         parts.stop(target, parts.WRITERS)
@@ -268,7 +264,8 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
         tables = list(database.columns("Namespace", LOADING))
         database.execute(adapted(manifest, target.namespace, tables))
         swapping = True  # From here on there may be a note.
-        _note(target, {"backup": digest(folder / NAME).sha256, "folder": str(folder)})
+        named = {"backup": digest(folder / NAME).sha256, "folder": str(folder)}
+        mine.note("puts the databases into use", back="", **named)
         database.swap()
     except BaseException:
         if swapping:
@@ -277,39 +274,32 @@ def _prepare(target: Target, database: Database, folder: Path, manifest: Manifes
             if not database.loaded():
                 console.warn("the backup's databases are in use: the same command goes on")
                 raise
-            target.run("delete", "configmap", STATE, "--ignore-not-found")
         console.warn("nothing has changed but that objects were added: starting all parts again")
+        # First the note, which fails where another command has taken over: they are that one's.
+        mine.note("starts all parts again", folder="", backup="", **START)
         parts.start(target)
+        mine.note("all parts started again", again="", back="")
         raise
 
 
-def _swapped(target: Target, database: Database, folder: Path) -> bool:
+def _swapped(record: Record, database: Database, folder: Path) -> bool:
     """Whether an earlier restore of this backup went as far as to put its databases into use.
 
     Raises:
         BadInputError: One of another backup did.
     """
-    if not (state := under_way(target)):
+    if not record.folder:
         return False
     database.settle()
     if database.loaded():
         return False
-    _require_same(state, folder)
+    require_same(record, folder)
     console.say("going on with the restore that was broken off")
     return True
 
 
-def _note(target: Target, state: Mapping[str, str]) -> None:
-    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": STATE}, "data": state}
-    target.run("apply", "--filename", "-", stdin=json.dumps(item))
-
-
 def _secrets(target: Target, folder: Path) -> None:
     """Make the Secrets that are not there; those that are open what is there."""
-    if not target.has_namespace():
-        process.run(
-            [target.kubectl, "--context", target.context, "create", "namespace", target.namespace]
-        )
     there = {item["metadata"]["name"] for item in target.items(["secrets"])}
     new = [s for s in _read(folder / SECRETS) if s["metadata"]["name"] not in there]
     for secret in new:

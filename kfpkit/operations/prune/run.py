@@ -36,9 +36,9 @@ from kfpkit.kfp.database import (
 )
 from kfpkit.kube import forward, health
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations import journal
-from kfpkit.operations.backup import objects, parts
-from kfpkit.operations.backup.restore import require_none_of_another
+from kfpkit.operations import lock
+from kfpkit.operations.backup import objects
+from kfpkit.operations.lock import BusyError, Operation
 from kfpkit.operations.prune.plan import (
     ArtifactRow,
     Facts,
@@ -117,8 +117,15 @@ def prune(target: Target, rule: Rule, *, apply: bool, confirm: Callable[[str], b
         KitError: Something failed. Nothing is inconsistent then, and the same command goes on.
     """
     began = time.monotonic()
-    _require_whole(target)
     bucket = object_store.place(target).bucket
+    try:
+        lock.require(target, Operation.PRUNE)
+    except BusyError as busy:
+        if not (target.inside and busy.found.alive):
+            raise
+        console.warn(f"{busy.found.said}; nothing is removed this time")
+        return plan(Facts(bucket), [], rule, time.time())
+    lifecycle.require_ready(target)
     if not Database(target).answers:
         console.say(
             "not shown, since a dry run makes no pod that asks a database outside the cluster: "
@@ -135,20 +142,25 @@ def prune(target: Target, rule: Rule, *, apply: bool, confirm: Callable[[str], b
             return seen
         if not confirm(f"Remove this from {target.namespace} on {target.context} for good?"):
             raise BadInputError("not confirmed: nothing has been removed")
-        _require_whole(target)  # The answer may have taken long.
-        try:
-            if seen.runs:
-                _remove_runs(target, database, store, seen)
-            # Asked anew: a run that began meanwhile may refer to an artifact. Only what was shown.
-            rest = plan(look(database, store, bucket), [], rule, now)
-            files = {key: rest.files[key] for key in seen.files if key in rest.files}
-            marked = sorted(set(seen.artifacts) & set(rest.artifacts))
-            _mark(database, marked)
-            console.say(f"deleting {len(files)} files from the bucket {bucket}")
-            objects.remove(store, files)
-        except BaseException:
-            console.warn("not at its end: the same command goes on from here")
-            raise
+        with lock.held(target, Operation.PRUNE):
+            lifecycle.require_ready(target)  # The answer may have taken long.
+            try:
+                if seen.runs:
+                    _forget(database, seen)
+                    _wait_for_drivers(target)
+                    seen = plan(facts, _ended(database, seen), rule, now)
+                    _remove_runs(target, store, seen)
+                # Asked anew: a run that began meanwhile may refer to an artifact. Only what was
+                # shown.
+                rest = plan(look(database, store, bucket), [], rule, now)
+                files = {key: rest.files[key] for key in seen.files if key in rest.files}
+                marked = sorted(set(seen.artifacts) & set(rest.artifacts))
+                _mark(database, marked)
+                console.say(f"deleting {len(files)} files from the bucket {bucket}")
+                objects.remove(store, files)
+            except BaseException:
+                console.warn("not at its end: the same command goes on from here")
+                raise
     done = replace(seen, files=files, artifacts=marked)
     console.say(
         f"removed {len(done.runs)} runs, {_amount(done.files)} of artifacts and "
@@ -199,36 +211,32 @@ def facts_of(rows: Iterable[list[Any]], bucket: str, sizes: Mapping[str, int]) -
     )
 
 
-def _require_whole(target: Target) -> None:
-    """Raise unless all parts are ready, and no backup, upgrade or restore is under way."""
-    lifecycle.require_ready(target)
-    upgrade = journal.read(target)
-    if upgrade and upgrade.phase is not journal.Phase.DONE:
-        raise BadInputError("an upgrade is not at its end", "Start that one again first")
-    require_none_of_another(target)
-    parts.require_none_held(target)
-
-
-def _remove_runs(target: Target, database: Database, store: S3Store, seen: Plan) -> None:
-    """Remove the cache entries, logs and runs of a plan."""
+def _forget(database: Database, seen: Plan) -> None:
+    """Remove the cache entries of the runs of a plan."""
     for some in _batches([quoted(run.id) for run in seen.runs]):
         database.execute(
             f"DELETE FROM {PIPELINES}.tasks "
             f"WHERE Fingerprint <> '' AND RunUUID IN ({', '.join(some)});"
         )
-    _wait_for_drivers(target)
-    # Somebody may have started one again.
+
+
+def _ended(database: Database, seen: Plan) -> list[RunRow]:
+    """Return the runs of a plan but those that somebody has started again."""
     going = {run.id for run in database.unfinished()}
     for run in seen.runs:
         if run.id in going:
             console.warn(f"the run {run.name} ({run.id}) was started again: it stays")
+    return [run for run in seen.runs if run.id not in going]
+
+
+def _remove_runs(target: Target, store: S3Store, seen: Plan) -> None:
+    """Remove the logs and runs of a plan."""
     console.say(f"deleting {len(seen.logs)} logs")
     objects.remove(store, seen.logs)
     with forward.opened(target, forward.API) as address:
         client = api.Client(f"http://{address}", DELETING)
         for run in seen.runs:
-            if run.id not in going:
-                _delete(client, run)
+            _delete(client, run)
 
 
 def _delete(client: api.Client, run: RunRow) -> None:

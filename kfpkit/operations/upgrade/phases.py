@@ -17,10 +17,12 @@ from kfpkit.kfp.workflow import LOGS
 from kfpkit.kube import render
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal as notes
+from kfpkit.operations import lock
 from kfpkit.operations.backup import create, inventory, objects, parts
 from kfpkit.operations.backup.manifest import read, require_whole
-from kfpkit.operations.backup.restore import require_none_of_another, restore
+from kfpkit.operations.backup.restore import require_same, restore
 from kfpkit.operations.journal import Journal, Phase
+from kfpkit.operations.lock import Operation
 from kfpkit.operations.upgrade import plan, probe
 from kfpkit.operations.upgrade.applied import Recorded, applied, gone, record
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from kfpkit.kfp.target import Target
     from kfpkit.kube.render import Document
+    from kfpkit.operations.lock import Lock
 
 #: The API server, alone in changing tables, and what starts recurring runs.
 SERVER = "ml-pipeline"
@@ -64,6 +67,7 @@ class Upgrade:
     #: Seconds to wait for runs under way, and for all parts.
     wait: float
     timeout: float
+    lock: Lock
 
     def go(self) -> None:
         """Go through the phases from where the journal stands.
@@ -134,7 +138,7 @@ class Upgrade:
         from kfpkit.core.findings import Verdict
         from kfpkit.operations import canary
 
-        folder = self.folder()
+        folder = _folder(self.journal, self.backups)
         self._compare(folder)
         self._read_artifacts(folder)
         cached = self._probe(self.new, "after the upgrade")
@@ -156,21 +160,6 @@ class Upgrade:
             if d["kind"] == "Deployment" and d["metadata"]["name"] in HELD
         }
         _scale(self.new, wanted, self.timeout)
-
-    def folder(self) -> Path:
-        """Return where the backup is on this machine.
-
-        Raises:
-            BadInputError: It is not on it.
-        """
-        made = Path(self.journal.backup)
-        for folder in (made, self.backups / made.name):
-            if folder.is_dir():
-                return folder
-        raise BadInputError(
-            f"the backup {made} is not on this machine",
-            "Copy it and the folder objects beside it here, and name their folder with BACKUPS=",
-        )
 
     def _compare(self, folder: Path) -> None:
         """Raise where something is not as it was written down."""
@@ -213,6 +202,8 @@ class Upgrade:
     def _note(self, phase: Phase) -> None:
         self.journal.phase = phase
         notes.write(self.new, self.journal)
+        if phase is not Phase.DONE:
+            self.lock.note(phase, again="make upgrade", back="make rollback")
 
 
 def upgrade(
@@ -245,28 +236,32 @@ def upgrade(
             f"Name another OVERLAY=, or let it take releases/{to}",
         )
     lifecycle.parts(new)  # Raises where nothing is installed.
+    with lock.held(new, Operation.UPGRADE) as mine:
+        if known := _begun(new, release, backups, confirm=confirm, wait=wait):
+            Upgrade(new, known, backups, wait, timeout, mine).go()
+
+
+def _begun(
+    new: Target, release: str, backups: Path, *, confirm: Callable[[str], bool], wait: float
+) -> Journal | None:
+    """Return the upgrade to go on with, or the new one; none where there is nothing to do."""
     known = notes.read(new)
-    notes.require_no_rollback(known)
-    require_none_of_another(new)
     if known is None or known.phase is Phase.DONE:
-        parts.require_none_held(new)
         old = installed(new, {})
         if not plan.show(old, new, backups, wait):
             console.say(f"{release} is installed as the overlay says: nothing to do")
-            return
+            return None
         if not process.dry_run() and not confirm(f"Upgrade {new.namespace} on {new.context}?"):
             raise BadInputError("nothing was changed")
         source, token = releases.release(old.documents), secrets.token_hex(4)
-        known = Journal(source, release, _pods(new), token)
-        parts.require_none_held(new)  # A backup may have begun while the question stood.
-    elif known.to != release:
+        return Journal(source, release, _pods(new), token)
+    if known.to != release:
         raise BadInputError(
             f"an upgrade from {known.source} to {known.to} stands at {known.phase}",
             f"Go on with it by an overlay of {known.to}, or take it back: make rollback",
         )
-    else:
-        console.say(f"going on with {known.source} to {known.to} at {known.phase}")
-    Upgrade(new, known, backups, wait, timeout).go()
+    console.say(f"going on with {known.source} to {known.to} at {known.phase}")
+    return known
 
 
 def rollback(
@@ -284,6 +279,13 @@ def rollback(
         BadInputError: There was no upgrade, its backup is not here, or the user says no.
         KitError: Something failed; the same command goes on.
     """
+    with lock.held(target, Operation.ROLLBACK) as mine:
+        _take_back(target, backups, confirm, timeout, mine)
+
+
+def _take_back(
+    target: Target, backups: Path, confirm: Callable[[str], bool], timeout: float, mine: Lock
+) -> None:
     journal = notes.read(target)
     if journal is None:
         raise BadInputError(
@@ -293,13 +295,13 @@ def rollback(
     question = f"Take back {journal.source} to {journal.to}, which stands at {journal.phase}?"
     folder = None
     if journal.phase in notes.TOUCHED:
-        folder = Upgrade(target, journal, backups, 0, timeout).folder()
+        folder = _folder(journal, backups)
+        require_same(mine.record, folder)
         manifest = require_whole(folder)
         question += f" The {manifest.runs} runs of {manifest.made} come back, later ones are lost."
-    # A restore of the same backup that somebody else began may be into the newer release.
-    require_none_of_another(target, folder if journal.phase is Phase.ROLLBACK else None)
     if not process.dry_run() and not confirm(question):
         raise BadInputError("nothing was changed")
+    mine.note("puts back what was there", again="make rollback", back="")
     parts.start(target)
     if folder:
         journal.phase = Phase.ROLLBACK
@@ -308,6 +310,22 @@ def rollback(
     _scale(target, journal.pods, timeout)
     notes.remove(target)
     console.say(f"{journal.source} is in use as before; set the overlay back to it too")
+
+
+def _folder(journal: Journal, backups: Path) -> Path:
+    """Return where the backup of an upgrade is on this machine.
+
+    Raises:
+        BadInputError: It is not on it.
+    """
+    made = Path(journal.backup)
+    for folder in (made, backups / made.name):
+        if folder.is_dir():
+            return folder
+    raise BadInputError(
+        f"the backup {made} is not on this machine",
+        "Copy it and the folder objects beside it here, and name their folder with BACKUPS=",
+    )
 
 
 def installed(target: Target, pods: Mapping[str, int]) -> Recorded:
@@ -353,7 +371,7 @@ def _pods(target: Target) -> dict[str, int]:
 def _hold(target: Target, names: Iterable[str]) -> None:
     """Stop parts; the journal knows how many pods they had, so a backup does not start them."""
     parts.stop(target, tuple(names))
-    target.run("annotate", *(f"deployment/{name}" for name in names), f"{parts.HELD}-")
+    target.run("annotate", *(f"deployment/{name}" for name in names), f"{lock.HELD}-")
 
 
 def _scale(target: Target, pods: Mapping[str, int], timeout: float) -> None:

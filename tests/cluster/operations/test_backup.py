@@ -17,15 +17,16 @@ from kfpkit.core.waiting import wait_for
 from kfpkit.kfp.database import CLIENT, METADATA, PIPELINES, Database, reached
 from kfpkit.kfp.target import Target, choose
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
 from kfpkit.operations.backup import create, inventory, parts
 from kfpkit.operations.backup.manifest import earlier, read
-from kfpkit.operations.backup.restore import restore
+from kfpkit.operations.backup.restore import restore, resume
 from kfpkit.operations.backup.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-from tests.support.backup_runs import CACHED, api, killed
+from tests.support.backup_runs import CACHED, api, gone, killed
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -140,7 +141,7 @@ def test_the_recurring_runs_go_on_after_a_backup(
         if item["metadata"]["name"] in parts.SCHEDULER
     ]
     assert deployment["spec"]["replicas"] == 1
-    assert parts.HELD not in deployment["metadata"]["annotations"]
+    assert lock.HELD not in deployment["metadata"]["annotations"]
 
 
 def test_a_second_backup_copies_only_what_is_new(source: Target, backups: Path) -> None:
@@ -205,7 +206,7 @@ def held(target: Target) -> set[str]:
     return {
         item["metadata"]["name"]
         for item in target.items(["deployments"])
-        if parts.HELD in item["metadata"].get("annotations", {})
+        if lock.HELD in item["metadata"].get("annotations", {})
     }
 
 
@@ -219,6 +220,7 @@ def test_a_restore_that_was_killed_is_started_again(
     folder = earlier(backups)[0]
     killed(restored, said, "restore", "--backups", str(folder))
     assert held(restored) == set(parts.WRITERS)
+    gone(restored)
     restore(restored, folder, confirm=lambda _: True, timeout=1800)
     assert not held(restored)
     assert missing(expected, restored) == []
@@ -229,7 +231,8 @@ def test_a_restore_that_was_killed_before_the_change_can_be_given_up(
 ) -> None:
     before = inventory.take(restored, artifacts=False)
     killed(restored, "gzip -dc", "restore", "--backups", str(earlier(backups)[0]))
-    assert set(parts.start(restored)) == set(parts.WRITERS)
+    gone(restored)
+    assert set(resume(restored)) == set(parts.WRITERS)
     lifecycle.wait_until_ready(restored, timeout=600)
     assert inventory.differences(before, inventory.take(restored, artifacts=False)) == []
 
@@ -252,6 +255,7 @@ def test_recurring_runs_go_on_after_a_backup_that_was_killed(
     killed(restored, "mariadb-dump", "backup", "--backups", str(tmp_path), by=by)
     if by == signal.SIGKILL:
         assert held(restored) == set(parts.SCHEDULER)
+        gone(restored)
         create.make(restored, tmp_path, wait=0)
     assert not held(restored)
     assert not list(tmp_path.glob("*.part")) or by == signal.SIGKILL

@@ -15,7 +15,7 @@ from kfpkit.operations.backup.create import lost
 from kfpkit.operations.prune.plan import Rule
 from kfpkit.operations.prune.run import prune
 from tests.support import installation, steps
-from tests.support.backup_runs import CACHED, api, killed
+from tests.support.backup_runs import CACHED, api, gone, killed
 from tests.support.installation import Wanted
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def test_what_is_old_goes_and_no_task_ever_gets_a_deleted_artifact(target: Targe
     # Killed wherever it changes something, it leaves nothing that contradicts.
     for said in ("DELETE FROM mlpipeline.tasks", "deleting the run", "UPDATE metadb.Artifact"):
         killed(target, said, "prune", "--older-than", "30d", "--apply")
+        gone(target)
         kept(target, before, {young})
     done = prune(target, MONTH, apply=True, confirm=lambda _: True)
     kept(target, before, {young})

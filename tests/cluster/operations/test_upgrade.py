@@ -15,12 +15,12 @@ from kfpkit.core.errors import KitError
 from kfpkit.kfp.database import PIPELINES, Database
 from kfpkit.kfp.releases import release
 from kfpkit.kfp.target import choose
-from kfpkit.operations import journal
-from kfpkit.operations.backup import inventory, parts
+from kfpkit.operations import journal, lock
+from kfpkit.operations.backup import inventory
 from kfpkit.operations.journal import Phase
 from kfpkit.operations.upgrade import phases, plan
 from kfpkit.operations.upgrade.applied import applied
-from tests.support.backup_runs import api, killed
+from tests.support.backup_runs import api, gone, killed
 from tests.support.history import MORE_ENV, lacking, seed
 from tests.support.installation import Wanted, installed, run, write_overlay
 from tests.support.pipelines.hello import hello
@@ -114,11 +114,12 @@ def require_quiet(target: Target) -> None:
     """Fail where a part is held or away."""
     for item in target.items(["deployments"]):
         assert item["status"].get("readyReplicas") == 1, item["metadata"]["name"]
-        assert parts.HELD not in item["metadata"].get("annotations", {})
+        assert lock.HELD not in item["metadata"].get("annotations", {})
 
 
 def killed_in(phase: str, target: Target, backups: Path) -> None:
     killed(target, SAID[phase], "upgrade", "--backups", str(backups))
+    gone(target)
     noted = journal.read(target)
     assert (noted.phase if noted and noted.phase is not Phase.DONE else "plan") == phase
 
@@ -213,7 +214,8 @@ def test_a_rollback_that_was_killed_goes_on_and_nothing_else_does(
     was = has_change(there)
     killed_in(Phase.VERIFY, to, backups)
     killed(there, "gzip -dc", "rollback", "--backups", str(backups))
-    with pytest.raises(KitError, match="a rollback is under way"):
+    gone(there)
+    with pytest.raises(KitError, match="rollback is not at its end"):
         upgrade(to, "", backups)
     rollback(there, backups)
     assert has_change(there) == was

@@ -22,8 +22,10 @@ from kfpkit.doctor.check import Check, examine
 from kfpkit.kfp import reach
 from kfpkit.kfp.target import Target
 from kfpkit.kube import health, volumes
-from kfpkit.operations.backup.parts import HELD
+from kfpkit.operations import lock
+from kfpkit.operations.lock import Operation
 from kfpkit.runs.explain import Facts, explain
+from tests.support.fake_cluster import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -207,21 +209,14 @@ class Answering(Target):
     """A target whose namespace holds what a test says."""
 
     there: list[dict[str, Any]]
-    configmaps: dict[str, dict[str, str]]
 
     def items(self, kinds: Sequence[str], *_: str) -> list[dict[str, Any]]:
         return [item for item in self.there if f"{item['kind'].lower()}s" in kinds]
 
-    def query(self, *arguments: str, **_: Any) -> process.Result:
-        found = next((self.configmaps[a] for a in arguments if a in self.configmaps), None)
-        return process.Result(0, json.dumps({"data": found}) if found else "", "")
 
-
-def answering(*there: dict[str, Any], **configmaps: dict[str, str]) -> Answering:
+def answering(*there: dict[str, Any]) -> Answering:
     made = Answering("kind", "nowhere", "kubectl")
     object.__setattr__(made, "there", list(there))
-    names = {name.replace("_", "-"): data for name, data in configmaps.items()}
-    object.__setattr__(made, "configmaps", names)
     return made
 
 
@@ -256,10 +251,8 @@ def test_runs_that_go_on_crowd_no_failed_one_out_and_are_no_warning() -> None:
     assert fine.verdict is Verdict.OK
 
 
-def deployment(name: str, *, pods: int, was: int | None = None) -> dict[str, Any]:
+def deployment(name: str, *, pods: int) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "generation": 1}
-    if was is not None:
-        metadata["annotations"] = {HELD: str(was)}
     template = {"spec": {"containers": [{"image": "i:1"}]}}
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), pods)
     return {
@@ -270,38 +263,31 @@ def deployment(name: str, *, pods: int, was: int | None = None) -> dict[str, Any
     }
 
 
-def noted(phase: str) -> dict[str, str]:
-    known = {"source": "2.14.3", "to": "2.17.0", "pods": {}, "token": "", "backup": ""}
-    return {"journal": json.dumps({**known, "phase": phase})}
-
-
 @pytest.mark.parametrize(
-    ("configmaps", "was", "command", "said"),
+    ("record", "was", "verdict", "said", "command"),
     [
-        ({}, 1, "make backup-resume", "held by a backup or a restore"),
-        ({"kfpkit_upgrade": noted("done")}, 1, "make backup-resume", "held by a backup"),
-        ({"kfpkit_upgrade": noted("backup")}, None, "make upgrade", "2.17.0 stands at backup"),
-        ({"kfpkit_upgrade": noted("rollback")}, None, "make rollback", "a rollback is under way"),
-        (
-            {"kfpkit_restore": {"folder": "my backups/x", "backup": "0"}},
-            1,
-            "make restore BACKUPS='my backups/x'",
-            "the restore of my backups/x is not at its end",
-        ),
-        ({}, None, "", "scheduled-workflow: 0 of 0 ready: somebody scaled it to no pods"),
+        ((Operation.BACKUP, True), 0, "fault", "scheduled-workflow: 0 of 0 ready: backup is", ""),
+        ((Operation.BACKUP, True), 1, "warning", "backup is under way: begun", "make backup"),
+        ((Operation.UPGRADE, False), 0, "fault", "0 of 0 ready: upgrade is not", "make upgrade"),
+        ((Operation.ROTATE, False), 1, "fault", "rotate-secrets is not at its", "make rotate-"),
+        (None, 0, "fault", "scheduled-workflow: 0 of 0 ready: somebody scaled it", "kubectl"),
     ],
 )
-def test_parts_that_are_held_name_what_lets_them_go(
-    configmaps: dict[str, dict[str, str]], was: int | None, command: str, said: str
+def test_an_operation_that_is_not_at_its_end_is_named_with_what_goes_on(
+    record: tuple[Operation, bool] | None, was: int, verdict: str, said: str, command: str
 ) -> None:
-    away = deployment("scheduled-workflow", pods=0, was=was)
-    there = [deployment("ml-pipeline", pods=1), away]
-    lacking, found, *_, last = checks.pods(answering(*there, **configmaps))
+    there = cluster()
+    named = [deployment("ml-pipeline", pods=1), deployment("scheduled-workflow", pods=was)]
+    there.state.deployments = named
+    if record:
+        operation, alive = record
+        lock._take(there, operation).note("copies", again=f"make {operation}")
+        there.state.clock += 0 if alive else int(lock.GONE)
+    lacking, found, *_, last = checks.pods(there)
     assert lacking.evidence.startswith("not installed")
-    assert found.verdict is Verdict.FAULT
-    assert said in found.evidence
-    assert found.command == command or "describe deployment/scheduled-workflow" in found.command
-    assert last.evidence == "1 of 2 parts ready"
+    assert (found.verdict, said in found.evidence) == (verdict, True)
+    assert found.command.startswith(command)
+    assert last.evidence == f"{1 + was} of 2 parts ready"
 
 
 def job(number: int, maker: str, condition: dict[str, str]) -> dict[str, Any]:

@@ -17,20 +17,24 @@ from kfpkit.kfp import database, secrets
 from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations import rotate
+from kfpkit.operations import lock, rotate
+from kfpkit.operations.lock import BusyError, Operation
 from tests.support import installation, steps
+from tests.support.fake_cluster import cluster
 from tests.support.installation import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+TEMPLATE = {"spec": {"containers": [{"image": "image:1"}]}}
+
 READY = {
     "kind": "Deployment",
     "metadata": {"name": "ml-pipeline", "generation": 1},
     "spec": {
         "selector": {"matchLabels": {"a": "b"}},
-        "template": {"spec": {"containers": [{"image": "image:1"}]}},
+        "template": TEMPLATE,
     },
     "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1},
 }
@@ -38,7 +42,7 @@ AWAY = {**READY, "status": {}}
 
 
 class Answering(Target):
-    """A target whose namespace holds what a test says, and that refuses to be changed."""
+    """A target whose namespace holds what a test says; of it only the record may be changed."""
 
     there: list[dict[str, Any]]
 
@@ -48,7 +52,9 @@ class Answering(Target):
     def query(self, *_: str, **__: Any) -> process.Result:
         return process.Result(0, "", "")
 
-    def run(self, *arguments: str, **_: Any) -> process.Result:
+    def run(self, *arguments: str, stdin: str | None = None, **_: Any) -> process.Result:
+        if lock.NAME in f"{arguments}{stdin}":
+            return process.Result(0, "", "")
         raise AssertionError(arguments)
 
 
@@ -76,7 +82,7 @@ def test_a_dry_run_prints_each_command_and_no_value() -> None:
         "patch secret mlpipeline-minio-artifact",
         "rollout restart statefulset/database statefulset/object-store",
         "rollout restart deployment/metadata-grpc deployment/ml-pipeline deployment/ml-pipeline-ui",
-        f"delete secret {rotate.PENDING}",
+        f"delete secret {lock.PENDING}",
     )
     places = [shown.index(step) for step in steps]
     assert places == sorted(places)
@@ -99,6 +105,33 @@ def test_it_begins_when_told_to_in_spite_of_runs() -> None:
 def test_a_part_that_is_not_ready_stops_it_before_anything_has_changed() -> None:
     with pytest.raises(KitError, match="not ready in kubeflow: ml-pipeline; nothing was changed"):
         rotate.rotate(target(AWAY), timeout=1, despite_runs=True)
+
+
+def test_a_part_without_pods_stops_it_before_anything_has_changed() -> None:
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), 0)
+    stopped = {
+        **READY,
+        "spec": {"replicas": 0, "selector": {"matchLabels": {}}, "template": TEMPLATE},
+        "status": {"observedGeneration": 1, **counts},
+    }
+    with pytest.raises(KitError, match="not ready in kubeflow: ml-pipeline; nothing was changed"):
+        rotate.rotate(target(stopped), timeout=1, despite_runs=True)
+
+
+def test_a_rotation_that_failed_is_gone_on_with_by_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise KitError("no")
+
+    there = cluster()
+    monkeypatch.setattr(rotate, "_require_quiet", lambda *_, **__: None)
+    monkeypatch.setattr(rotate, "_alter_accounts", fail)
+    with pytest.raises(KitError):
+        rotate.rotate(there, timeout=1, despite_runs=False)
+    with pytest.raises(BusyError, match="make rotate-secrets goes on with it"):
+        lock.require(there, Operation.BACKUP)
+    lock.require(there, Operation.ROTATE)
 
 
 def test_keys_of_others_are_left_to_them() -> None:
@@ -165,7 +198,7 @@ def test_a_rotation_broken_off_half_way_is_taken_up_and_loses_nothing(
             patched.setattr(rotate, "_restart", Broken())
             with pytest.raises(KeyboardInterrupt):
                 rotate.rotate(target, timeout=300, despite_runs=False)
-        pending = secrets.read(target, rotate.PENDING)
+        pending = secrets.read(target, lock.PENDING)
         # Its pod asks with the password of before, so it has to give way while it is not ready.
         wait_for(
             "the database not to be ready",
@@ -176,7 +209,7 @@ def test_a_rotation_broken_off_half_way_is_taken_up_and_loses_nothing(
 
         new = values(target)
         assert {f"{s}.{k}": v for s, keys in new.items() for k, v in keys.items()} == pending
-        assert secrets.read(target, rotate.PENDING) == {}
+        assert secrets.read(target, lock.PENDING) == {}
         shown = "".join(capsys.readouterr())
         for name, keys in old.items():
             for key, value in keys.items():

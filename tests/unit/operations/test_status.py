@@ -11,6 +11,8 @@ from kfpkit.kfp.target import Target
 from kfpkit.kube import render
 from kfpkit.kube.health import Part
 from kfpkit.operations import installation as lifecycle
+from kfpkit.operations import lock
+from kfpkit.operations.lock import Found, Operation, Record
 
 TARGET = Target("kind-packages", "nowhere", "kubectl")
 
@@ -31,6 +33,7 @@ def test_a_part_that_something_has_stopped_is_not_ready(
 ) -> None:
     monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
     monkeypatch.setattr(lifecycle, "parts", lambda _: parts())
+    monkeypatch.setattr(lock, "read", lambda _: None)
     install.status()
     assert "stopped" not in capsys.readouterr().out
     monkeypatch.setattr(lifecycle, "parts", lambda _: parts(ml_pipeline=0, metadata_grpc=0))
@@ -42,4 +45,10 @@ def test_a_part_that_something_has_stopped_is_not_ready(
         "ml-pipeline",
         "metadata-grpc",
     }
-    assert "metadata-grpc, ml-pipeline stopped" in " ".join(said.err.split())
+    assert "metadata-grpc, ml-pipeline stopped: somebody" in " ".join(said.err.split())
+    left = Found(Record(Operation.UPGRADE, again="make upgrade"), alive=False, version="1")
+    monkeypatch.setattr(lock, "read", lambda _: left)
+    with pytest.raises(typer.Exit):
+        install.status()
+    said = capsys.readouterr()
+    assert "make upgrade goes on with it" in " ".join(said.err.split())

@@ -3,89 +3,83 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.cli import backup as commands
-from kfpkit.core.errors import BadInputError
-from kfpkit.kfp import target
-from kfpkit.kfp.target import Target
+from kfpkit.core.errors import KitError
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations import journal
+from kfpkit.operations import lock
 from kfpkit.operations.backup import create, parts, restore
-from kfpkit.operations.backup.parts import HELD, SCHEDULER, WRITERS
-from kfpkit.operations.journal import Journal, Phase
+from kfpkit.operations.backup.parts import SCHEDULER, WRITERS
+from kfpkit.operations.lock import HELD, Operation
+from tests.support.fake_cluster import Cluster, cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TARGET = Target("kind-packages", "nowhere", "kubectl")
-
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """How many pods each Deployment that is held had."""
-    there: dict[str, str] = {}
-    monkeypatch.setattr(parts, "held", lambda _: there)
+def there() -> Cluster:
+    """An installation whose parts are stopped by a backup."""
+    there = cluster()
+    hold(there, SCHEDULER)
     return there
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that change something, in order."""
-    ran: list[str] = []
-    monkeypatch.setattr(Target, "run", lambda _, *words, **__: ran.append(" ".join(words)))
-    return ran
+def hold(there: Cluster, names: tuple[str, ...]) -> None:
+    there.state.deployments = [
+        {"metadata": {"name": name, "annotations": {HELD: "1"}}, "spec": {}} for name in names
+    ]
 
 
 def test_a_backup_starts_only_what_it_holds(
-    there: dict[str, str], ran: list[str], monkeypatch: pytest.MonkeyPatch
+    there: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "stop", lambda *_: None)
-    with parts.stopped(TARGET, SCHEDULER):
-        there |= dict.fromkeys(WRITERS, "1")  # A restore began meanwhile.
-    assert ran == [
+    with lock.held(there, Operation.BACKUP) as mine, parts.stopped(there, SCHEDULER, mine):
+        hold(there, WRITERS)
+        assert mine.record.again == "make backup-resume"
+    assert there.state.ran == [
         "scale deployment/scheduled-workflow --replicas=1",
         f"annotate deployment/scheduled-workflow {HELD}-",
     ]
 
 
-@pytest.mark.parametrize(("names", "refused"), [(WRITERS, True), (SCHEDULER, False)])
-def test_a_backup_begins_after_a_killed_backup_but_not_in_a_restore(
-    there: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    names: tuple[str, ...],
-    refused: bool,
+def test_a_backup_that_was_taken_over_starts_nothing(
+    there: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "stop", lambda *_: None)
+
+    def work() -> None:
+        with lock.held(there, Operation.BACKUP) as mine, parts.stopped(there, SCHEDULER, mine):
+            there.state.clock += int(lock.GONE)
+            lock._take(there, Operation.RESTORE).note("brings databases")
+
+    with pytest.raises(KitError, match=r"backup gave no sign of life .* restore is under way"):
+        work()
+    assert there.state.ran == []
+
+
+def test_a_backup_that_fails_in_the_middle_leaves_nothing(
+    there: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class BegunError(Exception):
         pass
 
-    def reached(_: Target) -> Any:
+    def drain(*_: object) -> None:
         raise BegunError
 
-    there |= dict.fromkeys(names, "1")
     monkeypatch.setattr(lifecycle, "require_ready", lambda *_, **__: None)
-    monkeypatch.setattr(create, "reached", reached)
-    with pytest.raises(BadInputError if refused else BegunError) as raised:
-        create.make(TARGET, tmp_path / "backups", wait=0)
-    if refused:
-        assert "held by a backup or a restore" in str(raised.value)
-        assert "scheduled-workflow" not in str(raised.value)
-        assert not (tmp_path / "backups").exists()
+    monkeypatch.setattr(parts, "stop", lambda *_: None)
+    monkeypatch.setattr(create, "reached", lambda _: nullcontext())
+    monkeypatch.setattr(create, "drain", drain)
+    with pytest.raises(BegunError):
+        create.make(there, tmp_path / "backups", wait=0)
+    assert there.state.configmaps == {}
+    assert f"annotate deployment/scheduled-workflow {HELD}-" in there.state.ran
 
 
-@pytest.mark.parametrize("phase", Phase)
-def test_the_parts_that_a_rollback_holds_are_not_started(
-    there: dict[str, str], ran: list[str], monkeypatch: pytest.MonkeyPatch, phase: Phase
-) -> None:
-    there |= dict.fromkeys(WRITERS, "1")
-    monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
-    monkeypatch.setattr(journal, "read", lambda _: Journal("a", "b", {}, "t", phase))
-    monkeypatch.setattr(restore, "under_way", lambda _: None)
-    refused = phase is Phase.ROLLBACK
-    with pytest.raises(BadInputError, match="a rollback is") if refused else nullcontext():
-        commands.resume()
-    assert bool(ran) is not refused
+def test_what_a_killed_backup_stopped_is_started_again(there: Cluster) -> None:
+    assert restore.resume(there) == list(SCHEDULER)
+    assert there.state.configmaps == {}

@@ -5,18 +5,22 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import obstore
 import pytest
 from obstore.store import MemoryStore
 
 from kfpkit.core.durations import DAY
-from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import object_store
-from kfpkit.kfp.database import Database
+from kfpkit.kfp.database import Database, UnfinishedRun
+from kfpkit.kfp.workflow import LOGS
+from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations.backup.parts import HELD
+from kfpkit.operations import lock
+from kfpkit.operations.lock import BusyError, Operation
 from kfpkit.operations.prune import run
 from kfpkit.operations.prune.plan import ArtifactRow, Folder, Rule, RunRow
 from kfpkit.operations.prune.run import facts_of
+from tests.support.fake_cluster import cluster
 from tests.support.outside import target
 
 ROWS: list[list[Any]] = [
@@ -60,20 +64,65 @@ def test_a_dry_run_asks_no_database_outside_the_cluster_and_says_so(
     assert "a dry run makes no pod that asks a database outside the cluster: what would go" in said
 
 
-def test_what_began_while_the_question_was_open_is_waited_for(
+def test_what_began_while_the_question_was_open_is_in_the_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
     monkeypatch.setattr(object_store, "opened", lambda _: nullcontext(MemoryStore()))
     monkeypatch.setattr(Database, "rows", lambda *_: ROWS)
-    there = target()
+    there = cluster()
 
     def confirm(_: str) -> bool:
-        held = {"name": "scheduled-workflow", "annotations": {HELD: "1"}}
-        there.there["deployments"] = [{"metadata": held}]
+        lock._take(there, Operation.BACKUP)
         return True
 
-    with pytest.raises(BadInputError, match="held by a backup or a restore: scheduled-workflow"):
+    with pytest.raises(BusyError, match="backup is under way"):
         run.prune(there, Rule(DAY), apply=True, confirm=confirm)
-    # The pod that reaches the database, and nothing else.
-    assert {arguments[0] for arguments in there.ran} == {"apply", "wait", "delete"}
+    assert there.state.ran == []
+
+
+@pytest.mark.parametrize(("inside", "alive"), [(True, True), (True, False), (False, True)])
+def test_the_job_of_the_night_skips_it_while_another_operation_is_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    inside: bool,
+    alive: bool,
+) -> None:
+    there = cluster()
+    monkeypatch.setattr(type(there), "inside", inside)
+    lock._take(there, Operation.UPGRADE).note("migrate", again="make upgrade")
+    there.state.clock += 0 if alive else int(lock.GONE)
+    skipped = inside and alive
+    with nullcontext() if skipped else pytest.raises(BusyError, match="upgrade is"):
+        assert run.prune(there, Rule(DAY), apply=True, confirm=lambda _: True).empty
+    if skipped:
+        said = " ".join(capsys.readouterr().err.split())
+        assert "upgrade is under way" in said
+        assert "nothing is removed this time" in said
+
+
+def test_a_run_that_was_started_again_keeps_its_logs_and_counts_as_one_that_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = MemoryStore()
+    for name in ("penguins-x", "penguins-y"):
+        obstore.put(store, f"{LOGS}{name}/main.log", b"said")
+    both = [[*row[:4], "FAILED", *row[5:]] if row[0] == "run" else row for row in ROWS]
+    removed: list[str] = []
+    monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
+    monkeypatch.setattr(object_store, "opened", lambda _: nullcontext(store))
+    monkeypatch.setattr(Database, "rows", lambda *_: both)
+    monkeypatch.setattr(Database, "execute", lambda *_: None)
+    monkeypatch.setattr(Database, "unfinished", lambda _: [UnfinishedRun("1", "first", "RUNNING")])
+    monkeypatch.setattr(run, "_delete", lambda _, gone: removed.append(gone.id))
+    monkeypatch.setattr(forward, "opened", lambda *_: nullcontext("localhost:1"))
+    done = run.prune(cluster(), Rule(DAY), apply=True, confirm=lambda _: True)
+    assert removed == ["2"]
+    (left,) = (one["path"] for page in store.list() for one in page)
+    assert left == f"{LOGS}penguins-x/main.log"
+    assert [one.id for one in done.runs] == ["2"]
+    assert list(done.logs) == [f"{LOGS}penguins-y/main.log"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "first (1) was started again: it stays" in said
+    assert "removed 1 runs" in said
