@@ -1,231 +1,330 @@
-# The kit's verbs. Every target is a thin call of `kfpkit` or of a tool that uv.lock pins;
-# bare `make` lists them.
+# The kit's verbs. Every target is a thin call of `kfpkit` or of a tool that uv.lock pins.
+# `make` lists them, `make help-TARGET` the variables that one takes.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+
+# The variables that are given on the command line, but for make's own.
+given := $(filter-out .% GNUMAKEFLAGS MAKE MAKEFILES MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS SHELL, \
+  $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))))
+
 MAKEFLAGS += --no-print-directory
 
 include versions.env
-export UV_VERSION
 
 override VENV := .venv
 override BIN := $(VENV)/bin
-override KFPKIT := $(BIN)/kfpkit
 
-# What is given to make is text: a recipe reads it from its environment, as "$$NAME". $(NAME) would
-# paste it into the shell's line, and make itself would expand a $ in it.
-define as_text
-override $(1) := $$(value $(1))
-export $(1)
+# What the variables mean, as `make help-TARGET` shows it and kfpkit's options have it.
+#: PIPELINE     Module of pipelines/; MODULE:NAME where it has several pipelines
+#: ARGS         Parameters of the run, name=value, quoted as for a shell
+#: RUN          ID of the run
+#: TARGET       Where: kind, or an overlay's name; to run a pipeline also local
+#: OVERLAY      Folder of manifests/overlays, or the path of another
+#: CONTEXT      Context of the kubeconfig; that of kind without one
+#: KIND_CONFIG  Configuration of the kind cluster; default kind-config.yaml
+#: HOST         Address of the KFP API; without one the node port's, or a port is opened
+#: EXPERIMENT   The experiment of the runs
+#: CACHE        Whether tasks may take outputs of earlier runs
+#: RUNS         Folder that takes a folder a run; default runs
+#: NODES        Nodes of a new cluster
+#: IMAGES       Source: upstream, mirror, packages; without one what can be reached
+#: MIRROR       Your registry: HOST, HOST:PORT or HOST:PORT/PREFIX
+#: TIMEOUT      Seconds to wait for all parts
+#: CRON         Six fields, UTC: "0 30 6 * * 1-5"
+#: EVERY        Time between two runs: 90s, 15m, 6h, 1d
+#: SCHEDULE     Name of the recurring run; that of the pipeline without one
+#: YES          Do not ask
+#: DELETE_DATA  Also remove runs, artifacts and passwords
+#: PORT         Port of this machine
+#: DESPITE_RUNS Also while runs are under way; they may fail
+#: CANARY       Also run a small pipeline, twice
+#: JSON         Print JSON on standard output
+#: OUTPUT       File to write; without one its name is chosen
+#: BACKUPS      Folder of backups, or restic:REPOSITORY; to read one also the backup's own folder
+#: WORK         Where a repository's backups are on this machine; kept between them
+#: WAIT         Seconds to wait for runs under way
+#: SNAPSHOT     Which one of a repository, as restic names it
+#: TO           Release to upgrade to; default that of the overlay
+#: OLDER_THAN   Age of a run since its end: 12h, 30d, 8w
+#: KEEP         How many of each pipeline's newest runs stay anyway
+#: APPLY        Remove; without it, only show
+#: BEFORE       An inventory
+#: AFTER        A later inventory
+#: NAMES        Folders of images/, with spaces between; default all
+#: RELEASE      Release of KFP; without one the source's own
+#: PART         Part of the cache that make cache-info lists; default all
+#: DRY_RUN      Print the commands, run none of them
+#: PYTHON       The Python that .venv is made with: 3.11, 3.12 or 3.13
+#: PYTEST_ARGS  Words for pytest, as -k name
+#: CHOICE       The tests' markers, as pytest's -m takes them
+
+# What each target takes, each with its default; yes and no are those of what is on or off.
+kit := DRY_RUN=no PYTHON=python3
+where := OVERLAY CONTEXT KIND_CONFIG $(kit)
+
+takes.help :=
+takes.setup := PYTHON=python3
+takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS
+takes.report := RUN TARGET=kind $(where) HOST RUNS
+takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
+takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
+takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
+takes.cluster-up := NODES=1 IMAGES MIRROR KIND_CONFIG YES=no $(kit)
+takes.cluster-down := KIND_CONFIG YES=no $(kit)
+takes.cluster-status := KIND_CONFIG $(kit)
+takes.install := TARGET=kind $(where) TIMEOUT=1800
+takes.uninstall := TARGET=kind $(where) DELETE_DATA=no YES=no
+takes.status := TARGET=kind $(where)
+takes.diff := TARGET=kind $(where)
+takes.ui := TARGET=kind $(where) PORT=3000
+takes.api := TARGET=kind $(where) PORT=8889
+takes.upload := PIPELINE=penguins TARGET=kind $(where) HOST
+takes.rotate-secrets := TARGET=kind $(where) TIMEOUT=900 DESPITE_RUNS=no
+takes.gke-preflight := TARGET=gke $(where)
+takes.doctor := TARGET=kind $(where) CANARY=yes JSON=no
+takes.explain := RUN TARGET=kind $(where) JSON=no
+takes.support-bundle := TARGET=kind $(where) OUTPUT
+takes.backup := TARGET=kind $(where) BACKUPS=backups WORK=backups WAIT=600
+takes.backup-verify := BACKUPS=backups SNAPSHOT=latest WORK=backups $(kit)
+takes.backup-resume := TARGET=kind $(where)
+takes.restore := TARGET=kind $(where) BACKUPS=backups SNAPSHOT=latest WORK=backups YES=no TIMEOUT=1800
+takes.upgrade := TO TARGET=kind $(where) BACKUPS=backups WAIT=600 YES=no TIMEOUT=2400
+takes.rollback := TARGET=kind $(where) BACKUPS=backups YES=no TIMEOUT=2400
+takes.prune := OLDER_THAN KEEP=0 EXPERIMENT APPLY=no YES=no TARGET=kind $(where)
+takes.inventory := TARGET=kind $(where) OUTPUT
+takes.compare := BEFORE AFTER $(kit)
+takes.images := NAMES IMAGES YES=no $(kit)
+takes.images-list := RELEASE IMAGES MIRROR $(kit)
+takes.images-push := MIRROR RELEASE IMAGES YES=no $(kit)
+takes.cache-info := $(kit)
+takes.cache-clean := PART YES=no $(kit)
+takes.check := PYTEST_ARGS PYTHON=python3
+takes.verify := PYTEST_ARGS NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
+takes.test := PYTEST_ARGS PYTHON=python3
+takes.test-cluster := PYTEST_ARGS CHOICE NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
+takes.bench := PYTHON=python3
+takes.lint := PYTHON=python3
+takes.golden := $(kit)
+takes.golden-check := $(kit)
+takes.fmt := PYTHON=python3
+takes.hooks := PYTHON=python3
+
+targets := $(patsubst takes.%,%,$(filter takes.%,$(.VARIABLES)))
+helps := $(addprefix help-,$(targets))
+$(foreach help,$(helps),$(eval takes.$(help) :=))
+names = $(foreach one,$(takes.$(1)),$(firstword $(subst =, ,$(one))))
+on_or_off = $(filter $(1)=yes $(1)=no,$(takes.$(2)))
+
+# Nothing runs, set-up neither, where something is given that a target does not take.
+define judge_variable
+$(if $(filter $(2),$(call names,$(1))),,$(error $(1) takes no $(2). It takes \
+  $(or $(sort $(call names,$(1))),no variables)$(if $(filter ARGS,$(call names,$(1))),; \
+  a parameter of the pipeline goes into ARGS: ARGS="$(2)=$(value $(2))")))
+$(if $(call on_or_off,$(2),$(1)),$(if $(filter-out 1-1 1-yes 1-true 1-0 1-no 1-false, \
+  $(words $(value $(2)))-$(firstword $(value $(2)))),$(error $(2)=$(value $(2)) is neither 1 nor 0)))
 endef
-$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(eval $(call as_text,$(name)))))
+define judge
+$(if $(filter undefined,$(origin takes.$(1))),$(error There is no target $(1). `make` lists them))
+$(foreach name,$(given),$(call judge_variable,$(1),$(name)))
+$(foreach name,$(filter PYTHON PYTEST_ARGS CHOICE,$(call names,$(1))),$(if \
+  $(filter environment,$(origin $(name))),$(warning $(name) of the environment does not count. \
+  Write make $(1) $(name)=…)))
+endef
+$(foreach target,$(or $(MAKECMDGOALS),help),$(if $(strip $(call judge,$(target))),))
+
+# What is given is text: a recipe reads it from its environment, as "$$given_NAME". $(NAME) would paste
+# it into the shell's line, and make itself would expand a $ in it.
+define as_text
+export given_$(1) := $$(value $(1))
+unexport $(1)
+endef
+$(foreach name,$(given),$(eval $(call as_text,$(name))))
+
+# The text of a variable, or else another; and PREFIX_NAME=text for those of some that are given.
+text = $(if $(filter $(1),$(given)),$$given_$(1),$(2))
+pass = $(foreach name,$(filter $(1),$(given)), $(2)$(name)="$$given_$(name)")
+
+# Options of kfpkit for those of some that are given, and kfpkit with all; $(2) are its arguments.
+word = $(shell tr A-Z_ a-z- <<< $(1))
+option = --$(if $(call on_or_off,$(1),$@),$(if $(filter 0 no false,$(value $(1))),no-)$(word),$(word)="$$given_$(1)")
+options = $(foreach name,$(filter $(1),$(given)), $(call option,$(name)))
+kfpkit = $(BIN)/kfpkit$(call options,DRY_RUN) $(1)$(call \
+  options,$(filter-out DRY_RUN PYTHON PYTEST_ARGS CHOICE $(2),$(given)))$(if \
+  $(filter $(2),$(given)), --$(foreach name,$(2), "$(call text,$(name))"))
+
+.PHONY: $(targets)
 
 ##@ Set up
 
-.PHONY: help
-help: ## Show this page
-	@awk 'BEGIN { FS = ":.*## " } \
-	  /^##@ / { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' Makefile
+help: ## Show this page; `make help-run` shows what `make run` takes, and so on
+	@awk -f scripts/help.awk Makefile
 
-.PHONY: setup
+$(helps): help-%:
+	@awk -v target="$*" -v takes="$(takes.$*)" -f scripts/help.awk Makefile
+
 setup: $(VENV)/.synced ## Make the Python environment in .venv from uv.lock (all targets do it themselves)
 
 # A stamp, so that a target starts at once when nothing changed. site-packages is newer where a package
 # came or went by other means than set-up, which puts back what uv.lock says.
 $(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/python*/site-packages)
-	@scripts/setup.sh "$${PYTHON:-python3}" "$(VENV)" "$$UV_VERSION"
+	@scripts/setup.sh "$(call text,PYTHON,python3)" "$(VENV)" "$(UV_VERSION)"
 	@touch $@
 
 ##@ Run
 
-.PHONY: run
-run: $(VENV)/.synced ## Run a pipeline and report on it (PIPELINE=penguins ARGS="seed=7" TARGET=local|kind|gke CACHE=0)
-	@$(KFPKIT) run -- "$${PIPELINE:-penguins}"
+run: $(VENV)/.synced ## Run a pipeline on this machine or a cluster, and report on it
+	@$(call kfpkit,run,PIPELINE)
 
-.PHONY: report
-report: $(VENV)/.synced ## Follow a run on the cluster, whoever started it, and write its report (RUN=id TARGET=kind)
-	@$(KFPKIT) report
+report: $(VENV)/.synced ## Follow a run on a cluster, whoever started it, and write its report
+	@$(call kfpkit,report,RUN)
 
-.PHONY: up
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
-	@$(KFPKIT) up -- "$${PIPELINE:-penguins}"
+	@$(call kfpkit,up,PIPELINE)
 
-.PHONY: schedule
-schedule: $(VENV)/.synced ## Run a pipeline again and again (CRON="0 0 6 * * *" or EVERY=1h, SCHEDULE=name); without: list
-	@if [[ $${CRON-}$${EVERY-} ]]; then $(KFPKIT) schedule set -- "$${PIPELINE:-penguins}"; \
-	  else $(KFPKIT) schedule list; fi
+# Without anything about a recurring run it lists them.
+schedule: $(VENV)/.synced ## Run a pipeline again and again (CRON or EVERY); without: list
+	@$(if $(filter PIPELINE ARGS CRON EVERY SCHEDULE EXPERIMENT CACHE,$(given)),$(call \
+	  kfpkit,schedule set,PIPELINE),$(call kfpkit,schedule list))
 
-.PHONY: unschedule
-unschedule: $(VENV)/.synced ## Delete a recurring run (SCHEDULE=name; asks, YES=1 does not); its runs stay
-	@$(KFPKIT) schedule delete
+unschedule: $(VENV)/.synced ## Delete a recurring run; its runs stay; asks
+	@$(call kfpkit,schedule delete,SCHEDULE)
 
 ##@ Cluster
 
-.PHONY: cluster-up
-cluster-up: $(VENV)/.synced ## Bring the kind cluster up (NODES=3 for workers, IMAGES=upstream|mirror|packages)
-	@$(KFPKIT) cluster up
+cluster-up: $(VENV)/.synced ## Bring the kind cluster up
+	@$(call kfpkit,cluster up)
 
-.PHONY: cluster-down
-cluster-down: $(VENV)/.synced ## Remove the kind cluster with all it holds (asks; YES=1 does not)
-	@$(KFPKIT) cluster down
+cluster-down: $(VENV)/.synced ## Remove the kind cluster with all it holds; asks
+	@$(call kfpkit,cluster down)
 
-.PHONY: cluster-status
 cluster-status: $(VENV)/.synced ## Say what is there of the kind cluster
-	@$(KFPKIT) cluster status
+	@$(call kfpkit,cluster status)
 
 ##@ Kubeflow Pipelines
 
-.PHONY: install
-install: $(VENV)/.synced ## Install Kubeflow Pipelines and wait for every part (OVERLAY=name CONTEXT=name)
-	@$(KFPKIT) install
+install: $(VENV)/.synced ## Install Kubeflow Pipelines and wait for every part
+	@$(call kfpkit,install)
 
-.PHONY: uninstall
-uninstall: $(VENV)/.synced ## Remove Kubeflow Pipelines; runs and passwords stay (DELETE_DATA=1 asks; YES=1 does not)
-	@$(KFPKIT) uninstall
+uninstall: $(VENV)/.synced ## Remove Kubeflow Pipelines; runs and passwords stay but with DELETE_DATA=1, which asks
+	@$(call kfpkit,uninstall)
 
-.PHONY: status
 status: $(VENV)/.synced ## Show each part of Kubeflow Pipelines
-	@$(KFPKIT) status
+	@$(call kfpkit,status)
 
-.PHONY: diff
 diff: $(VENV)/.synced ## Show what an install would change
-	@$(KFPKIT) diff
+	@$(call kfpkit,diff)
 
-.PHONY: ui
-ui: $(VENV)/.synced ## Open a port to the web UI that outlives its pods (PORT=3000)
-	@$(KFPKIT) ui
+ui: $(VENV)/.synced ## Open a port to the web UI that outlives its pods
+	@$(call kfpkit,ui)
 
-.PHONY: api
-api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.Client (PORT=8889)
-	@$(KFPKIT) api
+api: $(VENV)/.synced ## Open a port to the API that outlives its pods, for kfp.Client
+	@$(call kfpkit,api)
 
-.PHONY: upload
-upload: $(VENV)/.synced ## Upload a pipeline or a new version of it (PIPELINE=penguins KFP_HOST=http://localhost:8888)
-	@$(KFPKIT) upload -- "$${PIPELINE:-penguins}"
+upload: $(VENV)/.synced ## Upload a pipeline or a new version of it
+	@$(call kfpkit,upload,PIPELINE)
 
-.PHONY: rotate-secrets
-rotate-secrets: $(VENV)/.synced ## Give database and object store new passwords and keys (DESPITE_RUNS=1 also during runs)
-	@$(KFPKIT) rotate-secrets
+rotate-secrets: $(VENV)/.synced ## Give database and object store new passwords and keys
+	@$(call kfpkit,rotate-secrets)
 
-.PHONY: gke-preflight
-gke-preflight: $(VENV)/.synced ## Say whether a GKE cluster and its project are ready (CONTEXT=name)
-	@$(KFPKIT) gke-preflight
+gke-preflight: $(VENV)/.synced ## Say whether a GKE cluster and its project are ready
+	@$(call kfpkit,gke-preflight)
 
 ##@ Day two
 
-.PHONY: doctor
-doctor: $(VENV)/.synced ## Check the installation from the outside in (CANARY=0 runs no pipeline, JSON=1)
-	@$(KFPKIT) doctor
+doctor: $(VENV)/.synced ## Check the installation from the outside in (CANARY=0 runs no pipeline)
+	@$(call kfpkit,doctor)
 
-.PHONY: explain
-explain: $(VENV)/.synced ## Say why a run is stuck or has failed (RUN=id JSON=1)
-	@$(KFPKIT) explain
+explain: $(VENV)/.synced ## Say why a run is stuck or has failed
+	@$(call kfpkit,explain,RUN)
 
-.PHONY: support-bundle
-support-bundle: $(VENV)/.synced ## Collect logs, events and objects in a file, secrets redacted (TO=file)
-	@$(KFPKIT) support-bundle
+support-bundle: $(VENV)/.synced ## Collect logs, events and objects in a file, secrets redacted
+	@$(call kfpkit,support-bundle)
 
-.PHONY: backup
-backup: $(VENV)/.synced ## Back up runs, artifacts, Secrets, recurring runs (TO=folder|restic:REPOSITORY WAIT=600)
-	@$(KFPKIT) backup
+backup: $(VENV)/.synced ## Back up runs, artifacts, Secrets, recurring runs
+	@$(call kfpkit,backup)
 
-.PHONY: backup-verify
-backup-verify: $(VENV)/.synced ## Prove without a cluster that a backup can be put back (FROM=folder|restic:REPOSITORY)
-	@$(KFPKIT) backup-verify
+backup-verify: $(VENV)/.synced ## Prove without a cluster that a backup can be put back
+	@$(call kfpkit,backup-verify)
 
-.PHONY: backup-resume
 backup-resume: $(VENV)/.synced ## Start what a backup or restore that was killed has stopped
-	@$(KFPKIT) backup-resume
+	@$(call kfpkit,backup-resume)
 
-.PHONY: restore
-restore: $(VENV)/.synced ## Put a backup back, into an empty cluster too (FROM=folder|restic:REPOSITORY; asks; YES=1)
-	@$(KFPKIT) restore
+restore: $(VENV)/.synced ## Put a backup back, into an empty cluster too; asks
+	@$(call kfpkit,restore)
 
-.PHONY: upgrade
-upgrade: $(VENV)/.synced ## Plan, back up, upgrade, verify; again after a failure goes on (TO=2.17.0 BACKUP=folder WAIT=600)
-	@$(KFPKIT) upgrade
+upgrade: $(VENV)/.synced ## Plan, back up, upgrade, verify; again after a failure goes on; asks
+	@$(call kfpkit,upgrade)
 
-.PHONY: rollback
-rollback: $(VENV)/.synced ## Put back what was there before the last upgrade, wherever that stands (asks; YES=1 does not)
-	@$(KFPKIT) rollback
+rollback: $(VENV)/.synced ## Put back what was there before the last upgrade, wherever that stands; asks
+	@$(call kfpkit,rollback)
 
-.PHONY: prune
-prune: $(VENV)/.synced ## Show old runs with artifacts, logs, cache entries (OLDER_THAN=30d KEEP=10 EXPERIMENT=); APPLY=1 removes, asks
-	@$(KFPKIT) prune
+prune: $(VENV)/.synced ## Show old runs with artifacts, logs, cache entries; APPLY=1 removes, asks
+	@$(call kfpkit,prune)
 
-.PHONY: inventory
-inventory: $(VENV)/.synced ## Write down what an installation holds (TO=file.json)
-	@$(KFPKIT) inventory
+inventory: $(VENV)/.synced ## Write down what an installation holds
+	@$(call kfpkit,inventory)
 
-.PHONY: compare
-compare: $(VENV)/.synced ## Fail where two inventories differ (BEFORE=file.json AFTER=file.json)
-	@$(KFPKIT) compare
+compare: $(VENV)/.synced ## Fail where two inventories differ
+	@$(call kfpkit,compare,BEFORE AFTER)
 
 ##@ Images
 
-.PHONY: images
-images: $(VENV)/.synced ## Build all images from packages, those that are not in the cache (NAMES="debian etcd" to choose)
-	@$(KFPKIT) images build
+images: $(VENV)/.synced ## Build all images, or those of NAMES, that are not in the cache
+	@$(call kfpkit,images build,NAMES)
 
-.PHONY: images-list
-images-list: $(VENV)/.synced ## Print every image that a release pulls (RELEASE=2.17.0 IMAGES=upstream|packages)
-	@$(KFPKIT) images list
+images-list: $(VENV)/.synced ## Print every image that a release pulls
+	@$(call kfpkit,images list)
 
-.PHONY: images-push
-images-push: $(VENV)/.synced ## Fill your registry with them (MIRROR=registry.example:5000/prefix)
-	@$(KFPKIT) images push
+images-push: $(VENV)/.synced ## Fill your registry with them
+	@$(call kfpkit,images push)
 
-.PHONY: cache-info
 cache-info: $(VENV)/.synced ## Say where the cache of built images is and how much it holds
-	@$(KFPKIT) cache info
+	@$(call kfpkit,cache info)
 
-.PHONY: cache-clean
-cache-clean: $(VENV)/.synced ## Remove the cache of built images (PART=go for a part of it; asks; YES=1 does not)
-	@$(KFPKIT) cache clean
+cache-clean: $(VENV)/.synced ## Remove the cache of built images, or a part of it; asks
+	@$(call kfpkit,cache clean)
 
 ##@ Check
 
-.PHONY: check
+# A make inside takes what its recipe gives it, and not all that is given here.
+check verify: MAKEOVERRIDES :=
+
 check: ## Run every check that needs no cluster: lint, types, golden files, tests; all of them before failing
-	@failed=(); for target in lint golden-check test; do $(MAKE) $$target || failed+=($$target); done; \
+	@failed=(); \
+	  $(MAKE) lint$(call pass,PYTHON) || failed+=(lint); \
+	  $(MAKE) golden-check$(call pass,PYTHON) || failed+=(golden-check); \
+	  $(MAKE) test$(call pass,PYTHON PYTEST_ARGS) || failed+=(test); \
 	  if (($${#failed[@]})); then echo "check: failed: $${failed[*]}" >&2; exit 1; fi; echo "check: all passed"
 
-.PHONY: verify
-verify: check ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
-	@$(MAKE) test-cluster CHOICE="(cluster or kfp or docker) and not long"
+verify: $(VENV)/.synced ## Run the checks, then the tests on a real kind cluster but the long ones; `make test-cluster` runs these too
+	@PYTEST_ARGS="$(call text,PYTEST_ARGS)"$(call pass,NODES IMAGES MIRROR KIND_CONFIG YES,KFPKIT_) \
+	  scripts/verify.sh $(BIN)/kfpkit $(BIN)/pytest
 
-.PHONY: test
-test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker (PYTEST_ARGS="-k name" to choose)
-	@PYTEST_ADDOPTS="-n auto $${PYTEST_ARGS-}" $(BIN)/pytest
+test: $(VENV)/.synced ## Run the tests that need no cluster and no Docker
+	@PYTEST_ADDOPTS="-n auto $(call text,PYTEST_ARGS)" $(BIN)/pytest
 
-.PHONY: test-cluster
 test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind cluster, which is brought up first
-	@$(KFPKIT) cluster up
-	@PYTEST_ADDOPTS="$${PYTEST_ARGS-}" $(BIN)/pytest --cluster -m "$${CHOICE:-cluster or kfp or docker}"
+	@$(call kfpkit,cluster up)
+	@PYTEST_ADDOPTS="$(call text,PYTEST_ARGS)"$(call pass,NODES IMAGES MIRROR KIND_CONFIG YES,KFPKIT_) \
+	  $(BIN)/pytest --cluster -m "$(call text,CHOICE,cluster or kfp or docker)"
 
-.PHONY: bench
 bench: $(VENV)/.synced ## Measure how long commands take before anything runs (takes minutes)
 	@$(BIN)/python benchmarks/startup.py
 
-.PHONY: lint
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
 	@$(BIN)/pre-commit run --all-files --color=auto
 
-.PHONY: golden
 golden: $(VENV)/.synced ## Rewrite the compiled pipelines, and the requirements of images from uv.lock
-	@$(KFPKIT) golden
+	@$(call kfpkit,golden)
 
-.PHONY: golden-check
 golden-check: $(VENV)/.synced ## Fail where a file that `make golden` writes is stale
-	@$(KFPKIT) golden --check
+	@$(call kfpkit,golden --check)
 
-.PHONY: fmt
 fmt: $(VENV)/.synced ## Format the Python code and mend what the linter can
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-.PHONY: hooks
 hooks: $(VENV)/.synced ## Run the linters before each commit in this checkout
 	@$(BIN)/pre-commit install

@@ -46,7 +46,7 @@ COMMANDS = {
 def main(times: Annotated[int, typer.Option(min=1, help="Rounds.")] = 7) -> None:
     """Measure and print."""
     # Each command is run as a person does: in the checkout, without what is set for this one.
-    os.environ.pop("DRY_RUN", None)
+    os.environ.pop("KFPKIT_DRY_RUN", None)
     wall: defaultdict[str, list[float]] = defaultdict(list)
     processor: defaultdict[str, list[float]] = defaultdict(list)
     for number in range(times):

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from kfpkit.core import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from _pytest.terminal import TerminalReporter
 
+    from kfpkit.cluster.config import KindCluster
     from kfpkit.kfp.target import Target
+from tests.support.session import NO_UI
 
-NEED_CLUSTER = ("cluster", "kfp")
+#: Markers of tests that `make test` leaves out: it starts no engine, and asks none.
+LEFT_OUT = ("cluster", "kfp", "docker")
+
+#: When a test on the cluster has its turn, where its marker `turn` does not say it.
+TURN = 2
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: How many long tests were left out.
 LONG = pytest.StashKey[int]()
-
-#: What a test says that is skipped because the installation has no web UI.
-NO_UI = "no web UI"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests that need the kind cluster; it is brought up first",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without --cluster, let no test reach an engine: where there is one, none may need it."""
+    if not config.getoption("--cluster"):
+        os.environ["DOCKER_HOST"] = "unix:///none"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -46,11 +54,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cluster"):
+        items.sort(key=turn)
         return
-    skip = pytest.mark.skip(reason="needs the kind cluster: run with --cluster")
+    skip = pytest.mark.skip(reason="needs Docker or the kind cluster: run with --cluster")
     for item in items:
-        if any(item.get_closest_marker(name) for name in NEED_CLUSTER):
+        if any(item.get_closest_marker(name) for name in LEFT_OUT):
             item.add_marker(skip)
+
+
+def turn(item: pytest.Item) -> int:
+    """Return when a test has its turn; the long ones come last, when no run is under way."""
+    marker = item.get_closest_marker("turn")
+    return 5 if item.get_closest_marker("long") else marker.args[0] if marker else TURN
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -72,46 +87,41 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
                 "installation from packages has none. Name one that has it in KFP_UI and KFP_HOST"
             )
         return
-    left_out = sum(any(name in report.keywords for name in NEED_CLUSTER) for report in skipped)
+    left_out = sum(any(name in report.keywords for name in LEFT_OUT) for report in skipped)
     if left_out:
         terminalreporter.section("NOT RUN", sep="!", red=True)
         terminalreporter.line(
-            f"{left_out} tests need the kind cluster: make test-cluster runs them"
+            f"{left_out} tests need Docker or the kind cluster: make test-cluster runs them"
         )
 
 
 @pytest.fixture(scope="session")
-def cluster() -> str:
+def kind() -> KindCluster:
+    """The cluster of these tests, whether it is there or not."""
+    from kfpkit.cluster import config
+
+    own = os.environ.get("KFPKIT_KIND_CONFIG")
+    return config.load(Path(own) if own else None)
+
+
+@pytest.fixture(scope="session")
+def cluster(kind: KindCluster) -> str:
     """Return the context of the cluster, brought up if need be."""
     from kfpkit.cluster import lifecycle
-    from kfpkit.cluster.config import CONTEXT
 
-    lifecycle.up(nodes=int(os.environ.get("NODES", "1")))
-    return CONTEXT
+    lifecycle.up(kind, nodes=int(os.environ.get("KFPKIT_NODES", "1")))
+    return kind.context
 
 
 @pytest.fixture(scope="session")
 def target(cluster: str) -> Target:
-    """Kubeflow Pipelines on the cluster, installed if need be."""
-    from kfpkit.core.errors import KitError
+    """Kubeflow Pipelines on the cluster, as its overlay is now."""
     from kfpkit.kfp.target import choose
     from kfpkit.operations import installation as lifecycle
 
     chosen = choose(context=cluster)
-    try:
-        ready = all(part.done for part in lifecycle.parts(chosen))
-    except KitError:
-        ready = False
-    if not ready:
-        lifecycle.install(chosen, timeout=900)
+    lifecycle.install(chosen, timeout=900)
     return chosen
-
-
-@pytest.fixture(scope="session")
-def docker() -> None:
-    """Skip where no Docker engine answers."""
-    if not process.query(["docker", "info"], check=False, timeout=30).ok:
-        pytest.skip("no Docker engine answers")
 
 
 @pytest.fixture(scope="session")

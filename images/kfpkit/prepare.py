@@ -6,14 +6,15 @@ import shutil
 from typing import TYPE_CHECKING
 
 from kfpkit.core.versions import ROOT
+from kfpkit.images import own
 
 if TYPE_CHECKING:
     from kfpkit.images.builder import Build
 
 
 def prepare(build: Build) -> None:
-    """Put the program, and the files that it reads when it starts, into `kit/`."""
-    to = build.context / "kit"
-    shutil.copytree(ROOT / "kfpkit", to / "kfpkit", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("versions.env", "kind-config.yaml"):
-        shutil.copyfile(ROOT / name, to / name)
+    """Put the program into `kit/`: the files that the image's tag names, and no others."""
+    for file in own.code():
+        target = build.context / "kit" / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)

@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kfpkit.cli.install import Yes  # noqa: TC001 - typer reads annotations at run time
+from kfpkit.cli.options import Images, KindConfig, MirrorName, Nodes, Yes
+from kfpkit.cli.targets import bring_up, kind
+from kfpkit.cluster import lifecycle
+from kfpkit.core import console, process
+
+app = typer.Typer()
+cluster = typer.Typer(help="The local kind cluster.", no_args_is_help=True)
+app.add_typer(cluster, name="cluster")
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit cluster`."""
-    cluster = typer.Typer(help="The local kind cluster.", no_args_is_help=True)
-    cluster.command("up")(up)
-    cluster.command("down")(down)
-    cluster.command("status")(status)
-    app.add_typer(cluster, name="cluster")
-
-
+@cluster.command()
 def up(
-    nodes: Annotated[int, typer.Option(min=1, envvar="NODES", help="Nodes of a new cluster.")] = 1,
+    nodes: Nodes = 1,
+    images: Images = "",
+    mirror: MirrorName = "",
+    kind_config: KindConfig = None,
+    yes: Yes = False,
 ) -> None:
     """Bring the cluster up: check this machine, make what is missing, wait until it is ready."""
-    from kfpkit.cluster import lifecycle
-
-    lifecycle.up(nodes=nodes)
+    bring_up(kind(kind_config), nodes=nodes, images=images, mirror=mirror, yes=yes)
 
 
-def down(yes: Yes = False) -> None:
+@cluster.command()
+def down(yes: Yes = False, kind_config: KindConfig = None) -> None:
     """Remove the cluster and all it holds."""
-    from kfpkit.cluster import lifecycle
-    from kfpkit.cluster.config import NAME
-    from kfpkit.core import console, process
-
-    state, _ = lifecycle.status()
+    chosen = kind(kind_config)
+    state, _ = lifecycle.status(chosen)
     if state is lifecycle.State.ABSENT:
-        console.say(f"there is no cluster {NAME}")
+        console.say(f"there is no cluster {chosen.name}")
     elif not yes and not process.dry_run():
-        typer.confirm(f"Remove the cluster {NAME} with all runs and artifacts in it?", abort=True)
-    lifecycle.down()
+        typer.confirm(
+            f"Remove the cluster {chosen.name} with all runs and artifacts in it?", abort=True
+        )
+    lifecycle.down(chosen)
 
 
-def status() -> None:
+@cluster.command()
+def status(kind_config: KindConfig = None) -> None:
     """Say what is there of the cluster; exit code 1 unless it is complete."""
-    from kfpkit.cluster import lifecycle
-    from kfpkit.core import console
-
-    state, text = lifecycle.status()
+    state, text = lifecycle.status(kind(kind_config))
     console.out.print(f"{state}: {text}", markup=False)
     if state is not lifecycle.State.COMPLETE:
         raise typer.Exit(1)

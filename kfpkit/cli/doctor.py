@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli.install import Context, Overlay  # noqa: TC001 - read at run time
+from kfpkit.cli.options import Canary, Json, Output, RunId, Where, installation
+from kfpkit.cli.targets import choose
+from kfpkit.core import console, process
+from kfpkit.core.findings import Verdict
+from kfpkit.doctor import bundle, checks
+from kfpkit.doctor.check import examine
+from kfpkit.runs import lookup
+from kfpkit.runs.reasons import RUNBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfpkit.core.check import Report
+    from kfpkit.doctor.check import Report
     from kfpkit.kfp.target import Target
     from kfpkit.runs.explain import Explanation
 
-Json = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON on standard output.")]
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit doctor`, `explain` and `support-bundle`."""
-    app.command("doctor")(doctor)
-    app.command("explain")(explain)
-    app.command("support-bundle")(support_bundle)
-
-
-def doctor(
-    overlay: Overlay = "",
-    context: Context = "",
-    canary: Annotated[
-        bool, typer.Option(envvar="CANARY", help="Also run a small pipeline, twice.")
-    ] = True,
-    json: Json = False,
-) -> None:
-    """Check an installation from the outside in; exit code 1 if something does not work."""
-    from json import dumps
-
-    from kfpkit.core import console
-    from kfpkit.core.check import Verdict
-    from kfpkit.kfp.target import choose
-
-    reports = list(_examined(choose(overlay, context), canary=canary, show=not json))
+@app.command()
+@installation()
+def doctor(where: Where, canary: Canary = True, json: Json = False) -> None:
+    """Check an installation from the outside in; exit code 1 at a fault."""
+    reports = list(_examined(choose(where), canary=canary, show=not json))
     bad = [report.name for report in reports if report.verdict is Verdict.FAULT]
     if json:
         values = {"faults": bad, "checks": [report.as_json() for report in reports]}
@@ -54,42 +45,23 @@ def doctor(
         raise typer.Exit(1)
 
 
-def explain(
-    run: Annotated[str, typer.Argument(envvar="RUN", help="The run's ID.")],
-    overlay: Overlay = "",
-    context: Context = "",
-    json: Json = False,
-) -> None:
-    """Say in a sentence why a run is stuck or has failed, with the command that helps."""
-    from json import dumps
-
-    from kfpkit.core import console
-    from kfpkit.kfp.target import choose
-    from kfpkit.runs import lookup as runs
-
-    found = runs.look(choose(overlay, context), run)
+@app.command()
+@installation()
+def explain(run: RunId, where: Where, json: Json = False) -> None:
+    """Say in a sentence why a run is stuck or has failed, and what helps."""
+    found = lookup.look(choose(where, reads=True), run)
     if json:
         console.out.print(dumps(found.as_json(), indent=2), markup=False)
         return
     _show_explanation(found)
 
 
-def support_bundle(
-    overlay: Overlay = "",
-    context: Context = "",
-    to: Annotated[
-        Path | None, typer.Option(envvar="TO", help="The file; default kfp-support-TIME.tar.gz.")
-    ] = None,
-) -> None:
-    """Collect logs, events, objects and versions into a file, every secret redacted."""
-    from datetime import UTC, datetime
-
-    from kfpkit.core import console, process
-    from kfpkit.doctor import bundle
-    from kfpkit.kfp.target import choose
-
-    target = choose(overlay, context)
-    file = to or Path(f"kfp-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
+@app.command()
+@installation()
+def support_bundle(where: Where, output: Output = None) -> None:
+    """Collect logs, events and objects into a file, without secrets."""
+    target = choose(where)
+    file = output or Path(f"kfp-support-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
     if process.dry_run():
         console.say(f"would collect what {target.namespace} of {target.context} holds in {file}")
         return
@@ -101,10 +73,6 @@ def support_bundle(
 
 
 def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
-    from kfpkit.core import console
-    from kfpkit.core.check import examine
-    from kfpkit.doctor import checks
-
     chosen = [check for check in checks.CHECKS if canary or check.name != checks.CANARY]
     console.say(f"looking at the namespace {target.namespace} of {target.context}")
     for report in examine(target, chosen):
@@ -116,9 +84,6 @@ def _examined(target: Target, *, canary: bool, show: bool) -> Iterator[Report]:
 
 
 def _show_report(report: Report) -> None:
-    from kfpkit.core import console
-    from kfpkit.runs.reasons import RUNBOOKS
-
     style = {"ok": "green", "warning": "yellow", "fault": "bold red", "skipped": "dim"}
     console.out.print(
         f"{report.verdict:<8} {report.name:<13} {report.title} ({report.seconds:.1f} s)",
@@ -135,8 +100,6 @@ def _show_report(report: Report) -> None:
 
 
 def _show_explanation(found: Explanation) -> None:
-    from kfpkit.core import console
-
     console.out.print(f"{found.run} ({found.state}): {found.sentence}", markup=False)
     for line in found.evidence:
         console.out.print(f"  {line}", markup=False)

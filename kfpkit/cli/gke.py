@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kfpkit.cli.install import Context  # noqa: TC001 - typer reads annotations
+from kfpkit.cli.options import Where, installation
+from kfpkit.cli.targets import choose
+from kfpkit.operations import gke
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit gke-preflight`."""
-    app.command("gke-preflight")(gke_preflight)
+@app.command()
+@installation(default="gke")
+def gke_preflight(where: Where) -> None:
+    """Say whether a GKE cluster and its project are ready.
 
-
-def gke_preflight(
-    overlay: Annotated[
-        str, typer.Option(envvar="OVERLAY", help="A folder of manifests/overlays, or a path.")
-    ] = "gke",
-    context: Context = "",
-) -> None:
-    """Say whether a GKE cluster and its project are ready; exit code 1 unless they are."""
-    from kfpkit.kfp.target import choose
-    from kfpkit.operations import gke
-
-    gke.require(choose(overlay, context))
+    The exit code is 1 unless they are.
+    """
+    gke.require(choose(where))

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kfpkit.cli.run import PipelineName  # noqa: TC001 - typer reads annotations at run time
+from components import image
+from kfpkit.cli.options import PipelineName, option
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp import pipelines
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit compile` and `kfpkit golden`."""
-    app.command("compile")(compile_pipeline)
-    app.command("golden")(golden)
-
-
+@app.command("compile")
 def compile_pipeline(
     pipeline: PipelineName,
     to: Annotated[Path, typer.Argument(help="File to write, ending in .yaml.")],
-    image: Annotated[
-        str | None,
-        typer.Option(envvar="KFPKIT_RUNTIME_IMAGE", help="Image of the tasks, for other clusters."),
-    ] = None,
+    runtime_image: Annotated[
+        str, option("RUNTIME_IMAGE", "Image of the tasks, for other clusters")
+    ] = "",
 ) -> None:
-    """Write a pipeline's IR YAML, which KFP and Vertex AI Pipelines take alike."""
-    import os
-
-    from kfpkit.core import console
-
-    if image:
-        os.environ["KFPKIT_RUNTIME_IMAGE"] = image
-    from kfpkit.kfp import pipelines
-
+    """Write a pipeline's IR YAML, for KFP and for Vertex AI Pipelines."""
+    if runtime_image:
+        image.RUNTIME_IMAGE = runtime_image  # Before the pipeline's module takes it from there.
     found = pipelines.find(pipeline)
+    if process.dry_run():
+        console.say(f"would write {to}: {found.name}")
+        return
     pipelines.compile_to(found, to)
     console.say(f"{to}: {found.name}")
 
 
+@app.command()
 def golden(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on a drift.")] = False,
 ) -> None:
-    """Rewrite the files derived from the pipelines and from uv.lock, where they differ."""
-    from kfpkit.core import console, process
-    from kfpkit.core.errors import KitError
-    from kfpkit.core.versions import ROOT
-    from kfpkit.kfp import pipelines
-
+    """Rewrite the files derived from the pipelines and from uv.lock."""
     if check:
         stale = pipelines.stale_golden()
         if stale:

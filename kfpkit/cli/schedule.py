@@ -5,89 +5,81 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.table import Column, Table
 
-from kfpkit.cli.install import Context, Yes  # noqa: TC001 - typer reads annotations at run time
-from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
-    Arguments,
+from kfpkit.cli.options import (
+    SCHEDULE,
+    Args,
     Cache,
+    Cron,
+    Every,
     Experiment,
     Host,
     PipelineName,
+    Where,
+    Words,
+    Yes,
+    argument,
+    installation,
+    option,
+    parameters,
 )
+from kfpkit.cli.targets import find
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import pipelines
+from kfpkit.runs import recurring, refusals, remote
+from kfpkit.runs import schedule as times
 
-Where = Annotated[
-    str,
-    typer.Option(
-        "--target",
-        envvar="TARGET",
-        help="Where: kind, or the overlay of manifests/overlays of another cluster.",
-    ),
-]
-
-
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit schedule`."""
-    schedule = typer.Typer(help="Recurring runs on a cluster.", no_args_is_help=True)
-    schedule.command("set")(put)
-    schedule.command("list")(list_)
-    schedule.command("delete")(delete)
-    app.add_typer(schedule, name="schedule")
+app = typer.Typer()
+schedule_app = typer.Typer(help="Recurring runs on a cluster.", no_args_is_help=True)
+app.add_typer(schedule_app, name="schedule")
 
 
+@schedule_app.command("set")
+@installation()
 def put(
-    pipeline: PipelineName,
-    arguments: Arguments = None,
-    cron: Annotated[
-        str, typer.Option(envvar="CRON", help='Six fields, UTC: "0 30 6 * * 1-5".')
-    ] = "",
-    every: Annotated[
-        str, typer.Option(envvar="EVERY", help="Time between two runs: 90s, 15m, 6h, 1d.")
-    ] = "",
-    name: Annotated[
-        str, typer.Option(envvar="SCHEDULE", help="Its name; default that of the pipeline.")
-    ] = "",
-    target: Where = "kind",
-    context: Context = "",
+    where: Where,
+    pipeline: PipelineName = "penguins",
+    arguments: Words = None,
+    args: Args = "",
+    cron: Cron = "",
+    every: Every = "",
+    schedule: Annotated[str, option(*SCHEDULE)] = "",
     host: Host = "",
     experiment: Experiment = "",
     cache: Cache = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
-    from kfpkit.core import console
-    from kfpkit.kfp import pipelines
-    from kfpkit.runs import place, recurring, refusals, remote, schedule
-
-    when = schedule.when(cron, every)
+    when = times.when(cron, every)
     found = pipelines.find(pipeline)
-    names = {"experiment": experiment, "recurring run": name}
-    spec, given = refusals.admit(found, arguments or [], names)
-    with place.find(target, context, host) as where:
-        remote.load_image(where, spec)
+    names = {"experiment": experiment, "recurring run": schedule}
+    spec, given = refusals.admit(found, parameters(arguments, args), names)
+    with find(where, host) as place:
+        remote.load_image(place, spec)
         done = recurring.put(
-            where.host,
+            place.host,
             found,
             given,
             when,
-            name=name or found.name,
+            name=schedule or found.name,
             experiment=experiment or found.name,
             cache=cache,
+            pipeline_root=place.target.pipeline_root,
         )
     if done:
         console.say(done)
 
 
-def list_(target: Where = "kind", context: Context = "", host: Host = "") -> None:
+@schedule_app.command("list")
+@installation()
+def list_(where: Where, host: Host = "") -> None:
     """Show the recurring runs."""
-    from rich.table import Column, Table
-
-    from kfpkit.core import console, process
-    from kfpkit.runs import place, recurring
-
-    with place.find(target, context, host) as where:
+    with find(where, host) as place:
         if process.dry_run():
-            console.say(f"would list the recurring runs of {where.host}")
+            console.say(f"would list the recurring runs of {place.host}")
             return
-        found = recurring.listed(where.host)
+        found = recurring.listed(place.host)
     if not found:
         console.say("there are no recurring runs")
         return
@@ -106,32 +98,29 @@ def list_(target: Where = "kind", context: Context = "", host: Host = "") -> Non
     console.out.print(table, crop=False)
 
 
+@schedule_app.command()
+@installation()
 def delete(
-    name: Annotated[str, typer.Argument(envvar="SCHEDULE", help="Its name.")] = "",
-    target: Where = "kind",
-    context: Context = "",
+    where: Where,
+    schedule: Annotated[str, argument(*SCHEDULE)] = "",
     host: Host = "",
     yes: Yes = False,
 ) -> None:
     """Delete a recurring run; its runs stay, and those under way are ended."""
-    from kfpkit.core import console, process
-    from kfpkit.core.errors import BadInputError
-    from kfpkit.runs import place, recurring
-
-    if not name:
+    if not schedule:
         raise BadInputError(
             "no recurring run is named", "Add SCHEDULE=name; make schedule lists the names"
         )
-    with place.find(target, context, host) as where:
+    with find(where, host) as place:
         if process.dry_run():
-            console.say(f"would delete the recurring run {name} of {where.host}")
+            console.say(f"would delete the recurring run {schedule} of {place.host}")
             return
-        found = recurring.named(where.host, name)
+        found = recurring.named(place.host, schedule)
         if not yes:
             typer.confirm(
-                f"Delete the recurring run {name} of {where.host}, "
+                f"Delete the recurring run {schedule} of {place.host}, "
                 "and end those of its runs that are under way?",
                 abort=True,
             )
-        recurring.delete(where.host, found)
-    console.say(f"deleted the recurring run {name}; its runs stay")
+        recurring.delete(place.host, found)
+    console.say(f"deleted the recurring run {schedule}; its runs stay")

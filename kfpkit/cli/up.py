@@ -2,55 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
+from rich.table import Table
 
-from kfpkit.cli.run import (  # noqa: TC001 - typer reads annotations at run time
-    Arguments,
+from kfpkit.cli import run_cluster
+from kfpkit.cli.options import (
+    KIND,
+    Args,
     Cache,
+    Images,
+    KindConfig,
+    MirrorName,
+    Nodes,
+    Overlay,
     PipelineName,
     Runs,
+    Timeout,
+    Where,
+    Words,
+    Yes,
+    parameters,
 )
+from kfpkit.cli.targets import bring_up, choose, kind
+from kfpkit.core import console, process
+from kfpkit.core.versions import ROOT
+from kfpkit.kfp import pipelines
+from kfpkit.kfp.run import duration
+from kfpkit.kube import render
+from kfpkit.operations import installation
+from kfpkit.runs import refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit up`."""
-    app.command("up")(up)
-
-
+@app.command()
 def up(
     pipeline: PipelineName = "penguins",
-    arguments: Arguments = None,
-    nodes: Annotated[int, typer.Option(min=1, envvar="NODES", help="Nodes of a new cluster.")] = 1,
-    timeout: Annotated[
-        float, typer.Option(min=1, envvar="TIMEOUT", help="Seconds to wait for all parts of KFP.")
-    ] = 1800,
+    arguments: Words = None,
+    args: Args = "",
+    nodes: Nodes = 1,
+    images: Images = "",
+    mirror: MirrorName = "",
+    overlay: Overlay = "",
+    kind_config: KindConfig = None,
+    timeout: Timeout = 1800,
     cache: Cache = True,
     runs: Runs = None,
+    yes: Yes = False,
 ) -> None:
-    """Bring the cluster up, install Kubeflow Pipelines, run a pipeline; say how long each took."""
-    import time
-    from contextlib import contextmanager
-    from typing import TYPE_CHECKING
-
-    from rich.table import Table
-
-    from kfpkit.cli.run import on_cluster
-    from kfpkit.cluster import config as cluster
-    from kfpkit.cluster import lifecycle
-    from kfpkit.core import console, process
-    from kfpkit.core.versions import ROOT
-    from kfpkit.kfp import pipelines, target
-    from kfpkit.kfp.run import duration
-    from kfpkit.operations import installation
-    from kfpkit.runs import refusals
-
-    if TYPE_CHECKING:
-        from collections.abc import Iterator
-
-    # Before the long phases; the run itself does it again.
-    refusals.admit(pipelines.find(pipeline), arguments or [], {})
+    """Bring the cluster up, install KFP, run a pipeline; say how long each took."""
+    # Before the long phases.
+    found = pipelines.find(pipeline)
+    spec, given = refusals.admit(found, parameters(arguments, args), {})
+    if overlay:
+        render.overlay(overlay)
+    cluster = kind(kind_config)
+    context = cluster.context if overlay else ""
+    where = Where(KIND, overlay=overlay, context=context, kind_config=kind_config)
     took: dict[str, float] = {}
 
     @contextmanager
@@ -64,11 +79,20 @@ def up(
 
     try:
         with phase("cluster-up"):
-            lifecycle.up(nodes=nodes)
+            bring_up(cluster, nodes=nodes, images=images, mirror=mirror, yes=yes)
         with phase("install"):
-            installation.install(target.choose("", cluster.CONTEXT), timeout=timeout)
+            installation.install(choose(where), timeout=timeout)
         with phase("run"):
-            on_cluster(pipeline, arguments or [], "kind", runs or ROOT / "runs", cache=cache)
+            run_cluster.run(
+                found,
+                spec,
+                given,
+                runs or ROOT / "runs",
+                where,
+                host="",
+                experiment="",
+                cache=cache,
+            )
     finally:
         if not process.dry_run():
             table = Table("phase", box=None, pad_edge=False)

@@ -3,63 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from kfpkit.cli.backup import Wait  # noqa: TC001 - typer reads them
-from kfpkit.cli.install import Context, Overlay, Timeout, Yes  # noqa: TC001 - typer reads them
+from kfpkit.cli.options import Backups, Timeout, To, Wait, Where, Yes, installation
+from kfpkit.cli.targets import choose
+from kfpkit.core.errors import BadInputError
+from kfpkit.operations.backup import remote
+from kfpkit.operations.upgrade import phases
 
-Backups = Annotated[
-    Path, typer.Option("--backup", envvar="BACKUP", help="Folder of the backups.", file_okay=False)
-]
-
-
-def register(app: typer.Typer) -> None:
-    """Add `kfpkit upgrade` and `rollback`."""
-    app.command("upgrade")(upgrade)
-    app.command("rollback")(rollback)
+app = typer.Typer()
 
 
+@app.command()
+@installation()
 def upgrade(
-    overlay: Overlay = "",
-    context: Context = "",
-    to: Annotated[
-        str, typer.Option(envvar="TO", help="The release; default that of the overlay.")
-    ] = "",
-    backups: Backups = Path("backups"),
+    where: Where,
+    to: To = "",
+    backups: Backups = "backups",
     wait: Wait = 600,
     yes: Yes = False,
     timeout: Timeout = 2400,
 ) -> None:
-    """Bring an installation to the release and configuration of the overlay, or go on with it."""
-    from kfpkit.kfp.target import choose
-    from kfpkit.operations.upgrade import phases
+    """Bring an installation to another release, or go on with that.
 
+    Also to another configuration of its release: what the overlay says.
+    """
     phases.upgrade(
-        choose(overlay, context),
+        choose(where, reads=True),
         to,
-        backups,
+        _folder(backups),
         confirm=lambda text: yes or typer.confirm(text),
         wait=wait,
         timeout=timeout,
     )
 
 
+@app.command()
+@installation()
 def rollback(
-    overlay: Overlay = "",
-    context: Context = "",
-    backups: Backups = Path("backups"),
-    yes: Yes = False,
-    timeout: Timeout = 2400,
+    where: Where, backups: Backups = "backups", yes: Yes = False, timeout: Timeout = 2400
 ) -> None:
-    """Put back what was there before the last upgrade, whether it ended or not."""
-    from kfpkit.kfp.target import choose
-    from kfpkit.operations.upgrade import phases
+    """Put back what was there before the last upgrade.
 
+    Whether that ended or not.
+    """
     phases.rollback(
-        choose(overlay, context),
-        backups,
+        choose(where, reads=True),
+        _folder(backups),
         confirm=lambda text: yes or typer.confirm(text),
         timeout=timeout,
     )
+
+
+def _folder(backups: str) -> Path:
+    if remote.is_remote(backups):
+        raise BadInputError(
+            f"BACKUPS={backups} is no folder, and an upgrade needs its backup on this machine",
+            "Name a folder; make backup can send another backup to the repository before",
+        )
+    return Path(backups)

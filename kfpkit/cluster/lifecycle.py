@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from kfpkit.cluster import preflight, tools
-from kfpkit.cluster.config import CONFIG, CONTEXT, NAME
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.versions import version
 from kfpkit.core.waiting import wait_for
-from kfpkit.images import builder, cache, engine, mirror
+from kfpkit.images import builder, cache, engine
+from kfpkit.images import mirror as mirrors
 from kfpkit.images import source as sources
 from kfpkit.images.source import Source
+from kfpkit.kube.render import MANIFESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
+    from kfpkit.cluster.config import KindCluster
     from kfpkit.images.mirror import Mirror
-
-MANIFESTS = Path(__file__).with_name("manifests")
 
 #: ConfigMap in kube-system, written last: with it the cluster is complete.
 MARKER = "kfpkit-cluster"
@@ -90,64 +90,92 @@ def judge(seen: Seen) -> State:
     return State.FOREIGN if seen.api else State.BROKEN
 
 
-def observe() -> Seen:
+def observe(kind: KindCluster) -> Seen:
     """Look at the containers, the API and the notes of this machine."""
-    argv = ["docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"]
+    argv = ["docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={kind.name}"]
     listed = process.query([*argv, "--format", "{{.Names}} {{.State}}"]).stdout
     containers = dict(row.split() for row in listed.splitlines())
-    begun = _note().exists()
+    begun = _note(kind).exists()
     if not containers or any(state != "running" for state in containers.values()):
         return Seen(containers, begun=begun)
     patience = "--request-timeout=10s"
     asked = ("get", f"configmap/{MARKER}", "--ignore-not-found", "--output=json", patience)
-    marker = _kubectl("--namespace=kube-system", *asked)
+    marker = _kubectl(kind, "--namespace=kube-system", *asked)
     if not marker.ok:
         return Seen(containers, begun=begun)
     if marker.stdout.strip():
         data = json.loads(marker.stdout).get("data", {})
         return Seen(containers, api=True, marker=data, begun=begun)
-    found = _kubectl("get", "namespaces", "--output=name", patience)
+    found = _kubectl(kind, "get", "namespaces", "--output=name", patience)
     if not found.ok:
         return Seen(containers, begun=begun)
     namespaces = frozenset(row.partition("/")[2] for row in found.stdout.splitlines())
     return Seen(containers, api=True, namespaces=namespaces, begun=begun)
 
 
-def up(*, nodes: int = 1) -> None:
+def up(
+    kind: KindCluster,
+    *,
+    nodes: int = 1,
+    source: str = "",
+    mirror: str = "",
+    confirm: Callable[[str], bool] | None = None,
+) -> None:
     """Bring the cluster up; whatever is there already stays as it is.
 
     Args:
+        kind: Which cluster.
         nodes: Nodes of a cluster to be made, the control plane among them.
+        source: Where the images of a cluster to be made come from; empty to find out.
+        mirror: The registry, where that is `mirror`.
+        confirm: Asked before anything is installed on this machine; None where nobody can be asked.
 
     Raises:
         KitError: This machine is not fit, the cluster there is not ours, or it did not get ready.
     """
     began = time.monotonic()
-    source, why = sources.choose()
-    registry = mirror.parse(os.environ["MIRROR"]) if source is Source.MIRROR else None
-    engine.ensure()
-    seen = observe() if engine.answers() else Seen({})
-    state = judge(seen)
-    if state is State.COMPLETE and _has_metrics():
-        _say_complete(seen, nodes)
-        return
-    # Docker starts the nodes by itself when it starts: then the API may not answer yet, or an early
-    # connection went astray.
-    if state in (State.STOPPED, State.BROKEN, State.COMPLETE):
-        _start(seen)
-        return
-    if state is State.HALF_MADE:
-        console.say(f"the cluster {NAME} never became ready, so it holds nothing: making it anew")
-        _delete()
-    elif state is not State.ABSENT:
-        raise KitError(*_explain(state))
-    console.say(f"images: {source} ({why})")
-    _preflight(build=source is Source.PACKAGES and not _node_cached())
-    made_of = _create(source, nodes, registry)
-    _wait_until_running()
-    _kubectl_run("apply", "--filename", str(MANIFESTS / "metrics-api.yaml"))
-    _wait_for_metrics()
+    chosen, why = sources.choose(source, mirror)
+    registry = mirrors.parse(mirror) if chosen is Source.MIRROR else None
+    engine.ensure(confirm)
+    with _alone(kind):
+        seen = observe(kind) if engine.answers() else Seen({})
+        state = judge(seen)
+        if state is State.COMPLETE and _has_metrics(kind):
+            _say_complete(kind, seen, nodes)
+            return
+        # Docker starts the nodes by itself when it starts: then the API may not answer yet, or an
+        # early connection went astray.
+        if state in (State.STOPPED, State.BROKEN, State.COMPLETE):
+            _start(kind, seen)
+            return
+        if state is State.HALF_MADE:
+            console.say(
+                f"the cluster {kind.name} never became ready, so it holds nothing: making it anew"
+            )
+            _delete(kind)
+        elif state is not State.ABSENT:
+            raise KitError(*_explain(kind, state))
+        console.say(f"images: {chosen} ({why})")
+        _make(kind, chosen, nodes, registry, confirm)
+    if not process.dry_run():
+        console.say(f"the cluster {kind.name} is ready after {time.monotonic() - began:.0f} s")
+        console.say(f"use it with: kubectl --context {kind.context}")
+
+
+def _make(
+    kind: KindCluster,
+    source: Source,
+    nodes: int,
+    registry: Mirror | None,
+    confirm: Callable[[str], bool] | None,
+) -> None:
+    _preflight(kind, build=source is Source.PACKAGES and not _node_cached())
+    made_of = _create(kind, source, nodes, registry, confirm)
+    _wait_until_running(kind)
+    _kubectl_run(kind, "apply", "--kustomize", str(MANIFESTS / "cluster/metrics-api"))
+    _wait_for_metrics(kind)
     _kubectl_run(
+        kind,
         "--namespace=kube-system",
         "create",
         "configmap",
@@ -155,40 +183,38 @@ def up(*, nodes: int = 1) -> None:
         *(f"--from-literal={key}={value}" for key, value in made_of.items()),
         f"--from-literal=nodes={nodes}",
     )
-    if process.dry_run():
-        return
-    _note().unlink(missing_ok=True)
-    console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
-    console.say(f"use it with: kubectl --context {CONTEXT}")
-
-
-def down() -> None:
-    """Remove the cluster with all it holds, and kind's network when nobody else uses it."""
-    _delete()
     if not process.dry_run():
-        _note().unlink(missing_ok=True)
+        _note(kind).unlink(missing_ok=True)
+
+
+def down(kind: KindCluster) -> None:
+    """Remove the cluster with all it holds, and kind's network when nobody else uses it."""
+    with _alone(kind):
+        _delete(kind)
+        if not process.dry_run():
+            _note(kind).unlink(missing_ok=True)
     others = process.query(["docker", "ps", "--all", "--quiet", "--filter", "network=kind"])
     network = process.query(["docker", "network", "inspect", "kind"], check=False)
     if network.ok and not others.stdout.strip():
         process.run(["docker", "network", "rm", "kind"])
 
 
-def status() -> tuple[State, str]:
+def status(kind: KindCluster) -> tuple[State, str]:
     """Return what is there of the cluster, and the same for a person."""
-    state, text, _ = look()
+    state, text, _ = look(kind)
     return state, text
 
 
-def look() -> tuple[State, str, Mapping[str, str] | None]:
+def look(kind: KindCluster) -> tuple[State, str, Mapping[str, str] | None]:
     """Return what is there of the cluster, the same for a person, and its marker if it has one."""
     if not engine.answers():
         return State.ABSENT, "no Docker engine answers", None
-    seen = observe()
+    seen = observe(kind)
     state = judge(seen)
     if state is State.COMPLETE and seen.marker:
         text = f"{len(seen.containers)} node(s), images from {_images(seen.marker)}"
-        return state, f"{text}, context {CONTEXT}", seen.marker
-    return state, ". ".join(_explain(state)), seen.marker
+        return state, f"{text}, context {kind.context}", seen.marker
+    return state, ". ".join(_explain(kind, state)), seen.marker
 
 
 def make_config(text: str, *, nodes: int, mirrored: bool = False) -> str:
@@ -207,7 +233,7 @@ def make_config(text: str, *, nodes: int, mirrored: bool = False) -> str:
     config: dict[str, Any] = copy.deepcopy(yaml.safe_load(text))
     config["nodes"] += [{"role": "worker"} for _ in range(nodes - 1)]
     if mirrored:
-        config["containerdConfigPatches"] = [mirror.CONTAINERD_PATCH]
+        config["containerdConfigPatches"] = [mirrors.CONTAINERD_PATCH]
     return yaml.safe_dump(config, sort_keys=False)
 
 
@@ -268,38 +294,53 @@ def pods_not_running(pods_json: str, since: str = "") -> list[str]:
     return waiting
 
 
-def _note() -> Path:
-    return cache.root() / f"cluster-{NAME}.begun"
+def _note(kind: KindCluster) -> Path:
+    return cache.root() / f"cluster-{kind.name}.begun"
 
 
-def _explain(state: State) -> tuple[str, str]:
+@contextmanager
+def _alone(kind: KindCluster) -> Iterator[None]:
+    """Let one command at a time make or remove the cluster, with the programs that it starts.
+
+    A command that is killed leaves them at work: a kind that still makes nodes, or removes those of
+    an attempt that failed, by their names alone. The next command waits until they have ended.
+    """
+    if process.dry_run():
+        yield
+        return
+    with cache.lock(f"cluster-{kind.name}.lock", f"the cluster {kind.name}"):
+        yield
+
+
+def _explain(kind: KindCluster, state: State) -> tuple[str, str]:
     """Return what is the matter with a cluster that is not complete, and what to do."""
     return {
-        State.ABSENT: (f"there is no cluster {NAME}", "make cluster-up makes it"),
-        State.STOPPED: (f"the cluster {NAME} is stopped", "make cluster-up starts it"),
+        State.ABSENT: (f"there is no cluster {kind.name}", "make cluster-up makes it"),
+        State.STOPPED: (f"the cluster {kind.name} is stopped", "make cluster-up starts it"),
         State.HALF_MADE: (
-            f"the cluster {NAME} was begun and never became ready",
+            f"the cluster {kind.name} was begun and never became ready",
             "make cluster-up makes it anew",
         ),
         State.FOREIGN: (
-            f"a cluster named {NAME} is there which the kit did not finish, and it may hold "
+            f"a cluster named {kind.name} is there which the kit did not finish, and it may hold "
             "something of yours",
             "make cluster-down removes it with all it holds",
         ),
         State.BROKEN: (
-            f"the cluster {NAME} was complete, and its API does not answer",
-            f"Look at `docker logs {NAME}-control-plane`; make cluster-down removes it with all "
-            "it holds",
+            f"the cluster {kind.name} was complete, and its API does not answer",
+            f"Look at `docker logs {kind.name}-control-plane`; make cluster-down removes it with "
+            "all it holds",
         ),
-        State.COMPLETE: (f"the cluster {NAME} is complete", ""),
+        State.COMPLETE: (f"the cluster {kind.name} is complete", ""),
     }[state]
 
 
-def _say_complete(seen: Seen, nodes: int) -> None:
+def _say_complete(kind: KindCluster, seen: Seen, nodes: int) -> None:
     marker = seen.marker or {}
     have = len(seen.containers)
     console.say(
-        f"the cluster {NAME} is there: {have} node(s), images from {_images(marker)}; nothing to do"
+        f"the cluster {kind.name} is there: {have} node(s), images from {_images(marker)}; "
+        "nothing to do"
     )
     if have != nodes:
         console.warn(f"NODES={nodes} was asked for: make cluster-down first to change it")
@@ -320,43 +361,45 @@ def _images(marker: Mapping[str, str]) -> str:
     return f"the mirror {marker['mirror']}, filled from {marker['filled']}"
 
 
-def _start(seen: Seen) -> None:
+def _start(kind: KindCluster, seen: Seen) -> None:
     began = time.monotonic()
     stopped = [name for name, state in seen.containers.items() if state != "running"]
     if stopped:
-        console.say(f"the cluster {NAME} is stopped: starting it")
+        console.say(f"the cluster {kind.name} is stopped: starting it")
         process.run(["docker", "start", *sorted(stopped)])
         if process.dry_run():
             return
     else:
-        console.say(f"the cluster {NAME} was started, and does not answer to all questions yet")
+        console.say(
+            f"the cluster {kind.name} was started, and does not answer to all questions yet"
+        )
     argv = ["docker", "inspect", "--format={{.State.StartedAt}}", *seen.containers]
     started = max(process.query(argv).stdout.split())
-    _wait_until_running(f"{started[:19]}Z")
-    _forget_astray(seen.containers)
-    _wait_for_metrics()
-    state = judge(observe())
+    _wait_until_running(kind, f"{started[:19]}Z")
+    _forget_astray(kind, seen.containers)
+    _wait_for_metrics(kind)
+    state = judge(observe(kind))
     if state is not State.COMPLETE:
-        raise KitError(*_explain(state))
-    console.say(f"the cluster {NAME} is ready after {time.monotonic() - began:.0f} s")
+        raise KitError(*_explain(kind, state))
+    console.say(f"the cluster {kind.name} is ready after {time.monotonic() - began:.0f} s")
 
 
-def _forget_astray(nodes: Iterable[str]) -> None:
+def _forget_astray(kind: KindCluster, nodes: Iterable[str]) -> None:
     """Break the connections that the API server holds to metrics-server.
 
     Until kube-proxy has written its rules, a Service's address leads out of the node. If a proxy of
     the network answered there, the API server would keep that connection for good.
     """
     argv = ("get", "service/metrics-server", "--output=jsonpath={.spec.clusterIP}")
-    address = _kubectl("--namespace=kube-system", *argv).stdout
+    address = _kubectl(kind, "--namespace=kube-system", *argv).stdout
     for node in nodes if address else ():
         # It ends with an error where there is none.
         delete = ["conntrack", "--delete", "--orig-dst", address]
         process.run(["docker", "exec", node, *delete], check=False)
 
 
-def _preflight(*, build: bool) -> None:
-    checks = preflight.all_checks(published_ports(CONFIG.read_text()), build=build)
+def _preflight(kind: KindCluster, *, build: bool) -> None:
+    checks = preflight.all_checks(published_ports(kind.config.read_text()), build=build)
     for check in checks:
         line = f"{check.state:<8} {check.what}: {check.found}"
         console.say(f"{line}. {check.do}" if check.do else line)
@@ -368,31 +411,34 @@ def _preflight(*, build: bool) -> None:
         )
 
 
-def _create(source: Source, nodes: int, registry: Mirror | None) -> dict[str, str]:
+def _create(
+    kind: KindCluster,
+    source: Source,
+    nodes: int,
+    registry: Mirror | None,
+    confirm: Callable[[str], bool] | None,
+) -> dict[str, str]:
     """Make the cluster, and return what its marker is to say about its images."""
     made_of = {"images": str(source)}
     if registry:
-        filled, image = mirror.pull_node(registry)
+        filled, image = mirrors.pull_node(registry)
         made_of |= {"mirror": f"{registry.host}{registry.prefix}", "filled": str(filled)}
     else:
-        image = node_image(source)
+        image = node_image(source, confirm)
     made_of["node"] = image
-    config = CONFIG
+    config = kind.config
     if nodes != 1 or registry:
-        config = cache.root() / f"kind-config-{NAME}.yaml"
+        config = cache.root() / f"kind-config-{kind.name}.yaml"
         cache.root().mkdir(parents=True, exist_ok=True)
-        text = make_config(CONFIG.read_text(), nodes=nodes, mirrored=registry is not None)
+        text = make_config(kind.config.read_text(), nodes=nodes, mirrored=registry is not None)
         config.write_text(text, encoding="utf-8")
     argv = [tools.kind(), "create", "cluster", "--config", str(config), "--image", image]
     if not process.dry_run():
-        _note().write_text(f"{time.time():.0f}\n")
+        _note(kind).write_text(f"{time.time():.0f}\n")
     process.stream(argv, on_line=console.say, do="make cluster-up tries again")
-    manifest = (MANIFESTS / "metrics-server.yaml").read_text(encoding="utf-8")
-    manifest = manifest.replace(":unpinned", f":{version('METRICS_SERVER_VERSION')}")
     if registry:
-        mirror.trust(registry, observe().containers or [f"{NAME}-control-plane"])
-        manifest = manifest.replace(mirror.metrics_server(), registry.name(mirror.metrics_server()))
-    process.run([tools.kubectl(), "--context", CONTEXT, "apply", "--filename", "-"], stdin=manifest)
+        mirrors.trust(registry, observe(kind).containers or [f"{kind.name}-control-plane"])
+    _kubectl_run(kind, "apply", "--kustomize", str(MANIFESTS / "cluster/metrics-server"))
     return made_of
 
 
@@ -401,77 +447,78 @@ def _node_cached() -> bool:
     return cache.find(NODE, digests[NODE]) is not None
 
 
-def node_image(source: Source) -> str:
+def node_image(source: Source, confirm: Callable[[str], bool] | None = None) -> str:
     """Return the node image for a source, built and loaded when it comes from packages."""
     if source is Source.UPSTREAM:
         return version("NODE_IMAGE")
     if process.dry_run():
         recipes, _ = builder.plan([NODE])
         return recipes[NODE].references[0]
-    entry = builder.ensure([NODE], load=[NODE])[NODE].entry
+    entry = builder.ensure([NODE], load=[NODE], confirm=confirm)[NODE].entry
     return entry.references[0]
 
 
-def _wait_until_running(since: str = "") -> None:
+def _wait_until_running(kind: KindCluster, since: str = "") -> None:
     """Wait for nodes and system pods; what is older than `since` was seen before a stop."""
     if process.dry_run():
         return
     wait_for(
         "all nodes Ready",
-        lambda: _nodes_not_ready(since),
+        lambda: _nodes_not_ready(kind, since),
         timeout=180,
-        do=f"kubectl --context {CONTEXT} get nodes",
+        do=f"kubectl --context {kind.context} get nodes",
     )
     wait_for(
         "all system pods Running",
-        lambda: _system_pods_not_running(since),
+        lambda: _system_pods_not_running(kind, since),
         timeout=300,
         interval=2,
-        do=f"kubectl --context {CONTEXT} get pods --all-namespaces",
+        do=f"kubectl --context {kind.context} get pods --all-namespaces",
     )
 
 
-def _wait_for_metrics() -> None:
+def _wait_for_metrics(kind: KindCluster) -> None:
     if process.dry_run():
         return
     wait_for(
         "metrics (kubectl top)",
-        lambda: None if _has_metrics() else "no figures yet",
+        lambda: None if _has_metrics(kind) else "no figures yet",
         timeout=180,
         interval=2,
-        do=f"kubectl --context {CONTEXT} --namespace kube-system logs deployment/metrics-server",
+        do=f"kubectl --context {kind.context} --namespace kube-system logs "
+        "deployment/metrics-server",
     )
 
 
-def _has_metrics() -> bool:
-    return _kubectl("top", "nodes").ok
+def _has_metrics(kind: KindCluster) -> bool:
+    return _kubectl(kind, "top", "nodes").ok
 
 
-def _nodes_not_ready(since: str) -> str | None:
-    listed = _kubectl("get", "nodes", "--output=json")
+def _nodes_not_ready(kind: KindCluster, since: str) -> str | None:
+    listed = _kubectl(kind, "get", "nodes", "--output=json")
     if not listed.ok:
         return listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer"
     waiting = nodes_not_ready(listed.stdout, since)
     return f"not yet: {join_names(waiting)}" if waiting else None
 
 
-def _system_pods_not_running(since: str) -> str | None:
+def _system_pods_not_running(kind: KindCluster, since: str) -> str | None:
     waiting: list[str] = []
     for namespace in ("kube-system", "local-path-storage"):
-        listed = _kubectl("--namespace", namespace, "get", "pods", "--output=json")
+        listed = _kubectl(kind, "--namespace", namespace, "get", "pods", "--output=json")
         if not listed.ok:
             return "no answer"
         waiting += pods_not_running(listed.stdout, since)
     return "; ".join(waiting) if waiting else None
 
 
-def _delete() -> None:
-    process.run([tools.kind(), "delete", "cluster", "--name", NAME])
+def _delete(kind: KindCluster) -> None:
+    process.run([tools.kind(), "delete", "cluster", "--name", kind.name])
 
 
-def _kubectl(*arguments: str) -> process.Result:
-    return process.query([tools.kubectl(), "--context", CONTEXT, *arguments], check=False)
+def _kubectl(kind: KindCluster, *arguments: str) -> process.Result:
+    return process.query([tools.kubectl(), "--context", kind.context, *arguments], check=False)
 
 
-def _kubectl_run(*arguments: str) -> None:
-    process.run([tools.kubectl(), "--context", CONTEXT, *arguments])
+def _kubectl_run(kind: KindCluster, *arguments: str) -> None:
+    process.run([tools.kubectl(), "--context", kind.context, *arguments])

@@ -1,57 +1,102 @@
-"""Puts images built from packages onto the nodes of the cluster."""
+"""Puts images onto the nodes of the cluster: those that are built here, and the user's own."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit.cluster import lifecycle
-from kfpkit.cluster.config import NAME
 from kfpkit.core import console, process
-from kfpkit.core.errors import KitError
-from kfpkit.images import builder, engine
+from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.images import builder, engine, recipe
 from kfpkit.images import source as sources
 from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from kfpkit.images.cache import Entry
+    from kfpkit.cluster.config import KindCluster
 
 #: containerd's namespace that the kubelet uses.
 CTR = ("ctr", "--namespace", "k8s.io", "images")
 
 
-def load(names: Iterable[str]) -> None:
-    """Build the images if need be and load into every node those it does not have.
+def load(kind: KindCluster, names: Iterable[str], given: Iterable[str] = ()) -> None:
+    """Load into every node the images that it does not have.
 
     The nodes of a cluster that was made from a mirror pull them from there.
 
+    Args:
+        kind: Which cluster.
+        names: Folders of images/; what is not in the cache is built.
+        given: Images by name with tag that no recipe makes and no registry has. The nodes or the
+            Docker engine must have them.
+
     Raises:
+        BadInputError: Nobody has an image that is given; nothing has been built or loaded.
         KitError: There is no cluster, or an image cannot be built or loaded.
     """
-    wanted = list(names)
-    nodes = _nodes() if engine.answers() else []
+    wanted, others = list(names), list(given)
+    nodes = _nodes(kind) if engine.answers() else []
     if not nodes and not process.dry_run():
-        raise KitError(f"there is no cluster {NAME} to load images into", "make cluster-up first")
-    marker = lifecycle.observe().marker if nodes else None
-    # In a dry run without a cluster, as `make cluster-up` would make it now.
-    marker = marker or {"images": str(sources.choose()[0])}
-    if marker["images"] == Source.MIRROR:
-        console.say(f"the nodes pull from the mirror: {', '.join(wanted)}")
+        raise KitError(
+            f"there is no cluster {kind.name} to load images into", "make cluster-up first"
+        )
+    marker = lifecycle.observe(kind).marker if nodes else None
+    # Without one, as `make cluster-up` would make it now.
+    source = marker["images"] if marker else sources.choose("", "")[0]
+    if source == Source.MIRROR:
+        console.say(f"the nodes pull from the mirror: {', '.join([*wanted, *others])}")
         return
+    listed = {node: process.query(["docker", "exec", node, *CTR, "list"]).stdout for node in nodes}
+    lacking = {image: _without(image, listed) for image in others}
+    for image, without in lacking.items():
+        if without and not engine.has(image):
+            raise BadInputError(*_nobody_has(image))
     if process.dry_run():
-        console.say(f"would load into the nodes those they lack of: {', '.join(wanted)}")
+        console.say(f"would load into the nodes those they lack of: {', '.join(wanted + others)}")
         return
-    done = builder.ensure(wanted, public=marker["images"] == Source.UPSTREAM)
+    done = builder.ensure(wanted, public=source == Source.UPSTREAM)
     entries = {name: done[name].entry for name in wanted}
     for node in nodes:
-        listed = process.query(["docker", "exec", node, *CTR, "list"]).stdout
-        there = loaded(listed)
+        there = loaded(listed[node])
         for entry in entries.values():
-            if all(there.get(full_name(ref)) == entry.digest for ref in entry.references):
-                continue
-            _load_one(node, entry)
+            if any(there.get(full_name(ref)) != entry.digest for ref in entry.references):
+                _load_one(node, entry.archive, entry.references, entry.digest)
     console.say(f"loaded into {', '.join(nodes)}: {', '.join(entries)}")
+    for image, without in lacking.items():
+        _take(image, without)
+
+
+def _without(image: str, listed: Mapping[str, str]) -> list[str]:
+    """Return the nodes whose containerd does not list an image."""
+    name = full_name(image)
+    return [node for node, text in listed.items() if name not in text.split()]
+
+
+def _nobody_has(image: str) -> tuple[str, str]:
+    """Return what is wrong with an image that is nowhere, and what to do."""
+    name = image.rpartition(":")[0]
+    made = [one for one in recipe.by_reference() if one.rpartition(":")[0] == name]
+    what = f"the image {image} is neither built here nor in the nodes or the Docker engine"
+    if made:
+        makes = f"images/ makes {', '.join(made)}"
+        return what, f"{makes}: name that in the overlay; after a change of kfpkit/, make golden"
+    return what, f"Build it yourself: docker build --tag {image} FOLDER"
+
+
+def _take(image: str, nodes: Sequence[str]) -> None:
+    """Load an image from the Docker engine into the nodes that have it not."""
+    if not nodes:
+        console.say(f"{image} is not built here: the nodes have it")
+        return
+    console.say(f"{image} is not built here: taking it from the Docker engine")
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "image.tar"
+        process.run(["docker", "save", "--output", str(archive), image])
+        for node in nodes:
+            _load_one(node, archive, [image])
 
 
 def loaded(listed: str) -> Mapping[str, str]:
@@ -74,19 +119,20 @@ def full_name(reference: str) -> str:
     return reference if "." in first or ":" in first else f"docker.io/{reference}"
 
 
-def _load_one(node: str, entry: Entry) -> None:
-    inside = f"/kfpkit-{entry.digest}.tar"
-    process.run(["docker", "cp", "--quiet", str(entry.archive), f"{node}:{inside}"])
+def _load_one(node: str, archive: Path, references: Iterable[str], digest: str = "") -> None:
+    """Load an archive of `docker save` into a node, and note there what its images are made of."""
+    inside = f"/kfpkit-{digest or 'given'}.tar"
+    process.run(["docker", "cp", "--quiet", str(archive), f"{node}:{inside}"])
     try:
         process.run(["docker", "exec", node, *CTR, "import", "--digests", inside])
-        for reference in entry.references:
-            label = f"{engine.INPUTS_LABEL}={entry.digest}"
+        for reference in references if digest else ():
+            label = f"{engine.INPUTS_LABEL}={digest}"
             process.run(["docker", "exec", node, *CTR, "label", full_name(reference), label])
     finally:
         process.run(["docker", "exec", node, "rm", "--force", inside], check=False)
 
 
-def _nodes() -> list[str]:
-    argv = ["docker", "ps", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"]
+def _nodes(kind: KindCluster) -> list[str]:
+    argv = ["docker", "ps", "--filter", f"label=io.x-k8s.kind.cluster={kind.name}"]
     listed = process.query([*argv, "--format", "{{.Names}}"]).stdout
     return sorted(name for name in listed.split() if not name.endswith("-external-load-balancer"))

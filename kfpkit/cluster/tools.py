@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
-from kfpkit.images import cache, recipe
+from kfpkit.images import builder, cache, recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,14 +98,15 @@ def _cached(
     path = cache.root() / "bin" / f"{name}-{want}"
     if path.exists():
         return str(path)
+    if process.dry_run():
+        console.warn(f"there is no {name} {want} here, and a dry run gets none")
+        return name
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         if not _download(url, checksum_url, part):
             console.say(f"{name} {want} cannot be downloaded: building it")
             _build(module, package, want, part)
-        if process.dry_run():
-            return name
         part.chmod(0o755)
         part.rename(path)
     finally:
@@ -134,8 +135,6 @@ def _download(url: str, checksum_url: str, to: Path) -> bool:
 
 
 def _build(module: Path, package: str, want: str, to: Path) -> None:
-    from kfpkit.images import builder
-
     builder.require_go()
     flags = "-s -w"
     for package_path in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):

@@ -1,7 +1,7 @@
 """The one place of the kit that starts processes.
 
 Every command that changes something is printed before it runs, so that a reader can repeat it by
-hand, and is only printed when a dry run is asked for (`DRY_RUN=1` or `--dry-run`).
+hand, and is only printed in a dry run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Daemons are held to the kit's end: Python warns of a running process that is forgotten.
 _DETACHED: list[subprocess.Popen[str]] = []
 
+#: Files that every process but a daemon gets a copy of: see `holding`.
+_HELD: set[int] = set()
+
 #: Exit code that a shell gives for a command it cannot find.
 NOT_FOUND = 127
 
@@ -52,9 +55,18 @@ class Result:
         return self.returncode == 0
 
 
+_dry_run = False
+
+
+def set_dry_run(on: bool) -> None:
+    """Have commands that change something printed only, or run again."""
+    global _dry_run
+    _dry_run = on
+
+
 def dry_run() -> bool:
     """Whether commands that change something are to be printed only."""
-    return os.environ.get("DRY_RUN", "") not in ("", "0")
+    return _dry_run
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
@@ -133,6 +145,7 @@ def query(
             errors="replace",
             timeout=timeout,
             check=False,
+            pass_fds=tuple(_HELD),
         )
     except FileNotFoundError:
         result = Result(NOT_FOUND, "", f"{argv[0]}: program not found")
@@ -231,6 +244,7 @@ def start(
             text=True,
             errors="replace",
             start_new_session=detach,
+            pass_fds=() if detach else tuple(_HELD),
         )
     except FileNotFoundError:
         raise KitError(f"{argv[0]} is not installed", "Install it and try again") from None
@@ -240,6 +254,20 @@ def start(
     if detach:
         _DETACHED.append(process)
     return process
+
+
+@contextmanager
+def holding(file: IO[str]) -> Iterator[None]:
+    """Have each process that a `with` block starts, and each that it starts in turn, hold a file.
+
+    A lock on the file so lasts until the last of them has ended, also where the kit is killed and
+    they are not. Daemons (`detach`) and groups (`run_group`) hold nothing.
+    """
+    _HELD.add(file.fileno())
+    try:
+        yield
+    finally:
+        _HELD.discard(file.fileno())
 
 
 @contextmanager

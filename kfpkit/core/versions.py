@@ -1,4 +1,7 @@
-"""The pinned versions: every one is written once, in `versions.env` at the top of the tree."""
+"""The pinned versions, each written once: in `versions.env` or in manifests/.
+
+A tag that a manifest needs stands in a kustomization, since kubectl reads nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,28 @@ import re
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 from kfpkit.core.errors import KitError
 
 #: The top of the checkout. The kit runs from a checkout: its manifests are files to read.
 ROOT = Path(__file__).resolve().parents[2]
 
 VERSIONS_FILE = ROOT / "versions.env"
+
+#: The pins that are tags in manifests/: a kustomization there, and the short name of the image.
+TAGS = {
+    "KFP_RELEASE": ("overlays/kind", "kfp-api-server"),
+    "ARGO_RELEASE": ("overlays/kind", "argoexec"),
+    "UPSTREAM_MARIADB_VERSION": ("overlays/kind", "mariadb"),
+    "KFP_MODULE_RELEASE": ("overlays/kind-packages", "kfp-api-server"),
+    "ARGO_MODULE_VERSION": ("overlays/kind-packages", "argoexec"),
+    "MLMD_VERSION": ("overlays/kind-packages", "metadata-grpc"),
+    "ENVOY_VERSION": ("overlays/kind-packages", "envoy"),
+    "MARIADB_VERSION": ("overlays/kind-packages", "mariadb"),
+    "VERSITYGW_VERSION": ("overlays/kind-packages", "versitygw"),
+    "METRICS_SERVER_VERSION": ("cluster/metrics-server", "metrics-server"),
+}
 
 _LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>\S+)")
 
@@ -36,13 +55,33 @@ def versions() -> dict[str, str]:
     return pins
 
 
+@cache
+def tags() -> dict[str, str]:
+    """Return the pins that stand in manifests/, by the names of `TAGS`."""
+    return {name: _tags(ROOT / "manifests" / path)[image] for name, (path, image) in TAGS.items()}
+
+
 def version(name: str) -> str:
-    """Return one pin of `versions.env`.
+    """Return one pin.
 
     Raises:
         KitError: There is no pin of that name.
     """
+    if name in TAGS:
+        return tags()[name]
     try:
         return versions()[name]
     except KeyError:
         raise KitError(f"versions.env has no {name}", "Add it there") from None
+
+
+@cache
+def _tags(folder: Path) -> dict[str, str]:
+    """Return the tags that a kustomization and its components set, by an image's short name."""
+    text = (folder / "kustomization.yaml").read_text(encoding="utf-8")
+    kustomization = yaml.safe_load(text)
+    images = kustomization.get("images", [])
+    found = {str(entry["name"]): str(entry["newTag"]) for entry in images if "newTag" in entry}
+    for component in kustomization.get("components", []):
+        found |= _tags((folder / component).resolve())
+    return found

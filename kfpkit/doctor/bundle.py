@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from kfpkit.core.check import Report
+    from kfpkit.doctor.check import Report
     from kfpkit.kfp.target import Target
 
 #: The most that is kept of one container's log, from its end: lines, and characters.
@@ -105,9 +105,11 @@ def make(target: Target, to: Path, reports: Iterable[Report]) -> list[str]:
             file.
     """
     if to.exists():
-        raise BadInputError(f"{to} is there already", "Name another file with TO=")
+        raise BadInputError(f"{to} is there already", "Name another with OUTPUT=")
     if not to.parent.is_dir():
-        raise BadInputError(f"there is no folder {to.parent}", "Make it, or name another with TO=")
+        raise BadInputError(
+            f"there is no folder {to.parent}", "Make it, or name another with OUTPUT="
+        )
     began = time.monotonic()
     redactor = Redactor(target.items(["secrets"]))
     short = ""

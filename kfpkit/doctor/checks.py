@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from kfpkit.core import process
-from kfpkit.core.check import Check, Finding, fault, ok, skipped, warning
 from kfpkit.core.errors import join_names
+from kfpkit.core.findings import Finding, fault, ok, skipped, warning
+from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
 from kfpkit.kfp import reach
 from kfpkit.kfp.object_store import SECRET, place
 from kfpkit.kfp.states import BAD, ENDED, ENDS
-from kfpkit.kube import forward, health, render
+from kfpkit.kube import forward, health, render, volumes
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal
 from kfpkit.operations.backup import restore
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from kfpkit.kfp.target import Target
 
-#: What must be free of a volume, as a share and at most in bytes: less is a warning, or a fault.
-FREE, FREE_AT_LEAST = (0.15, 20 * 2**30), (0.05, 5 * 2**30)
 
 #: Conditions of a node: of those that clouds add, some are well when they are true.
 READY, BARRING = "Ready", ("NetworkUnavailable", "DiskPressure", "PIDPressure")
@@ -114,70 +113,6 @@ def _troubles(node: dict[str, Any], *kinds: str) -> Iterator[str]:
         condition = said.get(kind, {"status": "Unknown" if kind == READY else wanted})
         if condition["status"] != wanted:
             yield f"{kind} is {condition['status']}: {condition.get('message')}"
-
-
-def storage(target: Target) -> Iterator[Finding]:
-    """Every claim has its volume, and there is room in it."""
-    claims = target.items(["persistentvolumeclaims"])
-    for claim in claims:
-        name, phase = claim["metadata"]["name"], claim["status"]["phase"]
-        # A claim that a run made may well wait for its first pod.
-        ours = health.PART in claim["metadata"].get("labels", {})
-        if phase == "Lost" or (ours and phase != "Bound"):
-            yield fault(
-                f"claim {name} is {phase}", explain.kubectl(target, "describe", "pvc", name)
-            )
-    if not claims:
-        yield skipped("no claims: the stores are outside the cluster")
-        return
-    for pod in target.items(["pods"], "--selector", health.OWNED):
-        node = pod["spec"].get("nodeName")
-        names = [
-            volume["persistentVolumeClaim"]["claimName"]
-            for volume in pod["spec"]["volumes"]
-            if "persistentVolumeClaim" in volume
-        ]
-        if not names or not node:
-            continue
-        path = f"/api/v1/nodes/{node}/proxy/stats/summary"
-        asked = target.query("get", "--raw", path, check=False)
-        look = explain.kubectl(target, "get", "--raw", path)
-        if not asked.ok:
-            yield skipped(f"the free space of {', '.join(names)} is not told by {node}", look)
-            continue
-        for name in names:
-            yield from _space(json.loads(asked.stdout), name, target.namespace, node, look)
-
-
-def _space(
-    summary: dict[str, Any], claim: str, namespace: str, node: str, look: str
-) -> Iterator[Finding]:
-    reference = {"name": claim, "namespace": namespace}
-    volumes = [v for pod in summary.get("pods", []) for v in pod.get("volume", [])]
-    # A volume that is a folder of the node has no figures of its own.
-    own = next((v for v in volumes if v.get("pvcRef") == reference and "capacityBytes" in v), None)
-    figures = own or summary["node"].get("fs", {})
-    where = claim if own else f"{claim} (a folder on the disk of {node})"
-    for what, free, whole in (
-        ("bytes", figures.get("availableBytes"), figures.get("capacityBytes")),
-        ("inodes", figures.get("inodesFree"), figures.get("inodes")),
-    ):
-        if free is None or not whole:
-            continue
-        share = free / whole
-        # A twentieth of a large disk is much, while inodes count by their share alone.
-        lack, low = (
-            share < least and (free < most or what == "inodes")
-            for least, most in (FREE_AT_LEAST, FREE)
-        )
-        amount = f"{free / 2**30:.1f} of {whole / 2**30:.1f} GiB" if what == "bytes" else what
-        said = f"{where}: {amount} free ({share:.0%})"
-        if lack:
-            yield fault(said, look)
-        elif low:
-            yield warning(said, look)
-        elif what == "bytes":
-            yield ok(said)
 
 
 def pods(target: Target) -> Iterator[Finding]:
@@ -421,7 +356,7 @@ CHECKS = (
     Check("cluster", "Kubernetes answers, its nodes are ready", cluster, (), "node-down"),
     Check("nodes", "nodes take pods", nodes, ("cluster",), "node-down"),
     Check("clocks", "the clocks agree", clocks, ("cluster",), "clocks"),
-    Check("storage", "volumes are bound and have room", storage, ("cluster",), "disk-full"),
+    Check("storage", "volumes are bound and have room", volumes.storage, ("cluster",), "disk-full"),
     Check("pods", "every part is ready", pods, ("cluster",), "README"),
     Check(
         "database",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
-from kfpkit.core.check import Finding, fault, ok, skipped, warning
+from kfpkit.core.findings import Finding, fault, ok, skipped, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -20,7 +20,7 @@ from kfpkit.core.versions import version
 from kfpkit.images import cache, engine, recipe, runc_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kfpkit.images.recipe import GoBuild, PythonPackages, Recipe
 
@@ -29,6 +29,9 @@ WORKERS = 2
 
 #: Seconds between two lines saying what is being built.
 PROGRESS_INTERVAL = 30.0
+
+#: Debian packages, each with a program of its name, that an image's own steps run on this machine.
+PROGRAMS = {"debian": "debootstrap"}
 
 #: Compiles packages without what only a debugger reads: programs have none of it either (-s -w),
 #: and Go's build cache is a fifth smaller.
@@ -151,7 +154,11 @@ def plan(
 
 
 def ensure(
-    names: Iterable[str] = (), *, load: Iterable[str] = (), public: bool = False
+    names: Iterable[str] = (),
+    *,
+    load: Iterable[str] = (),
+    public: bool = False,
+    confirm: Callable[[str], bool] | None = None,
 ) -> dict[str, Outcome]:
     """Make sure that images are in the cache, building those that are not.
 
@@ -159,6 +166,7 @@ def ensure(
         names: Images; default all. What they need is built with them.
         load: Those that are to be in the Docker engine afterwards.
         public: Start from public images where a recipe names some.
+        confirm: Asked before a program that a build needs is installed; None where nobody can be.
 
     Returns:
         What was done, by name, in build order.
@@ -176,6 +184,9 @@ def ensure(
             outcomes, missing = _cached(names or recipes, recipes, digests)
             if missing:
                 console.say(f"to build: {', '.join(missing)} (cache: {cache.root()})")
+            for name, program in PROGRAMS.items():
+                if name in missing and not shutil.which(program):
+                    engine.install_if_agreed([program], confirm)
             outcomes |= _build_all({name: recipes[name] for name in missing}, digests)
     for name in load:
         if name in outcomes and load_into_engine(outcomes[name].entry):

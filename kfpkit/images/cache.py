@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kfpkit.core import console
+from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, join_names
 
 if TYPE_CHECKING:
@@ -160,17 +160,25 @@ def _contents(path: Path) -> list[str]:
 
 
 @contextmanager
-def lock() -> Iterator[None]:
-    """Hold the cache for one builder at a time; waits while another holds it.
+def lock(name: str = "lock", what: str = "the images") -> Iterator[None]:
+    """Let one command at a time work on something; waits while another does.
 
-    The system releases it when the process ends, in whatever way.
+    The system releases it when the command and every process that it has started have ended, in
+    whatever way: what a killed command leaves behind may still write.
+
+    Args:
+        name: Of the file in the cache that is locked; default the one of builds.
+        what: What it is about, for people.
     """
     root().mkdir(parents=True, exist_ok=True)
-    with (root() / "lock").open("w") as file:
+    with (root() / name).open("w") as file, process.holding(file):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.say(f"another build is using the cache {root()}: waiting for it to end")
+            console.say(
+                f"another command, or what a killed one has started, is at work on {what}: waiting "
+                f"for its end (`fuser {root() / name}` names the processes)"
+            )
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -6,16 +6,23 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.waiting import wait_for
 from kfpkit.images import runc_bounded
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: Label that holds the content address of an image's inputs.
 INPUTS_LABEL = "kfpkit.inputs"
 
 LOG = Path("/var/log/kfpkit-dockerd.log")
+
+#: There where systemd starts the services.
+SYSTEMD = Path("/run/systemd/system")
 
 #: Where the runtime wrapper is installed; it must outlive the checkout.
 WRAPPER = Path("/usr/local/libexec/kfpkit-runc-bounded")
@@ -53,30 +60,39 @@ def inputs_of(reference: str) -> str:
     return seen.stdout.strip() if seen.ok else ""
 
 
+def has(reference: str) -> bool:
+    """Whether an image is in the engine."""
+    return process.query(["docker", "image", "inspect", reference], check=False).ok
+
+
 def remove_replaced() -> None:
     """Remove the kit's own images that lost their name to a newer one and serve nothing."""
     argv = ["docker", "image", "prune", "--force", "--filter", f"label={INPUTS_LABEL}"]
     process.run(argv, check=False)
 
 
-def ensure() -> None:
+def ensure(confirm: Callable[[str], bool] | None = None) -> None:
     """Make sure that a Docker engine answers; install and start one where that is ours to do.
 
+    Args:
+        confirm: Asked before one is installed; None where nobody can be asked. One that is
+            installed is started without a question.
+
     Raises:
-        KitError: None answers, and this is no Debian machine or we are not root.
+        KitError: None answers, and this is no Debian machine, we are not root, or the user did not
+            agree.
     """
     if answers():
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not _may_install():
         raise KitError(
             "no Docker engine answers",
             "Start Docker, or install it (https://docs.docker.com/engine/install); "
-            "on Debian the kit does both when run as root",
+            "on Debian the kit does both when run as root with YES=1",
         )
     if not shutil.which("dockerd"):
-        console.say("no Docker engine on this machine: installing Debian's")
-        install(["docker.io", "iptables"])
-    if Path("/run/systemd/system").is_dir():
+        install_if_agreed(["docker.io", "iptables"], confirm)
+    if SYSTEMD.is_dir():
         process.run(["systemctl", "start", "docker"])
     else:
         _start_by_hand()
@@ -89,13 +105,33 @@ def ensure() -> None:
         )
 
 
+def install_if_agreed(packages: list[str], confirm: Callable[[str], bool] | None) -> None:
+    """Install Debian packages once the user has agreed; in a dry run nobody is asked.
+
+    Raises:
+        KitError: As `install`, or the user did not agree; then nothing has changed.
+    """
+    names = " ".join(packages)
+    question = f"Install Debian's packages {names} on this machine?"
+    if _may_install() and not process.dry_run() and not (confirm and confirm(question)):
+        raise KitError(
+            f"this machine lacks Debian's packages {names}, and installing them was not agreed to",
+            f"YES=1 agrees; by hand: apt-get install {names}",
+        )
+    install(packages)
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
 def install(packages: list[str]) -> None:
     """Install Debian packages; only as root on Debian.
 
     Raises:
         KitError: We may not, or it failed.
     """
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not _may_install():
         names = " ".join(packages)
         raise KitError(
             f"these Debian packages are needed: {names}", f"As root: apt-get install {names}"

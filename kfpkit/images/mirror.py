@@ -21,7 +21,7 @@ from kfpkit.images.source import Source
 from kfpkit.kube.render import MANIFESTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 #: The releases a source is asked for when none is named.
 DEFAULT_RELEASE = {Source.UPSTREAM: "KFP_RELEASE", Source.PACKAGES: "KFP_MODULE_RELEASE"}
@@ -148,8 +148,20 @@ def metrics_server() -> str:
     return _recipe_name("metrics-server")
 
 
-def push(mirror: Mirror, source: Source, release: str = "") -> None:
+def push(
+    mirror: Mirror,
+    source: Source,
+    release: str = "",
+    *,
+    confirm: Callable[[str], bool] | None = None,
+) -> None:
     """Fill a mirror; what it holds already is not sent again.
+
+    Args:
+        mirror: The registry.
+        source: Where its images come from.
+        release: As in `listed`.
+        confirm: As in `builder.ensure`.
 
     Raises:
         BadInputError: As `listed`.
@@ -158,12 +170,18 @@ def push(mirror: Mirror, source: Source, release: str = "") -> None:
     images = listed(source, release)
     if not process.dry_run():
         scheme(mirror)
-    send(mirror, images, source)
+    send(mirror, images, source, confirm=confirm)
     if not process.dry_run():
         console.say(f"{mirror.host}{mirror.prefix} holds {len(images)} images of {source}")
 
 
-def send(mirror: Mirror, images: Sequence[str], source: Source) -> None:
+def send(
+    mirror: Mirror,
+    images: Sequence[str],
+    source: Source,
+    *,
+    confirm: Callable[[str], bool] | None = None,
+) -> None:
     """Get each image into the engine, by a build where the source makes it, and push it."""
     built = _built(source)
     for number, image in enumerate(images, start=1):
@@ -171,7 +189,8 @@ def send(mirror: Mirror, images: Sequence[str], source: Source) -> None:
         if image in built:
             if not process.dry_run():
                 public = source is Source.UPSTREAM
-                builder.ensure([built[image]], load=[built[image]], public=public)
+                name = built[image]
+                builder.ensure([name], load=[name], public=public, confirm=confirm)
         else:
             process.run(["docker", "pull", "--quiet", image])
         name = mirror.name(image)
@@ -312,9 +331,8 @@ def _recipe_name(folder: str) -> str:
 def _built(source: Source) -> dict[str, str]:
     """Return the recipe of each image that is built here under this source, by the image's name."""
     return {
-        reference: one.name
-        for one in recipe.load_all().values()
-        for reference in one.references
+        reference: name
+        for reference, name in recipe.by_reference().items()
         # Others have the names of the upstream images that they stand in for.
         if source is Source.PACKAGES or reference.startswith(recipe.OWN)
     }

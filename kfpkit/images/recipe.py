@@ -13,7 +13,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.core.versions import ROOT, versions
+from kfpkit.core.versions import ROOT, tags, versions
+from kfpkit.images import own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +25,9 @@ IMAGES = ROOT / "images"
 #: What the names of images begin with that the kit builds itself under every source. The second is
 #: a registry that nobody can have (RFC 2606), so that none of another owner is pulled by mistake.
 OWN = ("kfpkit/", "kfpkit.invalid/")
+
+#: Image that the sample's tasks run in; no manifest names it.
+RUNTIME = "python-runtime"
 
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]*)(:bare)?\}")
 
@@ -150,6 +154,11 @@ def load_all(images: Path | None = None) -> dict[str, Recipe]:
     return {name: recipes[name] for name in ordered(recipes)}
 
 
+def by_reference() -> dict[str, str]:
+    """Return the name of each recipe by the names with tag of the image that it makes."""
+    return {ref: recipe.name for recipe in load_all().values() for ref in recipe.references}
+
+
 def ordered(recipes: Mapping[str, Recipe]) -> list[str]:
     """Return the names of the recipes, each after those it depends on."""
     for recipe in recipes.values():
@@ -193,10 +202,11 @@ def _filled(value: Any, file: Path) -> Any:
         return [_filled(item, file) for item in value]
     if not isinstance(value, str):
         return value
-    pins = {**versions(), **_made()}
+    pins = {**versions(), **tags(), **_made()}
     for name, _ in _PLACEHOLDER.findall(value):
         if name not in pins:
-            raise BadInputError(f"{file} names {{{name}}}, which versions.env lacks", "Add the pin")
+            what = f"{file} names {{{name}}}, which is no pin"
+            raise BadInputError(what, "Add it to versions.env")
     return _PLACEHOLDER.sub(
         lambda match: pins[match[1]].removeprefix("v") if match[2] else pins[match[1]], value
     )
@@ -204,11 +214,10 @@ def _filled(value: Any, file: Path) -> Any:
 
 @cache
 def _made() -> dict[str, str]:
-    """Return what stands beside the pins: said by the tree itself."""
-    from components import image
+    """Return what stands beside the pins: made of the tree itself."""
+    from components import image  # which is not in the kit's own image
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {"RUNTIME_TAG": image.TAG, "KIT_VERSION": project["version"]}
+    return {"RUNTIME_TAG": image.TAG, "KIT_TAG": own.tag()}
 
 
 def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:

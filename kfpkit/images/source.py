@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import urllib.error
 import urllib.request
 from enum import StrEnum
@@ -24,16 +23,16 @@ class Source(StrEnum):
     PACKAGES = "packages"
 
 
-def choose(asked: str | None = None) -> tuple[Source, str]:
+def choose(asked: str, mirror: str) -> tuple[Source, str]:
     """Return the source of images and why it was chosen.
 
     Args:
-        asked: What the user asked for; default the variable IMAGES.
+        asked: What the user asked for; empty to find out.
+        mirror: The registry that the user named, if any.
 
     Raises:
-        BadInputError: No such source, or `mirror` without the variable MIRROR.
+        BadInputError: No such source, or `mirror` without a registry.
     """
-    asked = os.environ.get("IMAGES", "") if asked is None else asked
     if not asked:
         if registry_reachable():
             return Source.UPSTREAM, f"{PROBE} answers"
@@ -42,7 +41,7 @@ def choose(asked: str | None = None) -> tuple[Source, str]:
         raise BadInputError(
             f"IMAGES={asked} is no source of images", f"Use one of {', '.join(Source)}"
         )
-    if asked == Source.MIRROR and not os.environ.get("MIRROR"):
+    if asked == Source.MIRROR and not mirror:
         raise BadInputError(
             "IMAGES=mirror needs the registry", "Add MIRROR=registry.example:5000/prefix"
         )

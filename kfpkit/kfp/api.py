@@ -79,8 +79,9 @@ class Client:
         Args:
             experiment_id: Takes it.
             job_name: Its display name.
-            made_from: `params`, and either `pipeline_id` and `version_id` or
-                `pipeline_package_path`, a compiled pipeline's file.
+            made_from: `params`, `pipeline_root` if it is another than the installation's, and
+                either `pipeline_id` and `version_id` or `pipeline_package_path`, a compiled
+                pipeline's file.
         """
         return self._runs.run_service_create_run(
             self._server.V2beta1Run(
@@ -156,9 +157,14 @@ class Client:
         pipeline_id: str | None = None,
         version_id: str | None = None,
         pipeline_package_path: str | None = None,
+        pipeline_root: str = "",
     ) -> dict[str, Any]:
         """Return the fields of what makes runs that say what it runs with which parameters."""
-        job = {"runtime_config": self._server.V2beta1RuntimeConfig(parameters=params)}
+        job = {
+            "runtime_config": self._server.V2beta1RuntimeConfig(
+                parameters=params, pipeline_root=pipeline_root or None
+            )
+        }
         if pipeline_package_path is None:
             job["pipeline_version_reference"] = self._server.V2beta1PipelineVersionReference(
                 pipeline_id=pipeline_id, pipeline_version_id=version_id
@@ -236,7 +242,7 @@ def asking(host: str, what: str) -> Iterator[None]:
 def _no_answer(host: str, error: Exception) -> KitError:
     return KitError(
         f"no Kubeflow Pipelines API answers at {host}: {error}",
-        "make status looks at it; name another address with KFP_HOST=",
+        "make status looks at it; name another address with HOST=",
     )
 
 

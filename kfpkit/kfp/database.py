@@ -13,6 +13,7 @@ import contextlib
 import gzip
 import json
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console, process
@@ -22,7 +23,6 @@ from kfpkit.kfp.states import FINAL
 from kfpkit.kfp.target import BUILT
 from kfpkit.kube.health import PART
 from kfpkit.kube.render import images, pod_spec
-from kfpkit.operations.backup.manifest import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,6 +73,15 @@ def metadata_text(column: str) -> str:
     character of its own.
     """
     return f"CONVERT(CAST(CONVERT({column} USING latin1) AS BINARY) USING utf8mb4)"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has not ended."""
+
+    id: str
+    name: str
+    state: str
 
 
 class Database:

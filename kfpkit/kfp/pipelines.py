@@ -22,6 +22,7 @@ from components.image import DEFAULT, VARIABLE
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.core.process import query
 from kfpkit.core.versions import ROOT
+from kfpkit.images import own
 from kfpkit.kfp import sdk
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Pipeline:
     module: str
     #: What `@dsl.pipeline` made: a `kfp.dsl.graph_component.GraphComponent`.
     func: Any
+    #: Registry that the image of the sample's tasks is pulled from; empty for its own name.
+    image_prefix: str = ""
 
     @property
     def name(self) -> str:
@@ -226,11 +229,23 @@ def compile_to(pipeline: Pipeline, file: Path) -> None:
         raise BadInputError(f"{file} does not end in .yaml", "Name the file so")
     file.parent.mkdir(parents=True, exist_ok=True)
     Compiler().compile(pipeline.func, str(file))
-    spec, divider, platform = file.read_text(encoding="utf-8").partition("\n---\n")
+    text = with_prefix(file.read_text(encoding="utf-8"), pipeline.image_prefix)
+    spec, divider, platform = text.partition("\n---\n")
     if divider:
         compiled = yaml.safe_load(platform)
         _drop_defaults(compiled)
-        file.write_text(spec + divider + yaml.safe_dump(compiled), encoding="utf-8")
+        text = spec + divider + yaml.safe_dump(compiled)
+    file.write_text(text, encoding="utf-8")
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """Return IR YAML in which the image of the sample's tasks comes from a registry of yours.
+
+    Args:
+        text: The IR; an image that `components.image.VARIABLE` names is left alone.
+        prefix: The registry, with a path or without; empty for the image's own name.
+    """
+    return text.replace(f" image: {DEFAULT}\n", f" image: {prefix}/{DEFAULT}\n") if prefix else text
 
 
 def _drop_defaults(platform: dict[str, Any]) -> None:
@@ -257,7 +272,7 @@ def golden_texts() -> dict[Path, str]:
             f"{VARIABLE} is set, but the golden files have the default image {DEFAULT}",
             f"Unset {VARIABLE}",
         )
-    texts = {REQUIREMENTS: requirements(), KIT_REQUIREMENTS: kit_requirements()}
+    texts = {REQUIREMENTS: requirements(), KIT_REQUIREMENTS: kit_requirements(), **own.pins()}
     with tempfile.TemporaryDirectory() as folder:
         for module, pipeline in discover().items():
             file = Path(folder) / f"{module.replace(':', '-')}.yaml"

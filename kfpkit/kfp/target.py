@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import lifecycle, tools
+from kfpkit.cluster.config import KindCluster, load
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError
 from kfpkit.images import source as sources
-from kfpkit.images.recipe import OWN
+from kfpkit.images.recipe import OWN, by_reference
 from kfpkit.images.source import Source
+from kfpkit.kfp import targets_file
+from kfpkit.kfp.targets_file import KIND, LOCAL, Entry
 from kfpkit.kube import health, render
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from kfpkit.kube.kubectl import Kubectl
 
 #: Overlay for the kit's own kind cluster, by what its images are.
 OVERLAYS = {Source.UPSTREAM: "kind", Source.PACKAGES: "kind-packages"}
@@ -34,18 +34,27 @@ IN_POD_OF = "KFPKIT_IN_POD_OF"
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Kubectl):
     """An overlay and the cluster it goes to."""
 
     overlay: str
     context: str
     #: The kubectl to use.
     kubectl: str
+    #: What the user calls it; empty where overlay and context were named instead.
+    name: str = field(default="", kw_only=True)
+    #: The kit's own kind cluster, where it is on that.
+    kind: KindCluster | None = field(default=None, kw_only=True)
+    #: As in `targets_file.Entry`.
+    host: str = field(default="", kw_only=True)
+    image_prefix: str = field(default="", kw_only=True)
+    pipeline_root: str = field(default="", kw_only=True)
 
     @property
-    def inside(self) -> bool:
-        """Whether this program runs in the cluster, in the installation's own namespace."""
-        return False
+    def variables(self) -> list[str]:
+        """The variables of make that name it."""
+        named = f"TARGET={self.name}" if self.name else f"OVERLAY={self.overlay}"
+        return [named, f"CONTEXT={self.context}"]
 
     @cached_property
     def documents(self) -> list[render.Document]:
@@ -62,33 +71,6 @@ class Target:
         """The command that installs the overlay once its namespace and secrets are there."""
         folder = str(render.overlay(self.overlay))
         return [self.kubectl, "--context", self.context, "apply", "--server-side", "-k", folder]
-
-    def argv(self, *arguments: str) -> list[str]:
-        """Return a kubectl command on the namespace."""
-        where = ("--context", self.context, "--namespace", self.namespace)
-        return [self.kubectl, *where, *arguments]
-
-    def run(
-        self, *arguments: str, stdin: str | None = None, check: bool = True, do: str = ""
-    ) -> process.Result:
-        """Run a kubectl command that changes something in the namespace."""
-        return process.run(self.argv(*arguments), stdin=stdin, check=check, do=do)
-
-    def query(
-        self, *arguments: str, check: bool = True, stdin: str | None = None
-    ) -> process.Result:
-        """Run a kubectl command that only reads the namespace."""
-        return process.query(self.argv(*arguments), check=check, stdin=stdin)
-
-    def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
-        """Return the namespace's objects of these kinds.
-
-        Raises:
-            CommandError: The cluster does not answer or refuses.
-        """
-        listed = self.query("get", ",".join(kinds), *selector, "--output=json")
-        found: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
-        return found
 
     def has_namespace(self) -> bool:
         """Whether the namespace is there; in a dry run a missing cluster counts as without it.
@@ -142,37 +124,104 @@ def around() -> Target | None:
     return Inside("installed", "this cluster", "kubectl")
 
 
-def choose(overlay: str = "", context: str = "") -> Target:
-    """Return the target for what the user named.
+def choose(
+    name: str = KIND,
+    *,
+    context: str = "",
+    overlay: str = "",
+    kind: KindCluster | None = None,
+    file: Path | None = None,
+) -> Target:
+    """Return the target that the user names.
 
     Args:
-        overlay: A folder of manifests/overlays; default the one for the kit's own kind cluster and
-            the source of its images.
-        context: A context of the kubeconfig; default the kind cluster's for an overlay `kind*`.
-            Any other overlay needs it named, so that nothing reaches a cluster by accident.
+        name: `kind` for the kit's own kind cluster, with the overlay for its images; an overlay of
+            manifests/overlays; a name of targets.toml; or the path of an overlay elsewhere.
+        context: A context of the kubeconfig. An overlay that is not named `kind...` needs it, so
+            that nothing reaches a cluster by accident; any other target has its own.
+        overlay: Name or path of an overlay, for that context, in place of a name.
+        kind: The kind cluster; default the checkout's.
+        file: The targets.toml; default the one that is found (`targets_file.places`).
 
     Raises:
-        BadInputError: No such overlay, or a context is needed.
+        BadInputError: There is no such target, it needs a context, the context is not the
+            target's, or both a name and an overlay are given.
     """
+    kind = kind or load()
     if overlay:
-        render.overlay(overlay)
-    if not context:
-        if overlay and not overlay.startswith("kind"):
+        if name != KIND:
             raise BadInputError(
-                f"the overlay {overlay} needs the context of a cluster",
-                "Add CONTEXT=name; `kubectl config get-contexts` lists them",
+                f"TARGET={name} and OVERLAY={overlay} are both given", "Name one of them"
             )
-        context = cluster.CONTEXT
-    return Target(overlay or _of_kind_cluster(), context, tools.kubectl())
+        name, entry = "", _entry_of(targets_file.folder(overlay, Path.cwd()), kind, context)
+    else:
+        entry = _named(name, kind, file)
+    if context and entry.context and context != entry.context:
+        raise BadInputError(
+            f"the target {name} is on the context {entry.context}, not on {context}",
+            "Leave CONTEXT= out, or name what belongs on that cluster: TARGET= or OVERLAY=",
+        )
+    context = context or entry.context
+    if not context:
+        raise BadInputError(
+            f"the overlay {name or overlay} needs the context of a cluster",
+            "Add CONTEXT=name; `kubectl config get-contexts` lists them",
+        )
+    return Target(
+        entry.overlay or _of_kind_cluster(kind),
+        context,
+        tools.kubectl(),
+        name=name,
+        kind=kind if context == kind.context else None,
+        host=entry.host,
+        image_prefix=entry.image_prefix,
+        pipeline_root=entry.pipeline_root,
+    )
 
 
-def _of_kind_cluster() -> str:
+def _named(name: str, kind: KindCluster, file: Path | None) -> Entry:
+    """Return what a name stands for; the overlay of `kind` is still open.
+
+    The targets file is read for every name, so that one of its names that the kit has too is told.
+    """
+    file = file or targets_file.find()
+    entries = targets_file.read(file) if file else {}
+    if name == KIND:
+        return Entry("", kind.context)
+    if name in render.overlays():
+        return _entry_of(name, kind)
+    if name in entries:
+        try:
+            render.overlay(entries[name].overlay)
+        except BadInputError as error:
+            raise BadInputError(f"{file}: [{name}]: {error.what}", error.do) from None
+        return entries[name]
+    if name != LOCAL and ("/" in name or (Path(name) / "kustomization.yaml").is_file()):
+        return _entry_of(targets_file.folder(name, Path.cwd()), kind)
+    known = ", ".join(sorted({KIND, *render.overlays()}))
+    own = ", ".join(entries) or "none"
+    looked = " and ".join(map(str, targets_file.places()))
+    raise BadInputError(
+        f"there is no target {name!r}"
+        + (": it is this machine, and the command needs an installation" if name == LOCAL else ""),
+        f"Targets: {known}, the path of an overlay; "
+        + (f"of {file}: {own}" if file else f"no targets file is there ({looked})"),
+    )
+
+
+def _entry_of(overlay: str, kind: KindCluster, context: str = "") -> Entry:
+    """Return an overlay with the context it is for: the given one, or that of the kind cluster."""
+    render.overlay(overlay)
+    return Entry(overlay, context or (kind.context if overlay.startswith("kind") else ""))
+
+
+def _of_kind_cluster(kind: KindCluster) -> str:
     """Return the overlay for the kind cluster and the images that its nodes have or pull."""
-    _, text, marker = lifecycle.look()
+    _, text, marker = lifecycle.look(kind)
     if marker is None:
         if process.dry_run():
             # As `make cluster-up` would make it now.
-            source, _ = sources.choose()
+            source, _ = sources.choose("", "")
             found = OVERLAYS.get(source, OVERLAYS[Source.UPSTREAM])
             console.say(f"{text}: taking the overlay {found}")
             return found
@@ -184,5 +233,14 @@ def _of_kind_cluster() -> str:
 
 def built_images(documents: list[render.Document]) -> list[str]:
     """Return the folders of images/ whose image a render names."""
-    named = {image for image in render.images(documents) if image.startswith(OWN)}
-    return sorted(image.partition("/")[2].partition(":")[0] for image in named)
+    made = by_reference()
+    return sorted({made[image] for image in _own(documents) if image in made})
+
+
+def given_images(documents: list[render.Document]) -> list[str]:
+    """Return the images that a render names as the kit's own, and that no folder makes."""
+    return sorted(_own(documents) - by_reference().keys())
+
+
+def _own(documents: list[render.Document]) -> set[str]:
+    return {image for image in render.images(documents) if image.startswith(OWN)}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from kfpkit.kfp.target import Target
+    from kfpkit.kube.kubectl import Kubectl
 
 #: Seconds between two attempts to connect.
 PAUSE = 1.0
@@ -44,7 +44,7 @@ API = Service("ml-pipeline", 8888, "the API")
 METADATA = Service("metadata-envoy-service", 9090, "the metadata bridge")
 
 
-def keep(target: Target, service: Service, port: int) -> None:
+def keep(target: Kubectl, service: Service, port: int) -> None:
     """Forward until interrupted; connect again whenever the pod behind it goes away.
 
     Args:
@@ -78,7 +78,7 @@ def keep(target: Target, service: Service, port: int) -> None:
 
 
 @contextmanager
-def opened(target: Target, service: Service) -> Iterator[str]:
+def opened(target: Kubectl, service: Service) -> Iterator[str]:
     """Forward for the length of a `with` block, connecting again as `keep` does.
 
     Inside the cluster nothing is forwarded: the Service itself is reached.
@@ -166,7 +166,7 @@ def _knocking(port: int) -> Iterator[None]:
         thread.join()
 
 
-def _require(target: Target, service: Service) -> None:
+def _require(target: Kubectl, service: Service) -> None:
     """Raise when the Service is known not to be there; an API that is away is no such answer."""
     argv = ("get", f"service/{service.name}", "--ignore-not-found", "--output=name")
     found = target.query(*argv, check=False)

@@ -24,6 +24,9 @@ WORKFLOW = "workflows.argoproj.io/workflow"
 SCHEDULED = "scheduledworkflows.kubeflow.org"
 WORKFLOWS = "workflows.argoproj.io"
 
+#: Reason of the event that says why a pod could not be made.
+NO_POD = "FailedCreate"
+
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
 _NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
 
@@ -158,7 +161,7 @@ def _refused(workload: dict[str, Any], events: list[dict[str, Any]]) -> Sickness
         messages += [
             e.get("message", "")
             for e in events
-            if e.get("reason") == "FailedCreate" and e["involvedObject"].get("name") == name
+            if e.get("reason") == NO_POD and e["involvedObject"].get("name") == name
         ]
     if not messages:
         return None

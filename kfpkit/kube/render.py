@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +59,16 @@ def render(folder: Path, *, kubectl: str = "kubectl") -> list[Document]:
 
     Args:
         folder: The folder that holds the kustomization.
-        kubectl: The program to ask; 1.27 or newer.
+        kubectl: The program to ask; 1.27 or newer. Where a dry run has none, only the namespace is
+            known.
 
     Raises:
         CommandError: kubectl is missing or refuses the kustomization.
     """
+    if process.dry_run() and not shutil.which(kubectl):
+        own = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        named = {"name": own.get("namespace", "kubeflow")}
+        return [{"apiVersion": "v1", "kind": "Namespace", "metadata": named}]
     return parse(process.query([kubectl, "kustomize", str(folder)]).stdout)
 
 
@@ -123,9 +129,6 @@ def images(documents: list[Document]) -> set[str]:
             named |= {
                 variable["value"]
                 for variable in container.get("env", [])
-                if variable["name"] in ("V2_DRIVER_IMAGE", "V2_LAUNCHER_IMAGE")
+                if variable["name"] in ("V2_DRIVER_IMAGE", "V2_LAUNCHER_IMAGE", "EXECUTOR_IMAGE")
             }
-            args = container.get("args", [])
-            if "--executor-image" in args:
-                named.add(args[args.index("--executor-image") + 1])
     return named

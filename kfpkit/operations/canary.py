@@ -9,10 +9,10 @@ from typing import Any
 from kfp import compiler, dsl
 
 from components.image import RUNTIME_IMAGE, VARIABLE
-from kfpkit.core.check import Finding, fault, ok, warning
 from kfpkit.core.errors import KitError, WaitTimeoutError
+from kfpkit.core.findings import Finding, fault, ok, warning
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import api, reach
+from kfpkit.kfp import api, pipelines, reach
 from kfpkit.kfp.run import State
 from kfpkit.kfp.states import ENDS
 from kfpkit.kfp.target import Target
@@ -74,7 +74,7 @@ def ask(target: Target) -> Iterator[Finding]:
         for name, from_cache in (("executed", False), ("from the cache", True)):
             began = time.monotonic()
             with api.asking(address, NAME):
-                run = start(client, token, f"{NAME}, {name}")
+                run = start(client, token, f"{NAME}, {name}", target.image_prefix)
             trouble = _wait(target, client, address, run)
             if trouble:
                 yield trouble
@@ -94,17 +94,20 @@ def ask(target: Target) -> Iterator[Finding]:
     _remove_objects(target, runs)
 
 
-def start(client: Any, token: str, name: str) -> str:
+def start(client: Any, token: str, name: str, image_prefix: str) -> str:
     """Start a run, and return its ID.
 
     Args:
         client: The API's.
         token: What it is told: a second run that is told the same comes from the cache.
         name: Of the run.
+        image_prefix: Registry that its image is pulled from; empty for the image's own name.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "canary.yaml"
         compiler.Compiler().compile(canary, str(file))
+        text = pipelines.with_prefix(file.read_text(encoding="utf-8"), image_prefix)
+        file.write_text(text, encoding="utf-8")
         made = client.run_pipeline(
             experiment_id=client.create_experiment(NAME).experiment_id,
             job_name=name,

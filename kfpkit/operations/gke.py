@@ -10,8 +10,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import yaml
-
 from kfpkit.cluster.preflight import Check
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
@@ -25,14 +23,22 @@ if TYPE_CHECKING:
 
 PAGE = "docs/operate/gke.md"
 
-#: Google's APIs that the overlay's options need.
+#: Google's APIs by the parameter whose option needs them; those of the cluster itself by "".
 APIS = {
-    "container.googleapis.com",
-    "sqladmin.googleapis.com",
-    "iap.googleapis.com",
-    "servicenetworking.googleapis.com",
-    "compute.googleapis.com",
-    "storage.googleapis.com",
+    "": {"container.googleapis.com", "compute.googleapis.com"},
+    "cloudSqlInstance": {"sqladmin.googleapis.com", "servicenetworking.googleapis.com"},
+    "gcsBucket": {"storage.googleapis.com"},
+    "ingressAddressName": {"iap.googleapis.com"},
+}
+
+#: The values of manifests/overlays/gke/parameters.yaml that are to be replaced by yours.
+EXAMPLES = {
+    "example-kfp-artifacts",
+    "example-project:europe-west1:kfp",
+    "kfp-database@example-project.iam.gserviceaccount.com",
+    "kfp-runs@example-project.iam.gserviceaccount.com",
+    "kfp-ui@example-project.iam.gserviceaccount.com",
+    "kfp.example.com",
 }
 
 #: DaemonSets of kube-system that enforce NetworkPolicies, and the one that gives pods identities.
@@ -45,6 +51,9 @@ ACCOUNTS = {
     "uiServiceAccount": "ml-pipeline-ui",
     "cloudSqlServiceAccount": "cloud-sql-proxy",
 }
+
+#: The project in the e-mail address of an account.
+_OF_PROJECT = re.compile(r"@([a-z0-9-]+)\.iam\.gserviceaccount\.com$")
 
 
 def concerns(target: Target) -> bool:
@@ -93,8 +102,10 @@ def look(target: Target) -> Iterable[Check]:
     yield _permissions(target, served)
     sets = _ask(target.argv("get", "daemonsets", "--namespace=kube-system", "--output=name")) or ""
     names = {name.rpartition("/")[2] for name in sets.split()}
-    yield enforcement(names)
-    yield identity(names)
+    if any(d["kind"] == "NetworkPolicy" for d in target.documents):
+        yield enforcement(names)
+    if parameters.keys() & ACCOUNTS:
+        yield identity(names)
     yield _secrets(target)
     if _ask(["gcloud", "version"]) is None:
         yield Check(
@@ -107,15 +118,20 @@ def look(target: Target) -> Iterable[Check]:
 def parameters_of(target: Target) -> dict[str, str]:
     """Return the values of the overlay's parameters.yaml."""
     file = render.overlay(target.overlay) / "parameters.yaml"
-    if not file.is_file():
-        return {}
-    data: dict[str, str] = yaml.safe_load(file.read_text(encoding="utf-8")).get("data", {})
-    return data
+    documents = render.parse(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return {
+        name: str(value)
+        for document in documents
+        if document["metadata"]["name"] == "parameters"
+        for name, value in (document.get("data") or {}).items()
+    }
 
 
 def examples(parameters: Mapping[str, str]) -> Check:
     """Judge whether the parameters have been given values."""
-    left = sorted(name for name, value in parameters.items() if "example" in value)
+    if not parameters:
+        return Check("parameters", "warning", "the overlay has no parameters.yaml of its own")
+    left = sorted(name for name, value in parameters.items() if value in EXAMPLES)
     if left:
         return Check("parameters", "failed", f"examples still: {', '.join(left)}", f"{PAGE}, 1")
     return Check("parameters", "ok", f"{len(parameters)} of yours")
@@ -163,9 +179,10 @@ def identity(names: set[str]) -> Check:
     )
 
 
-def apis(enabled: str) -> Check:
-    """Judge the project's APIs, one in a line."""
-    lacking = sorted(APIS - set(enabled.split()))
+def apis(parameters: Mapping[str, str], enabled: str) -> Check:
+    """Judge the project's APIs, one in a line, by what the overlay's options need."""
+    needed = set().union(*(APIS[name] for name in APIS if not name or name in parameters))
+    lacking = sorted(needed - set(enabled.split()))
     if lacking:
         return Check("APIs", "failed", f"not enabled: {', '.join(lacking)}", f"{PAGE}, 2")
     return Check("APIs", "ok", "all are enabled")
@@ -243,37 +260,53 @@ def _secrets(target: Target) -> Check:
     return Check("Secrets", "ok", f"there; to be made: {len(made)}")
 
 
+def project(parameters: Mapping[str, str]) -> str:
+    """Return the project that an instance or an account is of; empty where none says it."""
+    instance, *accounts = (parameters.get(name, "") for name in ("cloudSqlInstance", *ACCOUNTS))
+    # A project of a domain has a colon itself: example.com:project:region:name.
+    named = [instance.rpartition(":")[0].rpartition(":")[0]]
+    named += [match[1] for text in accounts if (match := _OF_PROJECT.search(text))]
+    return next(filter(None, named), "")
+
+
 def _project(parameters: Mapping[str, str], namespace: str) -> Iterable[Check]:
-    project, _, instance = parameters["cloudSqlInstance"].split(":")
-    where = f"--project={project}"
+    """Yield what the project has of what the parameters name; what none names is not needed."""
+    named = project(parameters) or _ask(["gcloud", "config", "get-value", "project"]) or ""
+    name = named.strip()
+    if not name:
+        yield Check("project", "warning", "nothing names it: APIs, bucket, accounts not seen")
+        return
+    where = f"--project={name}"
     enabled = ["gcloud", "services", "list", "--enabled", where, "--format=value(config.name)"]
-    yield apis(_ask(enabled) or "")
-    there: list[tuple[str, list[str], str]] = [
-        ("bucket", ["storage", "buckets", "describe", f"gs://{parameters['gcsBucket']}"], "4"),
-        ("database", ["sql", "instances", "describe", instance, where], "5"),
+    yield apis(parameters, _ask(enabled) or "")
+    bucket, instance, address = (
+        parameters.get(key, "") for key in ("gcsBucket", "cloudSqlInstance", "ingressAddressName")
+    )
+    instance = instance.rpartition(":")[2]
+    there: list[tuple[str, str, list[str], str]] = [
+        ("bucket", bucket, ["storage", "buckets", "describe", f"gs://{bucket}"], "4"),
+        ("database", instance, ["sql", "instances", "describe", instance, where], "5"),
         (
             "address",
-            [
-                "compute",
-                "addresses",
-                "describe",
-                parameters["ingressAddressName"],
-                "--global",
-                where,
-            ],
+            address,
+            ["compute", "addresses", "describe", address, "--global", where],
             "2",
         ),
     ]
-    for what, argv, section in there:
+    for what, wanted, argv, section in there:
+        if not wanted:
+            continue
         if _ask(["gcloud", *argv, "--format=json"]) is None:
             yield Check(what, "failed", "is not there, or you may not see it", f"{PAGE}, {section}")
         else:
             yield Check(what, "ok", argv[3])
     for parameter, account in ACCOUNTS.items():
+        if parameter not in parameters:
+            continue
         email = parameters[parameter]
         argv = ["gcloud", "iam", "service-accounts", "get-iam-policy", email, where]
         policy = _ask([*argv, "--format=json"])
-        member = f"serviceAccount:{project}.svc.id.goog[{namespace}/{account}]"
+        member = f"serviceAccount:{name}.svc.id.goog[{namespace}/{account}]"
         if policy is None:
             yield Check(email, "failed", "is not there, or you may not see it", f"{PAGE}, 3")
         else:

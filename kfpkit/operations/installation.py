@@ -7,22 +7,19 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
+from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import secrets
-from kfpkit.kfp.target import Target, built_images
+from kfpkit.kfp.target import Target, built_images, given_images
 from kfpkit.kube import health
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from kfpkit.kube.health import Part, Sickness
-
-#: Image that the sample's tasks run in; no manifest names it.
-RUNTIME = "python-runtime"
 
 #: Seconds a trouble may last before the wait is given up: a store may be slow to come up, and a
 #: registry may fail once.
@@ -34,8 +31,14 @@ LOG_LINES = 15
 #: What kustomize appends to the name of a ConfigMap whose content it hashed.
 HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
 
-#: Kinds whose objects name the ConfigMaps that pods need.
-USERS = ("pods", "replicasets", "deployments", "statefulsets", "daemonsets")
+#: Kinds whose objects name the ConfigMaps that pods need, beside pods.
+USERS = ("replicasets", "deployments", "statefulsets", "daemonsets")
+
+#: Pods that have not ended: those of past runs are many, and need nothing any more.
+ALIVE = "--field-selector=status.phase!=Succeeded,status.phase!=Failed"
+
+#: All but the pods of runs.
+NO_RUNS = "--selector=!workflows.argoproj.io/workflow"
 
 #: Kinds of the base that hold what a user cannot make again.
 DATA = ("secrets", "persistentvolumeclaims")
@@ -163,7 +166,7 @@ def left_over(
     Args:
         configmaps: Names of all that the manifests have made.
         wanted: Names of those that the overlay makes now.
-        users: Objects that may name a ConfigMap, of the kinds `USERS`.
+        users: Objects that may name a ConfigMap: pods, and the kinds `USERS`.
     """
     # A Deployment keeps a ReplicaSet without pods for each of its older versions.
     live = [u for u in users if u["kind"] != "ReplicaSet" or u["spec"].get("replicas")]
@@ -180,7 +183,7 @@ def _prune(target: Target) -> None:
         for item in target.items(["configmaps"], "--selector", health.OWNED)
     ]
     wanted = [d["metadata"]["name"] for d in target.documents if d["kind"] == "ConfigMap"]
-    old = left_over(there, wanted, target.items(USERS))
+    old = left_over(there, wanted, target.items(USERS) + target.items(["pods"], ALIVE))
     if old:
         target.run("delete", "configmaps", "--ignore-not-found", *old)
 
@@ -191,10 +194,11 @@ def parts(target: Target) -> list[Part]:
     Raises:
         KitError: Nothing is installed there.
     """
-    kinds = ["deployments", "statefulsets", "pods", "events"]
+    objects = target.items(["deployments", "statefulsets", "pods"], NO_RUNS)
+    objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
     # Events carry no labels of ours, and a namespace may hold other workloads.
     names = {d["metadata"]["name"] for d in target.documents}
-    found = [p for p in health.parts(target.items(kinds)) if p.name in names]
+    found = [p for p in health.parts(objects) if p.name in names]
     if not found:
         raise KitError(
             f"Kubeflow Pipelines is not in the namespace {target.namespace} of {target.context}",
@@ -291,7 +295,9 @@ def _explain(target: Target, part: str, sickness: Sickness, again: str) -> tuple
 def _load_images(target: Target) -> None:
     """Put the images built here onto the nodes of the kit's own cluster."""
     names = [*built_images(target.documents), RUNTIME]
-    if target.context != cluster.CONTEXT:
-        console.warn(f"the nodes of {target.context} must be able to pull: {', '.join(names)}")
+    given = given_images(target.documents)
+    if not target.kind:
+        listed = ", ".join(names + given)
+        console.warn(f"the nodes of {target.context} must be able to pull: {listed}")
         return
-    loading.load(names)
+    loading.load(target.kind, names, given)

@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfpkit.cluster import config as cluster
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp import target as targets
-from kfpkit.kube import forward, render
+from kfpkit.kfp import targets_file
+from kfpkit.kube import forward
 from kfpkit.kube.health import RUN
 
 if TYPE_CHECKING:
@@ -48,40 +47,36 @@ class Place:
         end = f"{self.host}/apis/v2beta1/runs/{run_id}:terminate"
         return {
             "look at it": process.line(self.target.argv("get", "pods", self.selector(run_id))),
-            "go on from here": f"make report RUN={run_id} TARGET={self.name}",
+            "go on from here": process.line(
+                ["make", "report", f"RUN={run_id}", *self.target.variables]
+            ),
             "end it": process.line(["curl", "--request", "POST", end]),
         }
 
 
-def names() -> list[str]:
-    """Return what a cluster can be called: the overlays, and always `kind`."""
-    return sorted({"kind", *render.overlays()})
-
-
 @contextmanager
-def find(name: str, context: str, host: str) -> Iterator[Place]:
-    """Find a cluster, and a way to its API for the length of a `with` block.
+def find(target: Target, host: str = "") -> Iterator[Place]:
+    """Find the way to the API of a target for the length of a `with` block.
 
     Args:
-        name: `kind` for the kit's own cluster, or an overlay of manifests/overlays.
-        context: A context of the kubeconfig; default that of the kind cluster for `kind`.
-        host: Address of the API; default that of the kind cluster's node port, elsewhere a port
-            that is opened here.
+        target: The cluster, and what is installed there.
+        host: Address of the API; default the target's own, on the kind cluster that of its node
+            port, elsewhere a port that is opened here.
 
     Raises:
-        BadInputError: There is no such target, or a context is needed.
+        BadInputError: The address is none.
         KitError: Kubeflow Pipelines is not there.
     """
-    if name not in names():
+    if mistake := host and targets_file.wrong_address(host):
         raise BadInputError(
-            f"there is no target {name!r}", f"Targets: {', '.join(['local', *names()])}"
+            f"the address of the KFP API {mistake}", "Write https://host:port/path, or leave it out"
         )
-    target = targets.choose("" if name == "kind" else name, context)
-    there = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
-    on_kind = target.context == cluster.CONTEXT
-    ui = cluster.UI if on_kind and "ml-pipeline-ui-nodeport" in there else ""
-    if not host and on_kind and "ml-pipeline-nodeport" in there:
-        host = cluster.API
+    services = {d["metadata"]["name"] for d in target.documents if d["kind"] == "Service"}
+    name, kind = target.name or target.overlay, target.kind
+    ui = kind.ui if kind and "ml-pipeline-ui-nodeport" in services else ""
+    host = host or target.host
+    if not host and kind and "ml-pipeline-nodeport" in services:
+        host = kind.api
     if host:
         yield Place(name, target, host.rstrip("/"), ui)
     elif process.dry_run():

@@ -56,6 +56,7 @@ def put(
     name: str,
     experiment: str,
     cache: bool,
+    pipeline_root: str = "",
 ) -> str:
     """Make a recurring run, or replace those of its name; nothing where it is there already.
 
@@ -69,6 +70,7 @@ def put(
         name: Its display name.
         experiment: Name of the experiment, which is made if it is not there.
         cache: Whether tasks may take their outputs from earlier runs.
+        pipeline_root: Where its runs keep their artifacts; empty for what the installation says.
 
     Returns:
         What was done, for a person; empty in a dry run.
@@ -87,7 +89,7 @@ def put(
             place = client.create_experiment(experiment).experiment_id
             before = [there for there in _all(client) if there.display_name == name]
             for there in before:
-                if _is_same(there, place, when, values, source):
+                if _is_same(there, place, when, (values, pipeline_root), source):
                     return f"the recurring run {name} is there already: {when}"
             made = client.create_recurring_run(
                 experiment_id=place,
@@ -98,6 +100,7 @@ def put(
                 max_concurrency=1,
                 no_catchup=True,
                 params=values,
+                pipeline_root=pipeline_root,
                 **source,
             )
             # Only now: had it been refused, the one before would have stayed.
@@ -208,12 +211,17 @@ def _when(there: Any) -> When:
 
 
 def _is_same(
-    there: Any, experiment: str, when: When, values: dict[str, Any], source: dict[str, Any]
+    there: Any,
+    experiment: str,
+    when: When,
+    given: tuple[dict[str, Any], str],
+    source: dict[str, Any],
 ) -> bool:
     """Whether a recurring run would do what another, still to be made, would."""
     if there.status != "ENABLED" or there.experiment_id != experiment or _when(there) != when:
         return False
-    if ((there.runtime_config and there.runtime_config.parameters) or {}) != values:
+    config = there.runtime_config
+    if ((config and config.parameters) or {}, (config and config.pipeline_root) or "") != given:
         return False
     if "version_id" in source:
         version = there.pipeline_version_reference

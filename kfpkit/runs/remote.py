@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from components.image import DEFAULT as RUNTIME_IMAGE
-from kfpkit.cluster import config as cluster
 from kfpkit.cluster import loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
+from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
@@ -28,7 +28,6 @@ from kfpkit.kfp.run import Run, State, sum_up
 from kfpkit.kfp.states import BAD, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube.health import WORKFLOWS
-from kfpkit.operations.installation import RUNTIME
 from kfpkit.runs import results
 from kfpkit.runs.explain import Facts, explain, gather
 from kfpkit.runs.local.run import InterruptedRun
@@ -57,8 +56,9 @@ def load_image(where: Place, spec: Spec) -> None:
     Raises:
         KitError: It cannot be built or loaded.
     """
-    if where.target.context == cluster.CONTEXT and RUNTIME_IMAGE in ir.images(spec):
-        loading.load([RUNTIME])
+    kind = where.target.kind
+    if kind and RUNTIME_IMAGE in ir.images(spec) and not where.target.image_prefix:
+        loading.load(kind, [RUNTIME])
 
 
 def submit(
@@ -88,6 +88,7 @@ def submit(
         KitError: The API does not answer, or refuses.
     """
     values = {p.name: p.value for p in parameters if p.differs}
+    pipeline = replace(pipeline, image_prefix=where.target.image_prefix)
     with tempfile.TemporaryDirectory() as folder:
         made_from = source(where.host, pipeline, Path(folder), cache=cache)
         if process.dry_run():
@@ -99,6 +100,7 @@ def submit(
                 experiment_id=client.create_experiment(experiment).experiment_id,
                 job_name=name,
                 params=values,
+                pipeline_root=where.target.pipeline_root,
                 **made_from,
             )
             return str(made.run_id)

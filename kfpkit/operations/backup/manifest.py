@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.kfp.database import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,15 +61,6 @@ class Artifact(Stored):
     etag: str
     #: Its media type, which the web UI reads.
     type: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that had not ended when the databases were dumped."""
-
-    id: str
-    name: str
-    state: str
 
 
 @dataclass
@@ -184,7 +176,7 @@ def find(path: Path) -> Path:
         return path
     whole = earlier(path)
     if not whole:
-        raise BadInputError(f"there is no backup in {path}", "make backup TO=path makes one")
+        raise BadInputError(f"there is no backup in {path}", "make backup BACKUPS=path makes one")
     return whole[-1]
 
 

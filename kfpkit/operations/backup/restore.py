@@ -151,7 +151,7 @@ def under_way(target: Target) -> dict[str, str] | None:
 
 def command(state: Mapping[str, str]) -> str:
     """Return what goes on with a restore that is under way."""
-    return f"make restore FROM={shlex.quote(state['folder'])}"
+    return f"make restore BACKUPS={shlex.quote(state['folder'])}"
 
 
 def require_none_of_another(target: Target, folder: Path | None = None) -> None:

@@ -76,7 +76,8 @@ def record(
         name = item["metadata"]["name"]
         if item["kind"] == "Deployment" and name in pods:
             item["spec"]["replicas"] = pods[name]
-    return Recorded(target.overlay, target.context, target.kubectl, file, objects)
+    where = (target.overlay, target.context, target.kubectl)
+    return Recorded(*where, file, objects, kind=target.kind, image_prefix=target.image_prefix)
 
 
 def applied(target: Target) -> list[Document]:

@@ -131,7 +131,7 @@ class Upgrade:
         if process.dry_run():
             console.say("would compare with what there was, read artifacts, run the canary")
             return
-        from kfpkit.core.check import Verdict
+        from kfpkit.core.findings import Verdict
         from kfpkit.operations import canary
 
         folder = self.folder()
@@ -169,7 +169,7 @@ class Upgrade:
                 return folder
         raise BadInputError(
             f"the backup {made} is not on this machine",
-            "Copy it and the folder objects beside it here, and name their folder with BACKUP=",
+            "Copy it and the folder objects beside it here, and name their folder with BACKUPS=",
         )
 
     def _compare(self, folder: Path) -> None:

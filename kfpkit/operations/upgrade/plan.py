@@ -8,14 +8,14 @@ import shutil
 from typing import TYPE_CHECKING
 
 from kfpkit.core import console, process
-from kfpkit.core.check import Verdict
 from kfpkit.core.errors import BadInputError, KitError, join_names
-from kfpkit.doctor.checks import storage
+from kfpkit.core.findings import Verdict
 from kfpkit.kfp import object_store, secrets
 from kfpkit.kfp.database import DATABASES, PIPELINES, reached
 from kfpkit.kfp.releases import PATHS, release
 from kfpkit.kube import health
 from kfpkit.kube.render import containers, with_pods
+from kfpkit.kube.volumes import storage
 from kfpkit.operations import gke
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations.backup import objects

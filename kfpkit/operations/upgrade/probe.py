@@ -35,7 +35,8 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
 
     with reach.service(target, forward.API) as address, api.asking(address, "the canary run"):
         client = api.connect(f"http://{address}")
-        made = canary.start(client, token, f"{canary.NAME} {when} {token}")
+        name = f"{canary.NAME} {when} {token}"
+        made = canary.start(client, token, name, target.image_prefix)
         state = ""
 
         def probe() -> str | None:

@@ -46,8 +46,7 @@ def needs_containers(spec: Spec) -> bool:
         if not process.query(["docker", "image", "inspect", image], check=False).ok:
             raise KitError(
                 f"this pipeline runs in the image {image}, which the Docker engine does not have",
-                "Build it with `IMAGES=upstream make images NAMES=python-runtime`, and without "
-                "`IMAGES=upstream` where Docker Hub cannot be reached"
+                "Build it with `make images NAMES=python-runtime`"
                 if image == RUNTIME_IMAGE
                 else f"Pull it: docker pull {image}",
             )

@@ -1,0 +1,113 @@
+"""Running a pipeline on a cluster, and following a run that is there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+import typer
+
+from kfpkit.cli import ending
+from kfpkit.cli.options import Host, RunId, Runs, Where, installation
+from kfpkit.cli.targets import find
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError, KitError, refusals_of
+from kfpkit.core.versions import ROOT
+from kfpkit.kube.health import WORKFLOWS
+from kfpkit.runs import remote
+from kfpkit.runs.local import run as local
+from kfpkit.runs.progress import Progress
+
+if TYPE_CHECKING:
+    from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.run import Parameter, Run
+    from kfpkit.kfp.spec import Spec
+    from kfpkit.runs.place import Place
+
+app = typer.Typer()
+
+
+@app.command()
+@installation()
+def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) -> None:
+    """Follow a run on a cluster to its end, and write its report.
+
+    Whoever started it.
+    """
+    if not run:
+        raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
+    with find(where, host) as place:
+        if process.dry_run():
+            console.say(f"would follow the run {run} of {place.host} and write its report")
+            return
+        spec, given = remote.existing(place, run)
+        name = spec["pipelineInfo"]["name"]
+        done = _follow(place, run, spec, given, runs or ROOT / "runs", name)
+    ending.fail(done)
+
+
+def run(
+    found: Pipeline,
+    spec: Spec,
+    given: list[Parameter],
+    runs: Path,
+    where: Where,
+    *,
+    host: str,
+    experiment: str,
+    cache: bool,
+) -> None:
+    """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
+
+    Raises:
+        KitError: Bad input, no answer, or the run failed.
+    """
+    values = ending.values_of(given)
+    if not process.dry_run():
+        with refusals_of(runs, ending.OTHER_FOLDER):  # before the run is there
+            runs.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=runs).close()
+    with find(where, host) as place:
+        remote.load_image(place, spec)
+        now = datetime.now(UTC)
+        run_id = remote.submit(
+            place,
+            found,
+            given,
+            name=f"{found.module}-{now.astimezone():%Y%m%d-%H%M%S}",
+            experiment=experiment or found.name,
+            cache=cache,
+        )
+        if process.dry_run():
+            console.say(f"    with {values}")
+            argv = place.target.argv("get", WORKFLOWS, place.selector("RUN_ID"))
+            console.say(f"would follow it to its end: {process.line(argv)}")
+            return
+        console.say(f"running {found.module} on {place.target.context}: {values}")
+        done = _follow(place, run_id, spec, given, runs, found.module)
+    ending.fail(done)
+
+
+def _follow(
+    place: Place, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
+) -> Run:
+    """Follow a run to its end and write its report; where interrupted, say how it goes on."""
+    link = place.link(run_id)
+    console.say(f"run {run_id}" + (f": {link}" if link else ""))
+    try:
+        with refusals_of(runs, ending.OTHER_FOLDER):
+            folder = local.new_folder(runs, name, datetime.now(UTC))
+        with refusals_of(folder, ending.OTHER_FOLDER), Progress() as progress:
+            done = remote.run(place, run_id, spec, given, folder, progress)
+    except (local.InterruptedRun, KitError) as error:
+        if isinstance(error, local.InterruptedRun):
+            ending.report(error.run, folder)
+        console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
+        for what, command in place.by_hand(run_id).items():
+            console.say(f"    {what}: {command}")
+        raise
+    with refusals_of(folder, ending.OTHER_FOLDER):
+        ending.report(done, folder)
+    return done
