@@ -30,7 +30,21 @@ RUN = "11111111-2222-3333-4444-555555555555"
 WORKFLOW = "penguins-x7k2p"
 EXECUTOR, DRIVER = "system-container-impl", "system-container-driver"
 
+LAUNCHER = "I1124 12:00:01.000001      17 launcher_v2.go:193] publish success.\n"
+FATAL = (
+    "F1124 12:00:02.000001      17 main.go:57] failed to execute component: exit status 1\n"
+    "goroutine 1 [running]:\ngithub.com/golang/glog.Fatalf(...)\n"
+    'time="2026-11-24T12:00:02 UTC" level=info msg="sub-process exited"\n'
+    "Error: exit status 1\n"
+)
+TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: too low\n"
+
 Object = dict[str, Any]
+
+
+def fatal(message: str) -> str:
+    """Return how the log of a launcher or a driver ends that failed."""
+    return f"F1124 12:00:02.000001      17 main.go:57] {message}\nError: exit status 1\n"
 
 
 def node(number: int, step: str, phase: str, message: str = "", **more: Any) -> Object:

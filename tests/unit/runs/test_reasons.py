@@ -15,6 +15,7 @@ from tests.support.recorded_runs import (
     RUN,
     WORKFLOW,
     Recorded,
+    fatal,
     node,
     pod,
     recorded,
@@ -31,11 +32,6 @@ ERROR = "Error (exit code 1)"
 ELSEWHERE = "/minio/mlpipeline/v2/artifacts/penguins/another-run/load/1/data"
 MISSING = f"FileNotFoundError: [Errno 2] No such file or directory: '{ELSEWHERE}'\n"
 DECIDED = {"parameters": [{"name": "cached-decision", "value": "true"}]}
-
-
-def fatal(error: str) -> str:
-    """Return how a launcher or a driver ends."""
-    return f"F1124 12:00:00.000001      19 main.go:60] {error}\nError: exit status 1\n"
 
 
 def waits(message: str) -> Recorded:

@@ -18,8 +18,8 @@ from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
 from kfpkit.runs import results
 from kfpkit.runs.results import archive, unrounded
+from tests.support.recorded_runs import FATAL, LAUNCHER, TRACEBACK, fatal
 from tests.support.workflows import START
-from tests.unit.runs.test_log import FATAL, LAUNCHER, TRACEBACK, fatal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,19 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kfpkit.kfp.log import SHOWN_ROWS, read
-
-LAUNCHER = "I1124 12:00:01.000001      17 launcher_v2.go:193] publish success.\n"
-FATAL = (
-    "F1124 12:00:02.000001      17 main.go:57] failed to execute component: exit status 1\n"
-    "goroutine 1 [running]:\ngithub.com/golang/glog.Fatalf(...)\n"
-    'time="2026-11-24T12:00:02 UTC" level=info msg="sub-process exited"\n'
-    "Error: exit status 1\n"
-)
-TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: too low\n"
-
-
-def fatal(message: str) -> str:
-    return f"F1124 12:00:02.000001      17 main.go:57] {message}\nError: exit status 1\n"
+from tests.support.recorded_runs import FATAL, LAUNCHER, TRACEBACK, fatal
 
 
 def test_the_last_traceback_without_the_launchers_own_lines() -> None:
