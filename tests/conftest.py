@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kfpkit.kfp.target import Target
 
-NEED_CLUSTER = ("cluster", "kfp")
+NEED_CLUSTER = ("cluster", "kfp", "docker")
 
 #: When a test on the cluster has its turn, where its marker `turn` does not say it.
 TURN = 2
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cluster",
         action="store_true",
-        help="run the tests that need the kind cluster; it is brought up first",
+        help="run the tests that need Docker or the kind cluster, which is brought up first",
     )
 
 
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--cluster"):
         items.sort(key=turn)
         return
-    skip = pytest.mark.skip(reason="needs the kind cluster: run with --cluster")
+    skip = pytest.mark.skip(reason="needs Docker or the kind cluster: run with --cluster")
     for item in items:
         if any(item.get_closest_marker(name) for name in NEED_CLUSTER):
             item.add_marker(skip)
@@ -86,7 +86,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if left_out:
         terminalreporter.section("NOT RUN", sep="!", red=True)
         terminalreporter.line(
-            f"{left_out} tests need the kind cluster: make test-cluster runs them"
+            f"{left_out} tests need Docker or the kind cluster: make test-cluster runs them"
         )
 
 
