@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NEED_CLUSTER = ("cluster", "kfp", "docker")
 
 #: When a test on the cluster has its turn, where its marker `turn` does not say it.
-TURN = 2
+TURN = 3
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
