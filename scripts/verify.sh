@@ -1,33 +1,53 @@
 #!/usr/bin/env bash
-# The checks, then the tests on the kind cluster but the long ones. What needs no processor of its own
-# goes on beside: the cluster comes up during the checks, and the tests that use no installation of
-# Kubeflow Pipelines run beside those that do. Its output comes when it is complete.
+# The checks, then the tests on the kind cluster but the long ones. The tests on Kubeflow Pipelines wait
+# for most of their time, so all other tests go on beside them, and the cluster comes up beside the
+# linters. What goes on beside says what it has to say when it is over.
 #
 # Usage: scripts/verify.sh KFPKIT PYTEST (called by `make verify`; PYTEST_ARGS has more for pytest)
 set -euo pipefail
+kfpkit=$1 pytest=$2
+said=$(mktemp)
+trap 'kill -- "-$job" 2>/dev/null || true; rm -f "$said"' EXIT
+trap 'exit 130' INT
 
-kfpkit=$1
-pytest=$2
-beside=$(mktemp)
-trap 'kill "$job" 2>/dev/null || true; rm -f "$beside"' EXIT
+beside() { # COMMAND...: start it in a process group of its own, which ends with this script
+  set -m
+  "$@" >"$said" 2>&1 &
+  job=$!
+  set +m
+}
 
-finish() { # WHAT: wait for what goes on beside, show what it said, and tell its failure
-  wait "$job" && ended=0 || ended=$?
-  cat "$beside"
+on_cluster() { # MARKERS: run the tests that have them, and are not long
+  PYTEST_ADDOPTS=${PYTEST_ARGS-} "$pytest" --cluster -m "$1 and not long"
+}
+
+others() { # all other tests, in what the cluster leaves of the processors
+  local ended=0
+  renice -n 5 "$BASHPID" >/dev/null
+  make test PYTEST_ARGS="${PYTEST_ARGS-}" || ended=1
+  on_cluster "(cluster or docker) and not kfp" || ended=1
+  return "$ended"
+}
+
+finish() { # WHAT: wait for what goes on beside, and tell how it ended
+  local ended=0
+  wait "$job" || ended=$?
+  cat "$said"
   ((ended == 0)) || failed+=("$1")
 }
 
-stop() { # end where something has failed
+stop_if_failed() {
   ((${#failed[@]} == 0)) || { echo "verify: failed: ${failed[*]}" >&2; exit 1; }
 }
 
 failed=()
-"$kfpkit" cluster up >"$beside" 2>&1 & job=$!
-make check PYTEST_ARGS="${PYTEST_ARGS-}" || failed+=(check)
+beside "$kfpkit" cluster up
+for target in lint golden-check; do make "$target" || failed+=("$target"); done
 finish cluster-up
-stop
+stop_if_failed
 
-PYTEST_ADDOPTS=${PYTEST_ARGS-} "$pytest" --cluster -m "(cluster or docker) and not kfp and not long" >"$beside" 2>&1 & job=$!
-PYTEST_ADDOPTS=${PYTEST_ARGS-} "$pytest" --cluster -m "kfp and not long" || failed+=("tests of the installation")
-finish "tests of cluster and images"
-stop
+beside others
+on_cluster kfp || failed+=("tests on Kubeflow Pipelines")
+finish "all other tests"
+stop_if_failed
+echo "verify: all passed"

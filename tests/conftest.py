@@ -23,7 +23,7 @@ from tests.support.session import NO_UI
 LEFT_OUT = ("cluster", "kfp", "docker")
 
 #: When a test on the cluster has its turn, where its marker `turn` does not say it.
-TURN = 2
+TURN = 3
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cluster",
         action="store_true",
-        help="run the tests that need the kind cluster; it is brought up first",
+        help="run the tests that need Docker or the kind cluster, which is brought up first",
     )
 
 

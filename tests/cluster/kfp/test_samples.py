@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from tests.support.runs import Run
 
-pytestmark = [pytest.mark.kfp, pytest.mark.turn(3), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1200)]
+
+#: What the runs of `again` wait for, and they.
+FIRST, AGAIN = pytest.mark.turn(2), pytest.mark.turn(4)
 
 FORMS = ("penguins", "penguins_yaml")
 TASKS = {"generate-data", "transform", "train", "evaluate", "check-accuracy"}
@@ -81,12 +84,14 @@ def cached(run: Run) -> dict[str, bool]:
     }
 
 
+@FIRST
 @pytest.mark.parametrize("form", FORMS)
 def test_a_sample_succeeds(runs: dict[str, Run], form: str) -> None:
     tasks = runs[form].finish().tasks()
     assert {name: tasks.get(name) for name in TASKS} == {name: {"SUCCEEDED"} for name in TASKS}
 
 
+@FIRST
 @pytest.mark.usefixtures("again")  # They run meanwhile.
 @pytest.mark.parametrize("form", FORMS)
 def test_its_artifacts_are_those_of_the_same_run_on_this_machine(
@@ -101,6 +106,7 @@ def test_its_artifacts_are_those_of_the_same_run_on_this_machine(
     assert {name: there.get(name) for name in FILES} == {name: here.get(name) for name in FILES}
 
 
+@AGAIN
 @pytest.mark.parametrize("form", FORMS)
 def test_the_same_run_again_takes_every_task_from_the_cache(
     runs: dict[str, Run], again: dict[str, Run], form: str

@@ -15,7 +15,7 @@ from tests.support.renders import rendered
 if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
-pytestmark = [pytest.mark.kfp, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.kfp, pytest.mark.turn(0), pytest.mark.timeout(1500)]
 
 RESOURCE = "requests.nvidia.com/gpu"
 #: Seconds for a step; all runs of the tests share the cluster's processors.

@@ -18,6 +18,7 @@ from kfpkit.images import recipe
 from kfpkit.kube import render
 from tests.support import flows, steps
 from tests.support.renders import SUBJECTS, rendered
+from tests.support.runs import HOST, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -326,7 +327,22 @@ FOR_RUNS = {
 }
 
 
+@pytest.fixture(scope="session")
+def connecting(target: Target) -> Run:
+    """A run whose step tries all of FOR_RUNS."""
+    import kfp
+
+    client = kfp.Client(host=HOST)
+    made = client.create_run_from_pipeline_func(
+        steps.connecting(),
+        arguments={"program": CONNECT, "wanted": json.dumps(FOR_RUNS)},
+        enable_caching=False,
+    )
+    return Run(client, target, HOST, made.run_id)
+
+
 @pytest.mark.kfp
+@pytest.mark.usefixtures("connecting")  # It runs meanwhile.
 @pytest.mark.timeout(600)
 def test_pods_that_are_no_part_reach_no_store(target: Target) -> None:
     inside, outside = target.namespace, f"{OUTSIDE}-kfp"
@@ -357,17 +373,7 @@ def test_pods_that_are_no_part_reach_no_store(target: Target) -> None:
 
 
 @pytest.mark.kfp
+@pytest.mark.turn(4)
 @pytest.mark.timeout(1200)
-def test_a_step_reaches_what_it_needs_and_not_the_database(target: Target) -> None:
-    import os
-
-    import kfp
-
-    client = kfp.Client(host=os.environ.get("KFP_HOST", kind_cluster().api))
-    run = client.create_run_from_pipeline_func(
-        steps.connecting(),
-        arguments={"program": CONNECT, "wanted": json.dumps(FOR_RUNS)},
-        enable_caching=False,
-    )
-    done = client.wait_for_run_completion(run.run_id, timeout=900, sleep_duration=2)
-    assert done.state == "SUCCEEDED", process.line(target.argv("get", "pods"))
+def test_a_step_reaches_what_it_needs_and_not_the_database(connecting: Run) -> None:
+    connecting.finish()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 import typer
 
@@ -13,6 +15,9 @@ from kfpkit.kube.health import Part
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
 from kfpkit.operations.lock import Found, Operation, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TARGET = Target("kind-packages", "nowhere", "kubectl")
 
@@ -52,3 +57,24 @@ def test_a_part_that_something_has_stopped_is_not_ready(
         install.status()
     said = capsys.readouterr()
     assert "make upgrade goes on with it" in " ".join(said.err.split())
+
+
+class Asked(Target):
+    """A target that has the overlay's workloads, and notes what it is asked for."""
+
+    def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
+        asked.append((*kinds, *selector))
+        return render.workloads(self.documents) if "deployments" in kinds else []
+
+
+asked: list[tuple[str, ...]] = []
+
+
+def test_the_pods_and_events_of_past_runs_are_not_read() -> None:
+    """A thousand of them are 40 MB, and took 15 s at each look."""
+    asked.clear()
+    assert lifecycle.parts(Asked("kind-packages", "nowhere", "kubectl"))
+    lifecycle._prune(Asked("kind-packages", "nowhere", "kubectl"))
+    many = [words for words in asked if {"pods", "events"} & {*words}]
+    assert len(many) == 3
+    assert all("selector=" in words[-1] for words in many), many
