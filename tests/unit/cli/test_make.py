@@ -52,7 +52,7 @@ ALL = " ".join(ODD)
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 #: Each target's variables with their defaults, as the Makefile has them.
-WHERE = "OVERLAY CONTEXT KIND_CONFIG $(kit)"
+(WHERE,) = re.findall(r"^where := (.*)$", MAKEFILE, flags=re.MULTILINE)
 TAKES = {
     target: dict(
         word.partition("=")[::2]

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from typer.testing import CliRunner
 
 from kfpkit import cli
@@ -19,7 +18,7 @@ from kfpkit.core.findings import Finding, Verdict, fault, ok, skipped, warning
 from kfpkit.core.versions import ROOT
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import Check, examine
-from kfpkit.kfp import reach
+from kfpkit.kfp import api, reach
 from kfpkit.kfp.target import Target
 from kfpkit.kube import health, volumes
 from kfpkit.operations import lock
@@ -341,13 +340,10 @@ def test_a_run_without_a_workflow_is_told_as_make_explain_tells_it(
 ) -> None:
     record = {"run_id": "1", "state": "RUNNING", "created_at": "2026-11-24T12:00:00Z"}
     over = {"run_id": "2", "state": "SUCCEEDED", "created_at": "2026-11-24T12:00:00Z"}
-    answer = SimpleNamespace(
-        json=lambda: {"runs": [record, over], "total_size": 2},
-        raise_for_status=lambda: None,
-        elapsed=timedelta(seconds=1),
-    )
+    listed = SimpleNamespace(runs=[record, over], total_size=2)
+    client = SimpleNamespace(list_runs=lambda **_: listed)
     monkeypatch.setattr(reach, "service", lambda *_: nullcontext("host"))
-    monkeypatch.setattr(requests, "get", lambda *_, **__: answer)
+    monkeypatch.setattr(api, "connect", lambda *_: client)
     first, *others = checks.server(answering())
     assert first.verdict is Verdict.OK
     sentence = explain(Facts("1", record=record), TARGET).sentence

@@ -118,9 +118,9 @@ def test_an_overlay_outside_the_checkout_builds_on_the_checkout(tmp_path: Path) 
 
 
 def test_the_variables_of_make_name_the_target_again() -> None:
-    assert choose("gke", context="c").variables == ["TARGET=gke", "load().context=c"]
+    assert choose("gke", context="c").variables == ["TARGET=gke", "CONTEXT=c"]
     spelled_out = choose(overlay="kind-packages", context="c")
-    assert spelled_out.variables == ["OVERLAY=kind-packages", "load().context=c"]
+    assert spelled_out.variables == ["OVERLAY=kind-packages", "CONTEXT=c"]
 
 
 @pytest.mark.parametrize("overlay", render.overlays())
