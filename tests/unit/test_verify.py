@@ -23,7 +23,10 @@ echo "$line" >>"$CALLS"
 
 CHECKS = ["kfpkit cluster up", "make golden-check", "make lint"]
 ON_KFP = "pytest --cluster -m kfp and not long"
-BESIDE = ["make test", "pytest --cluster -m (cluster or docker) and not kfp and not long"]
+BESIDE = [
+    "make test PYTEST_ARGS=",
+    "pytest --cluster -m (cluster or docker) and not kfp and not long",
+]
 
 
 @pytest.mark.parametrize(

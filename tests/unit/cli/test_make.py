@@ -123,7 +123,7 @@ class Checkout:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    for name in ("Makefile", "versions.env", "scripts/help.awk"):
+    for name in ("Makefile", "versions.env", "scripts/help.awk", "scripts/verify.sh"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("kfpkit", "pytest", "pre-commit", "python", "ruff"):
@@ -320,15 +320,14 @@ def test_the_checks_give_each_its_own(checkout: Checkout) -> None:
     done = checkout.make("--silent", "verify", "PYTEST_ARGS=-k $(touch made)", "NODES=2")
     assert done.ok, done.stderr
     assert not (checkout.folder / "made").exists()
-    lint, golden, test, up, cluster = checkout.calls()
-    assert [lint[0], golden[1], up[1]] == [
-        "pre-commit",
-        ["golden", "--check"],
-        ["cluster", "up", "--nodes=2"],
-    ]
-    assert test[2]["PYTEST_ADDOPTS"] == "-n auto -k $(touch made)"
-    assert cluster[2]["PYTEST_ADDOPTS"] == "-k $(touch made)"
-    assert cluster[1] == ["--cluster", "-m", "(cluster or kfp or docker) and not long"]
+    calls = {" ".join([name, *words]): env for name, words, env in checkout.calls()}
+    assert calls.pop("pre-commit run --all-files --color=auto")
+    assert calls.pop("kfpkit golden --check")
+    assert calls.pop("kfpkit cluster up")["KFPKIT_NODES"] == "2"
+    assert calls.pop("pytest")["PYTEST_ADDOPTS"] == "-n auto -k $(touch made)"
+    on_cluster = ("kfp", "(cluster or docker) and not kfp")
+    assert calls.keys() == {f"pytest --cluster -m {which} and not long" for which in on_cluster}
+    assert {env["PYTEST_ADDOPTS"] for env in calls.values()} == {"-k $(touch made)"}
 
 
 def test_what_pages_and_messages_tell_to_type_is_taken() -> None:

@@ -82,7 +82,7 @@ def test_no_api_is_one_line_and_leaves_no_folder(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         pytest.param(["--cron", "0 6 * * *"], "has 5 fields", id="five fields"),
-        pytest.param(["--every", "soon"], "no time between two runs", id="interval"),
+        pytest.param(["--every", "soon"], "EVERY=soon is no duration", id="interval"),
         pytest.param([], "give CRON= or EVERY=", id="neither"),
         pytest.param(["--every", "1h", "sed=7"], "no parameter 'sed'", id="unknown name"),
         pytest.param(

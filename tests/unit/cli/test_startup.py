@@ -34,7 +34,7 @@ def imported(*words: str) -> tuple[process.Result, set[str]]:
 def test_help_imports_no_command(words: tuple[str, ...]) -> None:
     _, modules = imported(*words)
     ours = {name for name in modules if name.startswith("kfpkit.")}
-    core = {f"kfpkit.core.{name}" for name in ("console", "errors", "process")}
+    core = {f"kfpkit.core.{name}" for name in ("console", "errors", "process", "signals")}
     assert ours == {"kfpkit.cli", "kfpkit.cli.options", "kfpkit.core", *core}
 
 

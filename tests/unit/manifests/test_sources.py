@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,15 +147,6 @@ def test_components_come_in_the_order_that_the_readme_gives(name: str) -> None:
     assert places.count(1) == places.count(2) == 1
     first = [name for name in ("network-policies", "prune") if MANIFESTS / "options" / name in used]
     assert [component.name for component in used[: len(first)]] == first
-
-
-@pytest.mark.parametrize("source", ["upstream", "packages"])
-def test_the_kits_own_image_has_the_kits_version(source: str) -> None:
-    entries = load(MANIFESTS / "images" / source / "names/kustomization.yaml")["images"]
-    (tag,) = (entry["newTag"] for entry in entries if entry["name"] == "kfpkit")
-
-    kit = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert tag == kit["version"]
 
 
 @pytest.mark.parametrize("file", sorted(MANIFESTS.glob("releases/*/kustomization.yaml")), ids=ids)

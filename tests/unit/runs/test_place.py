@@ -115,7 +115,7 @@ class Client:
 
     create_recurring_run = run_pipeline
 
-    def list_recurring_runs(self, **_: Any) -> Any:
+    def all_recurring_runs(self) -> Any:
         """Return the last that was made, as the API tells of it."""
         runs = [
             SimpleNamespace(
@@ -134,7 +134,7 @@ class Client:
             )
             for one in self.made[-1:]
         ]
-        return SimpleNamespace(recurring_runs=runs, next_page_token="")
+        return iter(runs)
 
 
 @pytest.fixture
