@@ -262,7 +262,7 @@ def client(target: Target) -> list[dict[str, Any]]:
     servers = {"key": PART, "operator": "In", "values": ["database", "cloud-sql-proxy"]}
     container = {
         "name": "mariadb",
-        "image": os.environ.get("CLIENT_IMAGE", image),
+        "image": os.environ.get("KFPKIT_CLIENT_IMAGE", image),
         "command": ["sleep", "infinity"],
         "env": env,
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},

@@ -17,6 +17,7 @@ PAGES = sorted(
     for page in {ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*/**/README.md")}
     if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
 )
+OPERATE = [page for page in (ROOT / "docs/operate").glob("*.md") if page.stem != "README"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE))
 IN_HELP = set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, flags=re.MULTILINE))
@@ -47,6 +48,18 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
         if "://" in target or target.startswith("mailto:"):
             continue
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", OPERATE, ids=lambda page: page.stem)
+def test_every_page_of_operations_begins_with_what_to_do(page: Path) -> None:
+    text = page.read_text()
+    first, _, rest = text.partition("\n## ")
+    assert "```" not in first
+    assert rest.startswith("Do this\n")
+    (block, *_) = re.findall(
+        r"```(?:shell)?\n(.*?)```", rest.partition("\n## ")[0], flags=re.DOTALL
+    )
+    assert 3 <= block.count("\n") <= 12
 
 
 def test_every_target_is_in_the_help() -> None:
