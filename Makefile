@@ -32,7 +32,7 @@ override BIN := $(VENV)/bin
 #: NODES        Nodes of a new cluster
 #: IMAGES       Source: upstream, mirror, packages; without one what can be reached
 #: MIRROR       Your registry: HOST, HOST:PORT or HOST:PORT/PREFIX
-#: TIMEOUT      Seconds to wait for all parts
+#: TIMEOUT      Seconds to wait for all components
 #: CRON         Six fields, UTC: "0 30 6 * * 1-5"
 #: EVERY        Time between two runs: 90s, 15m, 6h, 1d
 #: SCHEDULE     Name of the recurring run; that of the pipeline without one
@@ -205,13 +205,13 @@ cluster-status: $(VENV)/.synced ## Say what is there of the kind cluster
 
 ##@ Kubeflow Pipelines
 
-install: $(VENV)/.synced ## Install Kubeflow Pipelines and wait for every part
+install: $(VENV)/.synced ## Install Kubeflow Pipelines and wait for every component
 	@$(call kfpkit,install)
 
 uninstall: $(VENV)/.synced ## Remove Kubeflow Pipelines; runs and passwords stay but with DELETE_DATA=1, which asks
 	@$(call kfpkit,uninstall)
 
-status: $(VENV)/.synced ## Show each part of Kubeflow Pipelines
+status: $(VENV)/.synced ## Show each component of Kubeflow Pipelines
 	@$(call kfpkit,status)
 
 diff: $(VENV)/.synced ## Show what an install would change

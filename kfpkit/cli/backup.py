@@ -46,7 +46,7 @@ def verify(
 def resume(where: Where) -> None:
     """Start what a backup or restore was holding when it was killed."""
     if not restoring.resume(choose(where, reads=True)) and not process.dry_run():
-        console.say("no part is held")
+        console.say("nothing is held")
 
 
 @app.command()

@@ -19,7 +19,7 @@ app = typer.Typer()
 @app.command()
 @installation()
 def install(where: Where, timeout: Timeout = 1800) -> None:
-    """Install Kubeflow Pipelines and wait until every part is ready."""
+    """Install Kubeflow Pipelines and wait until every component is ready."""
     target = choose(where)
     if gke.concerns(target) and not process.dry_run():
         gke.require(target)
@@ -43,26 +43,26 @@ def uninstall(where: Where, delete_data: DeleteData = False, yes: Yes = False) -
 @app.command()
 @installation()
 def status(where: Where) -> None:
-    """Show each part of KFP; exit code 1 unless all are ready."""
+    """Show each component of KFP; exit code 1 unless all are ready."""
     target = choose(where, reads=True)
-    parts = lifecycle.parts(target)
-    stopped = lifecycle.stopped(target, parts)
+    components = lifecycle.components(target)
+    stopped = lifecycle.stopped(target, components)
     # The names of images may not be cut off, also where the output is no terminal.
-    images = Column("Image", min_width=max(len(", ".join(part.images)) for part in parts))
-    table = Table("Part", "Ready", "Restarts", "State", images, box=None, header_style="bold")
-    for part in parts:
-        ready = f"{part.ready}/{part.wanted}"
-        state = "stopped" if part.name in stopped else part.state
-        table.add_row(part.name, ready, str(part.restarts), state, ", ".join(part.images))
+    images = Column("Image", min_width=max(len(", ".join(one.images)) for one in components))
+    table = Table("Component", "Ready", "Restarts", "State", images, box=None, header_style="bold")
+    for one in components:
+        ready = f"{one.ready}/{one.wanted}"
+        state = "stopped" if one.name in stopped else one.state
+        table.add_row(one.name, ready, str(one.restarts), state, ", ".join(one.images))
     console.out.print(table, crop=False)
-    for part in parts:
-        if part.sickness:
-            console.warn(f"{part.sickness.object}: {part.sickness.reason}: {part.sickness.detail}")
+    for one in components:
+        if one.sickness:
+            console.warn(f"{one.sickness.object}: {one.sickness.reason}: {one.sickness.detail}")
     if found := lock.read(target):
         console.warn(f"{found.said}. {found.do}")
     elif stopped:
         console.warn(f"{join_names(stopped)} stopped: somebody scaled them to no pods")
-    if stopped or not all(part.done for part in parts):
+    if stopped or not all(one.done for one in components):
         raise typer.Exit(1)
 
 

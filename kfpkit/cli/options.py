@@ -122,7 +122,7 @@ Names = Annotated[
 ]
 Part = Annotated[str, option("PART", "Part of the cache that make cache-info lists; default all")]
 
-Timeout = Annotated[float, option("TIMEOUT", "Seconds to wait for all parts", min=1)]
+Timeout = Annotated[float, option("TIMEOUT", "Seconds to wait for all components", min=1)]
 Yes = Annotated[bool, option("YES", "Do not ask", flag=True)]
 DeleteData = Annotated[
     bool, option("DELETE_DATA", "Also remove runs, artifacts and passwords", flag=True)

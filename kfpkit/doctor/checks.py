@@ -21,7 +21,7 @@ from kfpkit.kfp.states import BAD, ENDED, ENDS
 from kfpkit.kube import forward, health, render, volumes
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup.parts import WRITERS
+from kfpkit.operations.backup.holding import WRITERS
 from kfpkit.runs import explain
 
 if TYPE_CHECKING:
@@ -112,37 +112,39 @@ def _troubles(node: dict[str, Any], *kinds: str) -> Iterator[str]:
 
 
 def pods(target: Target) -> Iterator[Finding]:
-    """Every part of the overlay is there and ready, and none restarts."""
-    parts = lifecycle.parts(target)
+    """Every component of the overlay is there and ready, and none restarts."""
+    components = lifecycle.components(target)
     wanted = {d["metadata"]["name"] for d in render.workloads(target.documents)}
-    if lacking := wanted - {part.name for part in parts}:
+    if lacking := wanted - {one.name for one in components}:
         yield fault(f"not installed: {join_names(sorted(lacking))}", "make install")
-    idle = {p.name for p in parts if p.kind == "Deployment" and not p.wanted and not p.sickness}
+    idle = {
+        p.name for p in components if p.kind == "Deployment" and not p.wanted and not p.sickness
+    }
     holding = lock.read(target)
     kept = idle & set(WRITERS) if holding else set()
     if holding:
         without = f"{join_names(kept)}: 0 of 0 ready: " if kept else ""
         told = warning if holding.alive and not kept else fault
         yield told(f"{without}{holding.said}. {holding.do}", holding.command)
-    for part in parts:
-        sickness = part.sickness
+    for one in components:
+        sickness = one.sickness
         if sickness:
             look = ["describe", sickness.object]
             if sickness.container:
                 look = ["logs", sickness.object, "--container", sickness.container]
                 look += ["--previous"] if sickness.previous else []
-            said = f"{part.name}: {sickness.object}: {sickness.reason}: {sickness.detail}"
+            said = f"{one.name}: {sickness.object}: {sickness.reason}: {sickness.detail}"
             yield fault(said, explain.kubectl(target, *look))
-        elif part.name not in kept and not (part.done and part.wanted):
-            state = part.state if part.wanted else "somebody scaled it to no pods"
-            said = f"{part.name}: {part.ready} of {part.wanted} ready: {state}"
-            what = "deployment" if part.kind == "Deployment" else "statefulset"
-            yield fault(said, explain.kubectl(target, "describe", f"{what}/{part.name}"))
+        elif one.name not in kept and not (one.done and one.wanted):
+            state = one.state if one.wanted else "somebody scaled it to no pods"
+            said = f"{one.name}: {one.ready} of {one.wanted} ready: {state}"
+            what = "deployment" if one.kind == "Deployment" else "statefulset"
+            yield fault(said, explain.kubectl(target, "describe", f"{what}/{one.name}"))
     for pod in target.items(["pods"], "--selector", health.OWNED):
         yield from _restarts(target, pod)
     yield from _failed(target, target.items(["jobs"]))
-    ready = sum(part.done and part.wanted > 0 for part in parts)
-    yield ok(f"{ready} of {len(parts)} parts ready")
+    ready = sum(one.done and one.wanted > 0 for one in components)
+    yield ok(f"{ready} of {len(components)} components ready")
 
 
 def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -319,7 +321,7 @@ CHECKS = (
     Check("nodes", "nodes take pods", nodes, ("cluster",), "node-down"),
     Check("clocks", "the clocks agree", clocks, ("cluster",), "clocks"),
     Check("storage", "volumes are bound and have room", volumes.storage, ("cluster",), "disk-full"),
-    Check("pods", "every part is ready", pods, ("cluster",), "README"),
+    Check("pods", "every component is ready", pods, ("cluster",), "README"),
     Check(
         "database",
         "the database answers, both schemas are there",

@@ -101,7 +101,7 @@ class Inside(Target):
 
     @cached_property
     def documents(self) -> list[render.Document]:
-        """The parts that are there, their Services, and the ConfigMaps that they name."""
+        """The components that are there, their Services, and the ConfigMaps that they name."""
         found = self.items(KINDS, "--selector", health.OWNED)
         named = json.dumps([d["spec"] for d in found if d["kind"] in render.WORKLOADS])
         # One whose content has changed stays for a while, under the name that it had.

@@ -1,4 +1,4 @@
-"""What the objects of a cluster say about each part: ready, on its way, or sick and why."""
+"""What the objects of a cluster say about each workload: ready, on its way, or sick and why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Label by which a part's pods are known.
+#: Label by which a component's pods are known.
 PART = "app.kubernetes.io/name"
 
 #: Label of everything that the base makes.
@@ -33,7 +33,7 @@ _NEVER = {"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"}
 
 @dataclass(frozen=True)
 class Sickness:
-    """Why a part does not become ready."""
+    """Why a workload does not become ready."""
 
     #: `pod/NAME`, or the workload where no pod could be made.
     object: str
@@ -50,7 +50,7 @@ class Sickness:
 
 
 @dataclass(frozen=True)
-class Part:
+class Workload:
     """A workload of the control plane and its pods."""
 
     name: str
@@ -67,8 +67,8 @@ class Part:
     sickness: Sickness | None = None
 
 
-def parts(objects: Iterable[dict[str, Any]]) -> list[Part]:
-    """Return the parts by name.
+def workloads(objects: Iterable[dict[str, Any]]) -> list[Workload]:
+    """Return the workloads by name.
 
     Args:
         objects: Deployments, StatefulSets, Pods and Events, in any order.
@@ -78,12 +78,12 @@ def parts(objects: Iterable[dict[str, Any]]) -> list[Part]:
         by_kind.setdefault(item["kind"], []).append(item)
     workloads = by_kind.get("Deployment", []) + by_kind.get("StatefulSet", [])
     pods, events = by_kind.get("Pod", []), by_kind.get("Event", [])
-    return sorted((_part(w, pods, events) for w in workloads), key=lambda part: part.name)
+    return sorted((_workload(w, pods, events) for w in workloads), key=lambda one: one.name)
 
 
-def _part(
+def _workload(
     workload: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[str, Any]]
-) -> Part:
+) -> Workload:
     name, spec, status = workload["metadata"]["name"], workload["spec"], workload.get("status", {})
     selector = spec["selector"]["matchLabels"].items()
     mine = [
@@ -104,7 +104,7 @@ def _part(
         sickness = next(filter(None, map(sick_pod, mine)), None)
         if sickness is None:
             sickness = _refused(workload, events if len(mine) < wanted else [])
-    return Part(
+    return Workload(
         name=name,
         kind=workload["kind"],
         wanted=wanted,
@@ -173,7 +173,7 @@ def _refused(workload: dict[str, Any], events: list[dict[str, Any]]) -> Sickness
 
 
 def _doing(pods: list[dict[str, Any]]) -> str:
-    """Return what the pods of a part that is not ready are at."""
+    """Return what the pods of a workload that is not ready are at."""
     if not pods:
         return "no pod yet"
     status = pods[0].get("status", {})

@@ -21,7 +21,7 @@ from kfpkit.operations.lock import Operation
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from kfpkit.kube.health import Part, Sickness
+    from kfpkit.kube.health import Sickness, Workload
 
 #: Seconds a trouble may last before the wait is given up: a store may be slow to come up, and a
 #: registry may fail once.
@@ -51,12 +51,12 @@ def install(target: Target, *, timeout: float) -> None:
 
     Args:
         target: What goes where.
-        timeout: Seconds to wait for all parts.
+        timeout: Seconds to wait for all components.
 
     Raises:
         BusyError: Another operation is under way.
-        KitError: The cluster refused, or a part is sick; the error names its pod, the reason and
-            the end of its log.
+        KitError: The cluster refused, or a component is sick; the error names its pod, why,
+            and the end of its log.
     """
     began = time.monotonic()
     console.say(f"overlay {target.overlay} to the namespace {target.namespace} of {target.context}")
@@ -198,8 +198,8 @@ def _prune(target: Target) -> None:
         target.run("delete", "configmaps", "--ignore-not-found", *old)
 
 
-def parts(target: Target) -> list[Part]:
-    """Return the parts of the control plane as the cluster sees them.
+def components(target: Target) -> list[Workload]:
+    """Return the components of the control plane as the cluster sees them.
 
     Raises:
         KitError: Nothing is installed there.
@@ -208,7 +208,7 @@ def parts(target: Target) -> list[Part]:
     objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
     # Events carry no labels of ours, and a namespace may hold other workloads.
     names = {d["metadata"]["name"] for d in target.documents}
-    found = [p for p in health.parts(objects) if p.name in names]
+    found = [p for p in health.workloads(objects) if p.name in names]
     if not found:
         raise KitError(
             f"Kubeflow Pipelines is not in the namespace {target.namespace} of {target.context}",
@@ -218,34 +218,40 @@ def parts(target: Target) -> list[Part]:
 
 
 def not_ready(target: Target) -> list[str]:
-    """Return the names of the parts that are not ready, or have no pods and should have some.
+    """Return the names of the components that are not ready, or have no pods and should have some.
 
     Raises:
         KitError: Nothing is installed there.
     """
-    found = parts(target)
+    found = components(target)
     without_pods = stopped(target, found)
-    return [part.name for part in found if not part.done or part.name in without_pods]
+    return [
+        component.name
+        for component in found
+        if not component.done or component.name in without_pods
+    ]
 
 
-def stopped(target: Target, found: Iterable[Part]) -> list[str]:
-    """Return the names of the parts that an operation, or somebody, has scaled to no pods."""
+def stopped(target: Target, found: Iterable[Workload]) -> list[str]:
+    """Return the names of the components that an operation, or somebody, has scaled to no pods."""
     wanted = {
         workload["metadata"]["name"]: workload["spec"].get("replicas", 1)
         for workload in render.workloads(target.documents)
     }
-    return [part.name for part in found if not part.wanted and wanted.get(part.name)]
+    return [
+        component.name for component in found if not component.wanted and wanted.get(component.name)
+    ]
 
 
 def require_ready(target: Target, *, but: Collection[str] = ()) -> None:
-    """Raise unless every part is ready.
+    """Raise unless every component is ready.
 
     Args:
         target: Which installation.
-        but: Names of parts that need not be.
+        but: Names of components that need not be.
 
     Raises:
-        BadInputError: A part is not ready.
+        BadInputError: A component is not ready.
         KitError: Nothing is installed there.
     """
     away = [name for name in not_ready(target) if name not in but]
@@ -259,15 +265,15 @@ def require_ready(target: Target, *, but: Collection[str] = ()) -> None:
 def wait_until_ready(
     target: Target, *, timeout: float, again: str = "the same command again goes on from here"
 ) -> None:
-    """Wait until every part is ready, saying so as each becomes it.
+    """Wait until every component is ready, saying so as each becomes it.
 
     Args:
         target: Which installation.
         timeout: Seconds.
-        again: What to do once a part that is sick is mended.
+        again: What to do once a component that is sick is mended.
 
     Raises:
-        KitError: A part is sick, or it took longer than `timeout` seconds.
+        KitError: A component is sick, or it took longer than `timeout` seconds.
     """
     began = time.monotonic()
     announced: set[str] = set()
@@ -275,14 +281,14 @@ def wait_until_ready(
 
     def probe() -> str | None:
         try:
-            found = parts(target)
+            found = components(target)
         except CommandError as error:  # The API server may be busy with the new kinds.
             return error.stderr.strip().splitlines()[-1] if error.stderr.strip() else "no answer"
         now = time.monotonic()
-        for part in found:
-            if part.done and part.name not in announced:
-                announced.add(part.name)
-                console.say(f"{part.name:<22} ready after {now - began:3.0f} s")
+        for component in found:
+            if component.done and component.name not in announced:
+                announced.add(component.name)
+                console.say(f"{component.name:<22} ready after {now - began:3.0f} s")
         ill = {(p.name, p.sickness.reason): p.sickness for p in found if p.sickness}
         for key in [key for key in sick_since if key not in ill]:
             del sick_since[key]
@@ -293,16 +299,16 @@ def wait_until_ready(
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
     wait_for(
-        f"{len(parts(target))} parts",
+        f"{len(components(target))} components",
         probe,
         timeout=timeout,
         do=f"Look at `{process.line(target.argv('get', 'pods'))}`",
     )
 
 
-def _explain(target: Target, part: str, sickness: Sickness, again: str) -> tuple[str, str]:
-    """Return what is wrong with a part, with the end of its log, and what to do."""
-    what = f"{part} does not start: {sickness.object}: {sickness.reason}: {sickness.detail}"
+def _explain(target: Target, component: str, sickness: Sickness, again: str) -> tuple[str, str]:
+    """Return what is wrong with a component, with the end of its log, and what to do."""
+    what = f"{component} does not start: {sickness.object}: {sickness.reason}: {sickness.detail}"
     look = target.argv("describe", sickness.object)
     if sickness.container:
         log = ["logs", sickness.object, "--container", sickness.container]

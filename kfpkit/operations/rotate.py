@@ -104,7 +104,7 @@ def _taken_up(target: Target) -> dict[str, dict[str, str]]:
 
 
 def _require_quiet(target: Target, *, despite_runs: bool) -> None:
-    """Raise unless every part is ready and no run is under way."""
+    """Raise unless every component is ready and no run is under way."""
     if process.dry_run():
         return
     lifecycle.require_ready(target)

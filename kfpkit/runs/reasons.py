@@ -409,7 +409,7 @@ REASONS = (
         "forbidden",
         _either(r"is forbidden: User "),
         "{who} failed: Kubernetes forbids it: {detail}",
-        ("make install  # brings the rights of all parts up to date", "{controller}"),
+        ("make install  # brings the rights of all components up to date", "{controller}"),
         _forbidden,
     ),
     Reason(

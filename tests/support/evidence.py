@@ -69,7 +69,7 @@ def recovery(target: Target, since: float, gone: Iterable[str] = ()) -> float:
 
     def probe() -> str | None:
         try:
-            parts = lifecycle.parts(target)
+            parts = lifecycle.components(target)
             pods = target.items(["pods"], "--selector", health.OWNED)
         except CommandError as error:
             return error.stderr.strip().splitlines()[-1] if error.stderr.strip() else "no answer"

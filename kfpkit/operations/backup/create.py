@@ -22,7 +22,7 @@ from kfpkit.kfp.releases import release
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup import objects, parts
+from kfpkit.operations.backup import holding, objects
 from kfpkit.operations.backup.manifest import OBJECTS, Manifest, digest, earlier, read, write
 from kfpkit.operations.lock import Operation
 
@@ -80,7 +80,7 @@ def make(target: Target, to: Path, *, wait: float) -> Path:
         return to
     with lock.held(target, Operation.BACKUP) as mine:
         # Those of an operation around this one are stopped on purpose.
-        lifecycle.require_ready(target, but=parts.WRITERS if mine.inner else parts.SCHEDULER)
+        lifecycle.require_ready(target, but=holding.WRITERS if mine.inner else holding.SCHEDULER)
         folder, manifest, copied = _make(target, to, wait, mine)
     _report(manifest, folder, copied, time.monotonic() - began)
     return folder
@@ -95,7 +95,7 @@ def _make(target: Target, to: Path, wait: float, mine: Lock) -> tuple[Path, Mani
     part.mkdir(mode=0o700)  # The folder may be there already, and be open to others.
     try:
         with reached(target) as database:
-            with parts.stopped(target, parts.SCHEDULER, mine):
+            with holding.stopped(target, holding.SCHEDULER, mine):
                 drain(target, database, wait)
                 left_out, runs = database.unfinished(), database.runs()
                 database.dump(part / DUMP)
@@ -152,7 +152,7 @@ def drain(target: Target, database: Database, wait: float) -> None:
         runs = [run.name for run in database.unfinished() if run.id in alive]
         return f"{len(runs)} under way: {join_names(runs)}" if runs else None
 
-    parts.wait_for_prune(target)
+    holding.wait_for_prune(target)
     try:
         wait_for("the runs", going, timeout=wait, interval=3)
     except WaitTimeoutError as error:

@@ -29,7 +29,7 @@ from kfpkit.kfp.states import FINAL
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup import objects, parts
+from kfpkit.operations.backup import holding, objects
 from kfpkit.operations.backup.create import DUMP, RECURRING, SECRETS, objects_of, portable
 from kfpkit.operations.backup.manifest import NAME, OBJECTS, digest, require_whole
 from kfpkit.operations.lock import Operation, restore_command
@@ -106,19 +106,19 @@ def restore(
             if not going_on:
                 _prepare(target, database, folder, manifest, mine)
             try:
-                parts.stop(target, parts.WRITERS)
+                holding.stop(target, holding.WRITERS)
                 _replace_objects(target, database, folder)
                 _rename_recurring(target, database)
                 # Before the start: the same command would remove the Workflows of runs since.
-                mine.note("starts all parts", folder="", backup="", **START)
+                mine.note("starts all components", folder="", backup="", **START)
             except BaseException:
                 console.warn(
                     "the backup's databases are in use: the same command goes on from here"
                 )
                 raise
         try:
-            parts.start(target)
-            mine.note("waits for all parts", again="", back="")
+            holding.start(target)
+            mine.note("waits for all components", again="", back="")
             lifecycle.wait_until_ready(
                 target, timeout=timeout, again="make status says how it stands"
             )
@@ -148,8 +148,8 @@ def resume(target: Target) -> list[str]:
                         f"a restore has put the databases of {mine.record.folder} into use already",
                         f"{mine.record.again} goes on with it",
                     )
-            mine.note("starts all parts", folder="", backup="", **START)
-        return parts.start(target)
+            mine.note("starts all components", folder="", backup="", **START)
+        return holding.start(target)
 
 
 def require_same(record: Record, folder: Path) -> None:
@@ -167,7 +167,7 @@ def require_same(record: Record, folder: Path) -> None:
 
 def _ask(confirm: Callable[[str], bool], question: str, *, installed: bool = True) -> None:
     if not confirm(question):
-        done = "nothing was changed" if installed else "the parts are installed, and nothing else"
+        done = "nothing was changed" if installed else "KFP is installed, and nothing else"
         raise BadInputError(done)
 
 
@@ -255,8 +255,8 @@ def _prepare(
     mine.note("brings databases and artifacts", folder="", backup="", again=again, back=back)
     swapping = False
     try:
-        parts.stop(target, parts.WRITERS)
-        parts.wait_for_prune(target)
+        holding.stop(target, holding.WRITERS)
+        holding.wait_for_prune(target)
         with object_store.opened(target) as store:
             put = objects.put(store, folder.parent / OBJECTS, manifest.artifacts)
             console.say(f"{put} artifacts put back, the others were there")
@@ -274,11 +274,13 @@ def _prepare(
             if not database.loaded():
                 console.warn("the backup's databases are in use: the same command goes on")
                 raise
-        console.warn("nothing has changed but that objects were added: starting all parts again")
+        console.warn(
+            "nothing has changed but that objects were added: starting all components again"
+        )
         # First the note, which fails where another command has taken over: they are that one's.
-        mine.note("starts all parts again", folder="", backup="", **START)
-        parts.start(target)
-        mine.note("all parts started again", again="", back="")
+        mine.note("starts all components again", folder="", backup="", **START)
+        holding.start(target)
+        mine.note("all components started again", again="", back="")
         raise
 
 
@@ -347,12 +349,12 @@ def _show(target: Target, folder: Path, *, installed: bool) -> None:
     """Print the commands of a restore."""
     if not installed:
         process.run(target.apply)
-    for name in parts.WRITERS:
+    for name in holding.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=0")
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
     Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
     target.run("delete", health.WORKFLOWS, "--selector", health.RUN)
     target.run("create", "--filename", str(folder / RECURRING))
-    for name in parts.WRITERS:
+    for name in holding.WRITERS:
         target.run("scale", f"deployment/{name}", "--replicas=1")

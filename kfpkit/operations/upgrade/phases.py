@@ -18,7 +18,7 @@ from kfpkit.kube import render
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal as notes
 from kfpkit.operations import lock
-from kfpkit.operations.backup import create, inventory, objects, parts
+from kfpkit.operations.backup import create, holding, inventory, objects
 from kfpkit.operations.backup.manifest import read, require_whole
 from kfpkit.operations.backup.restore import require_same, restore
 from kfpkit.operations.journal import Journal, Phase
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: The API server, alone in changing tables, and what starts recurring runs.
 SERVER = "ml-pipeline"
-HELD = (SERVER, *parts.SCHEDULER)
+HELD = (SERVER, *holding.SCHEDULER)
 
 #: File of the backup that says what the installation held.
 INVENTORY = "inventory.json"
@@ -97,7 +97,7 @@ class Upgrade:
     def drain(self) -> None:
         """Pause recurring runs, wait for runs, and run the canary."""
         old = installed(self.new, self.journal.pods)
-        _hold(old, parts.SCHEDULER)
+        _hold(old, holding.SCHEDULER)
         if process.dry_run():
             console.say("would wait for the runs under way, and run the canary")
             return
@@ -123,7 +123,7 @@ class Upgrade:
         self.journal.backup = str(folder.absolute())
 
     def migrate(self) -> None:
-        """Apply the new objects, the held parts as they are, and start one API server."""
+        """Apply the new objects, the held components as they are, and start one API server."""
         file = self.backups / "upgrade.yaml"
         target = record(self.new, self.new.documents, _pods(self.new), file).write()
         lifecycle.install(target, timeout=self.timeout)
@@ -235,7 +235,7 @@ def upgrade(
             f"the overlay {new.overlay} installs {release}, not {to}",
             f"Name another OVERLAY=, or let it take releases/{to}",
         )
-    lifecycle.parts(new)  # Raises where nothing is installed.
+    lifecycle.components(new)  # Raises where nothing is installed.
     with lock.held(new, Operation.UPGRADE) as mine:
         if known := _begun(new, release, backups, confirm=confirm, wait=wait):
             Upgrade(new, known, backups, wait, timeout, mine).go()
@@ -302,7 +302,7 @@ def _take_back(
     if not process.dry_run() and not confirm(question):
         raise BadInputError("nothing was changed")
     mine.note("puts back what was there", again="make rollback", back="")
-    parts.start(target)
+    holding.start(target)
     if folder:
         journal.phase = Phase.ROLLBACK
         notes.write(target, journal)
@@ -333,7 +333,7 @@ def installed(target: Target, pods: Mapping[str, int]) -> Recorded:
 
     Args:
         target: Where.
-        pods: How many pods the parts that are held now had.
+        pods: How many pods the components that are held now had.
 
     Raises:
         KitError: It was applied by another program.
@@ -360,7 +360,7 @@ def _put_back(target: Target, folder: Path, timeout: float) -> None:
 
 
 def _pods(target: Target) -> dict[str, int]:
-    """Return how many pods the parts that are held are to have now."""
+    """Return how many pods the components that are held are to have now."""
     return {
         item["metadata"]["name"]: int(item["spec"].get("replicas", 1))
         for item in target.items(["deployments"])
@@ -369,8 +369,8 @@ def _pods(target: Target) -> dict[str, int]:
 
 
 def _hold(target: Target, names: Iterable[str]) -> None:
-    """Stop parts; the journal knows how many pods they had, so a backup does not start them."""
-    parts.stop(target, tuple(names))
+    """Stop components; the journal knows their numbers of pods, so a backup starts none."""
+    holding.stop(target, tuple(names))
     target.run("annotate", *(f"deployment/{name}" for name in names), f"{lock.HELD}-")
 
 

@@ -98,7 +98,7 @@ def test_a_broken_installation_is_a_fault_in_each_store_and_what_needs_them_is_s
         "canary": "skipped",
     }
     said = [finding.evidence for finding in reports["pods"].findings]
-    for part in lifecycle.parts(stopped):
+    for part in lifecycle.components(stopped):
         assert any(line.startswith(f"{part.name}: 0 of 0 ready") for line in said)
     assert "no ready pod is behind" in reports["object-store"].findings[0].evidence
     for report in reports.values():

@@ -12,7 +12,7 @@ from kfpkit.core import process
 from kfpkit.core.errors import CommandError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.kube import forward
-from kfpkit.operations.installation import parts
+from kfpkit.operations.installation import components
 from tests.support import evidence
 from tests.support.faults import starter
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(1800)]
 
 def restarts(target: Target) -> dict[str, int]:
     """Return how often the containers of each part were started again."""
-    return {part.name: part.restarts for part in parts(target)}
+    return {part.name: part.restarts for part in components(target)}
 
 
 def test_a_restarted_node(target: Target, note: Callable[..., None]) -> None:

@@ -35,7 +35,7 @@ def client(target: Target) -> Any:
     """The SDK's own client, made as its documentation says."""
     import kfp
 
-    assert lifecycle.parts(target)
+    assert lifecycle.components(target)
     return kfp.Client(host=HOST)
 
 

@@ -170,7 +170,7 @@ def test_database_and_s3_outside_the_cluster(
         run = installation.run(target, steps.keeping(), {"text": TEXT})
 
         assert stateful_sets(target) == set()
-        assert all(part.restarts == 0 for part in lifecycle.parts(target))
+        assert all(part.restarts == 0 for part in lifecycle.components(target))
         assert rows("SELECT UUID, State FROM mlpipeline.run_details") == [f"{run}\tSUCCEEDED"]
         # The run itself, and its two steps.
         assert rows("SELECT COUNT(*) FROM metadb.Execution") == ["3"]

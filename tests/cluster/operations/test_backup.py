@@ -18,7 +18,7 @@ from kfpkit.kfp.database import CLIENT, METADATA, PIPELINES, Database, reached
 from kfpkit.kfp.target import Target, choose
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup import create, inventory, parts
+from kfpkit.operations.backup import create, holding, inventory
 from kfpkit.operations.backup.manifest import earlier, read
 from kfpkit.operations.backup.restore import restore, resume
 from kfpkit.operations.backup.verify import verify
@@ -138,7 +138,7 @@ def test_the_recurring_runs_go_on_after_a_backup(
     (deployment,) = [
         item
         for item in source.items(["deployments"])
-        if item["metadata"]["name"] in parts.SCHEDULER
+        if item["metadata"]["name"] in holding.SCHEDULER
     ]
     assert deployment["spec"]["replicas"] == 1
     assert lock.HELD not in deployment["metadata"]["annotations"]
@@ -219,7 +219,7 @@ def test_a_restore_that_was_killed_is_started_again(
 ) -> None:
     folder = earlier(backups)[0]
     killed(restored, said, "restore", "--backups", str(folder))
-    assert held(restored) == set(parts.WRITERS)
+    assert held(restored) == set(holding.WRITERS)
     gone(restored)
     restore(restored, folder, confirm=lambda _: True, timeout=1800)
     assert not held(restored)
@@ -232,7 +232,7 @@ def test_a_restore_that_was_killed_before_the_change_can_be_given_up(
     before = inventory.take(restored, artifacts=False)
     killed(restored, "gzip -dc", "restore", "--backups", str(earlier(backups)[0]))
     gone(restored)
-    assert set(resume(restored)) == set(parts.WRITERS)
+    assert set(resume(restored)) == set(holding.WRITERS)
     lifecycle.wait_until_ready(restored, timeout=600)
     assert inventory.differences(before, inventory.take(restored, artifacts=False)) == []
 
@@ -254,7 +254,7 @@ def test_recurring_runs_go_on_after_a_backup_that_was_killed(
 ) -> None:
     killed(restored, "mariadb-dump", "backup", "--backups", str(tmp_path), by=by)
     if by == signal.SIGKILL:
-        assert held(restored) == set(parts.SCHEDULER)
+        assert held(restored) == set(holding.SCHEDULER)
         gone(restored)
         create.make(restored, tmp_path, wait=0)
     assert not held(restored)

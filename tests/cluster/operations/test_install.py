@@ -36,7 +36,7 @@ FIRST = pytest.mark.turn(0)
 @pytest.fixture(scope="session")
 def client(target: Target) -> Any:
     """The SDK's own client, made as its documentation says."""
-    assert lifecycle.parts(target)
+    assert lifecycle.components(target)
     return kfp.Client(host=HOST)
 
 
@@ -76,7 +76,7 @@ def reinstalled(client: Any, target: Target, before: Run) -> Target:
     before.finish(timeout=300)
     lifecycle.uninstall(target, delete_data=False)
     with pytest.raises(KitError, match="is not in the namespace"):
-        lifecycle.parts(target)
+        lifecycle.components(target)
     lifecycle.install(target, timeout=900)
     wait_for(
         "the API behind its node port",
@@ -110,7 +110,7 @@ def state(target: Target) -> dict[str, tuple[str, str | bool]]:
 @FIRST
 @pytest.mark.usefixtures("before")
 def test_every_part_is_ready_and_none_has_ended_by_itself(target: Target) -> None:
-    assert [part for part in lifecycle.parts(target) if not part.done] == []
+    assert [part for part in lifecycle.components(target) if not part.done] == []
     ended = {
         (pod["metadata"]["name"], container["name"]): last
         for pod in target.items(["pods"], "--selector", health.OWNED)
@@ -212,7 +212,7 @@ def test_a_pod_that_the_namespace_does_not_admit_is_named_as_refused(target: Tar
 def test_what_was_made_outlives_an_uninstall(
     reinstalled: Target, client: Any, kept: Kept, before: Run
 ) -> None:
-    assert all(part.restarts == 0 for part in lifecycle.parts(reinstalled))
+    assert all(part.restarts == 0 for part in lifecycle.components(reinstalled))
     found = client.get_experiment(experiment_name=kept.name).experiment_id
     assert found == kept.experiment
     assert client.get_pipeline_id(kept.name) == kept.pipeline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.operations import lock, rotate
-from kfpkit.operations.backup import create, parts, restore
+from kfpkit.operations.backup import create, holding, restore
 from kfpkit.operations.lock import BusyError, Operation
 from tests.support.backup_runs import gone, killed
 
@@ -36,5 +36,5 @@ def test_a_killed_backup_is_told_from_one_that_is_at_work(target: Target, tmp_pa
     gone(target)
     with pytest.raises(BusyError, match="make backup-resume goes on with it"):
         rotate.rotate(target, timeout=1, despite_runs=True)
-    assert restore.resume(target) == list(parts.SCHEDULER)
+    assert restore.resume(target) == list(holding.SCHEDULER)
     assert lock.read(target) is None

@@ -286,7 +286,7 @@ def test_an_operation_that_is_not_at_its_end_is_named_with_what_goes_on(
     assert lacking.evidence.startswith("not installed")
     assert (found.verdict, said in found.evidence) == (verdict, True)
     assert found.command.startswith(command)
-    assert last.evidence == f"{1 + was} of 2 parts ready"
+    assert last.evidence == f"{1 + was} of 2 components ready"
 
 
 def job(number: int, maker: str, condition: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfpkit.kube.health import parts
+from kfpkit.kube.health import workloads
 
 Object = dict[str, Any]
 
@@ -38,31 +38,31 @@ def pod(*, state: Object | None = None, name: str = "store", **status: Any) -> O
 
 
 def test_a_complete_roll_out_is_done() -> None:
-    (part,) = parts([workload(ready=1), pod(state={"running": {}}, ready=True)])
+    (part,) = workloads([workload(ready=1), pod(state={"running": {}}, ready=True)])
     assert part.done
     assert (part.ready, part.wanted, part.restarts, part.state) == (1, 1, 0, "ready")
     assert part.images == ("kfpkit/store:1",)
 
 
 def test_a_change_the_controller_has_not_seen_yet_is_not_done() -> None:
-    (part,) = parts([workload(ready=1, observedGeneration=1)])
+    (part,) = workloads([workload(ready=1, observedGeneration=1)])
     assert not part.done
 
 
 def test_a_stateful_set_half_way_to_another_revision_is_not_done() -> None:
     half = workload("StatefulSet", ready=1, currentRevision="a", updateRevision="b")
-    assert not parts([half])[0].done
+    assert not workloads([half])[0].done
 
 
 def test_an_old_pod_beside_the_new_one_is_not_done() -> None:
-    assert not parts([workload(ready=1, replicas=2)])[0].done
+    assert not workloads([workload(ready=1, replicas=2)])[0].done
 
 
 def test_an_image_that_cannot_be_pulled_is_one_trouble_however_it_is_called() -> None:
     reasons = set()
     for reason in ("ErrImagePull", "ImagePullBackOff"):
         waiting = {"waiting": {"reason": reason, "message": "not found"}}
-        sickness = parts([workload(), pod(state=waiting)])[0].sickness
+        sickness = workloads([workload(), pod(state=waiting)])[0].sickness
         assert sickness is not None
         assert sickness.detail == "not found"
         reasons.add((sickness.object, sickness.reason, sickness.final))
@@ -75,7 +75,7 @@ def test_a_crash_loop_names_the_container_and_the_log_to_read() -> None:
         lastState={"terminated": {"exitCode": 1, "reason": "Error"}},
         restartCount=3,
     )
-    sickness = parts([workload(), sick])[0].sickness
+    sickness = workloads([workload(), sick])[0].sickness
     assert sickness is not None
     assert (sickness.reason, sickness.container, sickness.previous) == ("crash loop", "main", True)
     assert "exit code 1" in sickness.detail
@@ -87,7 +87,7 @@ def test_a_pod_that_no_node_takes_says_why() -> None:
     sick["status"]["conditions"] = [
         {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory"}
     ]
-    sickness = parts([workload(), sick])[0].sickness
+    sickness = workloads([workload(), sick])[0].sickness
     assert sickness is not None
     assert (sickness.reason, sickness.detail) == ("unschedulable", "0/1 nodes: Insufficient memory")
 
@@ -95,14 +95,14 @@ def test_a_pod_that_no_node_takes_says_why() -> None:
 def test_a_refusal_by_pod_security_is_found_without_a_pod_and_is_final() -> None:
     message = 'pods "store-" is forbidden: violates PodSecurity "restricted:latest"'
     condition = {"type": "ReplicaFailure", "status": "True", "message": message}
-    sickness = parts([workload(replicas=0, conditions=[condition])])[0].sickness
+    sickness = workloads([workload(replicas=0, conditions=[condition])])[0].sickness
     assert sickness is not None
     assert sickness.final
     assert (sickness.object, sickness.reason) == ("deployment/store", "PodSecurity refusal")
 
     # An old pod still serves while the new one is refused.
     replaced = workload(ready=1, updatedReplicas=0, conditions=[condition])
-    sickness = parts([replaced, pod(state={"running": {}}, ready=True)])[0].sickness
+    sickness = workloads([replaced, pod(state={"running": {}}, ready=True)])[0].sickness
     assert sickness is not None
     assert sickness.final
 
@@ -112,7 +112,7 @@ def test_a_refusal_by_pod_security_is_found_without_a_pod_and_is_final() -> None
         "message": message,
         "involvedObject": {"name": "store"},
     }
-    sickness = parts([workload("StatefulSet", replicas=0), event])[0].sickness
+    sickness = workloads([workload("StatefulSet", replicas=0), event])[0].sickness
     assert sickness is not None
     assert (sickness.object, sickness.reason) == ("statefulset/store", "PodSecurity refusal")
 
@@ -121,10 +121,10 @@ def test_a_pod_of_another_part_or_on_its_way_out_does_not_count() -> None:
     waiting = {"waiting": {"reason": "ImagePullBackOff"}}
     leaving = pod(state=waiting)
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    (part,) = parts([workload(), pod(state=waiting, name="other"), leaving])
+    (part,) = workloads([workload(), pod(state=waiting, name="other"), leaving])
     assert part.sickness is None
 
 
 def test_a_ready_part_keeps_its_restarts() -> None:
     again = pod(state={"running": {}}, ready=True, restartCount=2)
-    assert parts([workload(ready=1), again])[0].restarts == 2
+    assert workloads([workload(ready=1), again])[0].restarts == 2

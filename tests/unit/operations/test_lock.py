@@ -15,7 +15,7 @@ from kfpkit.core.errors import KitError, WaitTimeoutError
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import secrets as values
 from kfpkit.operations import installation, lock, rotate
-from kfpkit.operations.backup import create, parts, restore
+from kfpkit.operations.backup import create, holding, restore
 from kfpkit.operations.lock import HELD, BusyError, Operation, Record
 from kfpkit.operations.prune import run as pruning
 from kfpkit.operations.prune.plan import Rule
@@ -93,14 +93,14 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
     monkeypatch.setattr(values, "missing", lambda _: {})
     monkeypatch.setattr(installation, "_load_images", lambda _: None)
-    monkeypatch.setattr(installation, "parts", lambda _: [])
+    monkeypatch.setattr(installation, "components", lambda _: [])
     for module, name in (
         (installation, "_install"),
         (installation, "_uninstall"),
         (installation, "require_ready"),
         (restore, "reached"),
         (restore, "_secrets"),
-        (parts, "start"),
+        (holding, "start"),
         (rotate, "_rotate"),
         (phases, "_begun"),
         (phases, "_take_back"),

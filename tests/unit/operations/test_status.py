@@ -11,7 +11,7 @@ from kfpkit.cli import install
 from kfpkit.kfp import target
 from kfpkit.kfp.target import Target
 from kfpkit.kube import render
-from kfpkit.kube.health import Part
+from kfpkit.kube.health import Workload
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
 from kfpkit.operations.lock import Found, Operation, Record
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 TARGET = Target("kind-packages", "nowhere", "kubectl")
 
 
-def parts(**pods: int) -> list[Part]:
+def parts(**pods: int) -> list[Workload]:
     """Return the parts of the overlay, each ready, with other numbers of pods for some."""
     counts = {name.replace("_", "-"): count for name, count in pods.items()}
     found = []
     for item in render.workloads(TARGET.documents):
         name = item["metadata"]["name"]
         count = counts.get(name, 1)
-        found.append(Part(name, item["kind"], count, count, True, 0, ("i:1",), "ready"))
+        found.append(Workload(name, item["kind"], count, count, True, 0, ("i:1",), "ready"))
     return found
 
 
@@ -37,11 +37,11 @@ def test_a_part_that_something_has_stopped_is_not_ready(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
-    monkeypatch.setattr(lifecycle, "parts", lambda _: parts())
+    monkeypatch.setattr(lifecycle, "components", lambda _: parts())
     monkeypatch.setattr(lock, "read", lambda _: None)
     install.status()
     assert "stopped" not in capsys.readouterr().out
-    monkeypatch.setattr(lifecycle, "parts", lambda _: parts(ml_pipeline=0, metadata_grpc=0))
+    monkeypatch.setattr(lifecycle, "components", lambda _: parts(ml_pipeline=0, metadata_grpc=0))
     with pytest.raises(typer.Exit):
         install.status()
     said = capsys.readouterr()
@@ -73,7 +73,7 @@ asked: list[tuple[str, ...]] = []
 def test_the_pods_and_events_of_past_runs_are_not_read() -> None:
     """A thousand of them are 40 MB, and took 15 s at each look."""
     asked.clear()
-    assert lifecycle.parts(Asked("kind-packages", "nowhere", "kubectl"))
+    assert lifecycle.components(Asked("kind-packages", "nowhere", "kubectl"))
     lifecycle._prune(Asked("kind-packages", "nowhere", "kubectl"))
     many = [words for words in asked if {"pods", "events"} & {*words}]
     assert len(many) == 3

@@ -15,7 +15,7 @@ from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import object_store
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup import objects, parts, restore
+from kfpkit.operations.backup import holding, objects, restore
 from kfpkit.operations.backup.manifest import read
 from kfpkit.operations.lock import Lock, Operation
 from tests.support.fake_cluster import Cluster, cluster
@@ -58,13 +58,13 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         return lambda *_, **__: done.append(name)
 
     for name in ("stop", "wait_for_prune"):
-        monkeypatch.setattr(parts, name, note(name))
+        monkeypatch.setattr(holding, name, note(name))
 
     def start(_: Target) -> list[str]:
         done.append("start")
         return ["ml-pipeline"]
 
-    monkeypatch.setattr(parts, "start", start)
+    monkeypatch.setattr(holding, "start", start)
     monkeypatch.setattr(object_store, "opened", lambda _: nullcontext())
     monkeypatch.setattr(objects, "put", lambda *_: 0)
     return there
@@ -157,7 +157,7 @@ def test_a_restore_of_another_backup_is_in_the_way_once_it_is_in_use(
     database = Database(there.state.ran, swapped=swapped)
     monkeypatch.setattr(restore, "reached", lambda _: nullcontext(database))
     monkeypatch.setattr(Database, "runs", lambda _: 1, raising=False)
-    why = "the restore of another is not at its end" if swapped else "the parts are installed"
+    why = "the restore of another is not at its end" if swapped else "KFP is installed"
     monkeypatch.setattr(lifecycle, "install", lambda *_, **__: None)
     monkeypatch.setattr(restore, "_secrets", lambda *_: None)
     answers = iter([True, False])
@@ -192,7 +192,7 @@ def test_data_are_asked_about_also_where_a_part_is_missing(
         asked.append(question)
         return "go out of use" not in question
 
-    with pytest.raises(BadInputError, match="the parts are installed, and nothing else"):
+    with pytest.raises(BadInputError, match="KFP is installed, and nothing else"):
         restore.restore(there, backup, confirm=answer, timeout=1)
     assert "Its 7 runs go out of use" in asked[1]
     assert done == ["install"]

@@ -15,7 +15,7 @@ from kfpkit.kfp.workflow import LOGS
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import journal as notes
 from kfpkit.operations import lock
-from kfpkit.operations.backup import create, inventory, parts
+from kfpkit.operations.backup import create, holding, inventory
 from kfpkit.operations.backup.manifest import NAME, OBJECTS, blob, digest, read
 from kfpkit.operations.journal import Journal, Phase
 from kfpkit.operations.lock import BusyError, Lock, Operation, Record
@@ -58,7 +58,7 @@ def test_a_damaged_backup_is_found_before_a_rollback_changes_anything(
 def test_nothing_begins_while_the_question_stands_and_no_leaves_nothing(
     there: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "parts", lambda _: [])
+    monkeypatch.setattr(lifecycle, "components", lambda _: [])
     monkeypatch.setattr(phases, "installed", lambda *_: there)
     monkeypatch.setattr(plan, "show", lambda *_: True)
 
@@ -133,7 +133,7 @@ def test_what_was_written_down_counts_only_from_when_the_server_was_stopped(
     monkeypatch.setattr(phases, "_pods", lambda _: {**PODS, "ml-pipeline": running})
     monkeypatch.setattr(inventory, "take", lambda *_, **__: "anew")
     monkeypatch.setattr(lifecycle, "wait_until_ready", lambda *_, **__: None)
-    monkeypatch.setattr(parts, "stop", lambda *_: None)
+    monkeypatch.setattr(holding, "stop", lambda *_: None)
     monkeypatch.setattr(create, "make", lambda *_, **__: made)
     journal = Journal("a", "b", PODS, "t")
     phases.Upgrade(there, journal, tmp_path, 0, 1, held(there)).backup()

@@ -10,8 +10,8 @@ import pytest
 from kfpkit.core.errors import KitError
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
-from kfpkit.operations.backup import create, parts, restore
-from kfpkit.operations.backup.parts import SCHEDULER, WRITERS
+from kfpkit.operations.backup import create, holding, restore
+from kfpkit.operations.backup.holding import SCHEDULER, WRITERS
 from kfpkit.operations.lock import HELD, Operation
 from tests.support.fake_cluster import Cluster, cluster
 
@@ -36,8 +36,8 @@ def hold(there: Cluster, names: tuple[str, ...]) -> None:
 def test_a_backup_starts_only_what_it_holds(
     there: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "stop", lambda *_: None)
-    with lock.held(there, Operation.BACKUP) as mine, parts.stopped(there, SCHEDULER, mine):
+    monkeypatch.setattr(holding, "stop", lambda *_: None)
+    with lock.held(there, Operation.BACKUP) as mine, holding.stopped(there, SCHEDULER, mine):
         hold(there, WRITERS)
         assert mine.record.again == "make backup-resume"
     assert there.state.ran == [
@@ -49,10 +49,10 @@ def test_a_backup_starts_only_what_it_holds(
 def test_a_backup_that_was_taken_over_starts_nothing(
     there: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "stop", lambda *_: None)
+    monkeypatch.setattr(holding, "stop", lambda *_: None)
 
     def work() -> None:
-        with lock.held(there, Operation.BACKUP) as mine, parts.stopped(there, SCHEDULER, mine):
+        with lock.held(there, Operation.BACKUP) as mine, holding.stopped(there, SCHEDULER, mine):
             there.state.clock += int(lock.GONE)
             lock._take(there, Operation.RESTORE).note("brings databases")
 
@@ -71,7 +71,7 @@ def test_a_backup_that_fails_in_the_middle_leaves_nothing(
         raise BegunError
 
     monkeypatch.setattr(lifecycle, "require_ready", lambda *_, **__: None)
-    monkeypatch.setattr(parts, "stop", lambda *_: None)
+    monkeypatch.setattr(holding, "stop", lambda *_: None)
     monkeypatch.setattr(create, "reached", lambda _: nullcontext())
     monkeypatch.setattr(create, "drain", drain)
     with pytest.raises(BegunError):

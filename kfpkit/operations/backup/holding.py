@@ -1,4 +1,4 @@
-"""Parts of an installation held for a while: stopped, and started again whatever happened."""
+"""Components of an installation held for a while: stopped, and started again whatever happened."""
 
 from __future__ import annotations
 
