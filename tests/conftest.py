@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.session import NO_UI
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     from kfpkit.cluster.config import KindCluster
     from kfpkit.kfp.target import Target
-from tests.support.session import NO_UI
 
 #: Markers of tests that `make test` leaves out: it starts no engine, and asks none.
 LEFT_OUT = ("cluster", "kfp", "docker")

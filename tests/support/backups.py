@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.store import MemoryStore
+
+from kfpkit.operations.backup import create, objects
+from kfpkit.operations.backup.manifest import OBJECTS, Manifest, digest, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from obstore.store import ObjectStore
+
 ARTIFACTS = {
     "v2/artifacts/penguins/1/train/model": b"a model",
     "v2/artifacts/penguins/1/evaluate/report/index.html": b"<p>fine</p>",
@@ -39,3 +54,36 @@ INSERT INTO Artifact VALUES
 """
 
 SWF = {"metadata": {"name": "yearly", "uid": "uid"}}
+
+
+def small_store() -> MemoryStore:
+    """Return an object store with `ARTIFACTS`."""
+    store = MemoryStore()
+    for key, content in ARTIFACTS.items():
+        obstore.put(store, key, content)
+    return store
+
+
+def make_backup(tmp_path: Path, store: ObjectStore) -> Path:
+    """Make a backup of what a store has, with `DUMP`, and return its folder."""
+    folder = tmp_path / "backups" / "20261124T120300Z"
+    folder.mkdir(parents=True)
+    (folder / create.DUMP).write_bytes(gzip.compress(DUMP.encode()))
+    for name, items in ((create.RECURRING, [SWF]), (create.SECRETS, [])):
+        (folder / name).write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    (folder / create.CONFIGURATION).write_text("---\n")
+    artifacts, _ = objects.fetch(store, folder.parent / OBJECTS, {})
+    manifest = Manifest(
+        made="2026-11-24T12:03:00Z",
+        release="2.14.3",
+        overlay="kind-packages",
+        context="kind-kfp",
+        namespace="kubeflow",
+        bucket="mlpipeline",
+        images=[],
+        runs=1,
+        parts={file.name: digest(file) for file in folder.iterdir()},
+        artifacts=artifacts,
+    )
+    write(manifest, folder)
+    return folder

@@ -10,6 +10,7 @@ from kfpkit.kfp.target import Target, choose
 from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
 from tests.support import installation
+from tests.support.faults import CLAIM, HEAD, NAMESPACE, ROWS, Volume, kubectl, starter
 from tests.support.installation import Wanted
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from tests.support.runs import Run
-from tests.support.faults import CLAIM, HEAD, NAMESPACE, ROWS, Volume, kubectl, starter
 
 
 def pytest_configure(config: pytest.Config) -> None:

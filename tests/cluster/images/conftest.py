@@ -10,11 +10,11 @@ import pytest
 
 from kfpkit.core import process
 from kfpkit.images import engine
+from tests.support.containers import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-from tests.support.containers import Engine
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
+import pytest
+
+from tests.support.backups import make_backup, small_store
 from tests.support.next_release import NO_NEXT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _pytest.terminal import TerminalReporter
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -18,3 +24,9 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
             f"the upgrade to the next release: {'; '.join(sorted(reasons))}. Pull its images, or "
             "build them and give them upstream's names"
         )
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """Return the folder of a small backup."""
+    return make_backup(tmp_path, small_store())

@@ -22,11 +22,11 @@ from kfpkit.operations.backup import create, holding, inventory
 from kfpkit.operations.backup.manifest import earlier, read
 from kfpkit.operations.backup.restore import restore, resume
 from kfpkit.operations.backup.verify import verify
+from tests.support.backup_runs import CACHED, api, gone, killed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-from tests.support.backup_runs import CACHED, api, gone, killed
 
 pytestmark = [pytest.mark.kfp, pytest.mark.long, pytest.mark.timeout(3600)]
 

@@ -18,9 +18,6 @@ import pytest
 import requests
 
 from kfpkit.kfp.pipelines import compile_to, find
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 from tests.support.web_ui import (
     EXPECTED,
     EXPERIMENT,
@@ -33,6 +30,9 @@ from tests.support.web_ui import (
     Runs,
     Ui,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

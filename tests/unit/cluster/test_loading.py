@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING
-
 import pytest
 
 from kfpkit.cluster import lifecycle, loading
@@ -13,16 +10,16 @@ from kfpkit.cluster.lifecycle import Seen
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.core.versions import version
-from kfpkit.images import builder, engine, recipe
+from kfpkit.images import builder, engine
 from kfpkit.images import source as sources
 from kfpkit.images.source import Source
 
-if TYPE_CHECKING:
-    from kfpkit.cluster.config import KindCluster
-
 NODES = ("kfp-control-plane", "kfp-worker")
 
+
 MANAGED = "io.cri-containerd.image=managed"
+
+
 LISTED = f"""\
 REF                          TYPE         DIGEST     SIZE      PLATFORMS   LABELS
 docker.io/kfpkit/etcd:1      application  sha256:ab  11.1 MiB  linux/amd64 {MANAGED},kfpkit.inputs=a
@@ -137,29 +134,3 @@ def test_a_dry_run_says_what_would_be_done_to_a_cluster_that_is_not_there(
     monkeypatch.setattr(sources, "choose", lambda *_: (source, ""))
     loading.load(load(), ["pause"], ["kfpkit/kfp-frontend:1"])
     assert "lack of: pause, kfpkit/kfp-frontend:1" in capsys.readouterr().err
-
-
-@pytest.mark.cluster
-@pytest.mark.usefixtures("cluster")
-def test_an_own_image_reaches_every_node(kind: KindCluster) -> None:
-    if lifecycle.observe(kind).marker.get("images") == Source.MIRROR:  # type: ignore[union-attr]
-        pytest.skip("the nodes pull from a mirror")
-    image = f"kfpkit/test-own:{uuid.uuid4().hex[:8]}"
-    pause = recipe.load(recipe.IMAGES / "pause").references[0]
-    builder.ensure(["pause"], load=["pause"])
-    process.query(["docker", "tag", pause, image])
-    nodes = loading._nodes(kind)
-    try:
-        loading.load(kind, [], [image])
-        process.query(["docker", "image", "rm", image])
-        for node in nodes:
-            listed = process.query(["docker", "exec", node, *loading.CTR, "list", "--quiet"])
-            assert f"docker.io/{image}" in listed.stdout.split()
-        loading.load(kind, [], [image])  # The engine has lost it, and every node has it.
-    finally:
-        process.query(["docker", "image", "rm", image], check=False)
-        for node in nodes:
-            remove = ["docker", "exec", node, *loading.CTR, "rm", f"docker.io/{image}"]
-            process.query(remove, check=False)
-    with pytest.raises(BadInputError, match="neither built here nor in the nodes"):
-        loading.load(kind, [], [image])

@@ -12,10 +12,10 @@ from kfpkit.core.errors import CommandError
 from kfpkit.core.versions import ROOT
 from kfpkit.doctor.checks import CHECKS
 from kfpkit.runs.reasons import REASONS, RUNBOOKS
+from tests.support.pages import blocks, commands, judge, kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
-from tests.support.pages import blocks, commands, judge, kubectl
 
 FOLDER = ROOT / "docs/operate/runbooks"
 

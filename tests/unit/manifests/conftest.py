@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.renders import SUBJECTS, rendered
+
 if TYPE_CHECKING:
     from kfpkit.kube.render import Document
-from tests.support.renders import SUBJECTS, rendered
 
 
 @pytest.fixture(params=SUBJECTS)

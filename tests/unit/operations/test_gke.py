@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.core.errors import KitError
 from kfpkit.core.versions import ROOT
-from kfpkit.kfp.target import Target, choose
+from kfpkit.kfp.target import Target
 from kfpkit.kube import render
 from kfpkit.operations import gke
 
@@ -199,18 +198,6 @@ def test_an_account_acts_as_another_only_by_the_right_role() -> None:
     assert judged("roles/iam.workloadIdentityUser", "you").verdict == "fault"
     assert judged("roles/owner", "me").verdict == "fault"
     assert gke.acts_as("a@b", "me", "{}").verdict == "fault"
-
-
-@pytest.mark.cluster
-def test_a_cluster_that_is_not_gkes_is_refused_and_says_why(
-    cluster: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(KitError, match="is not ready for the overlay gke: parameters; cluster"):
-        gke.require(choose("gke", context=cluster))
-    said = "".join(capsys.readouterr())
-    assert "not served: BackendConfig (cloud.google.com/v1)" in said
-    assert "ok       permissions" in said
-    assert "ok       NetworkPolicy: enforced by" in said
 
 
 def test_the_page_names_the_secrets_the_overlay_needs(target: Target) -> None:

@@ -10,56 +10,13 @@ import pytest
 
 from kfpkit.core import process
 from kfpkit.core.errors import KitError
-from kfpkit.operations.backup import create, verify
-from kfpkit.operations.backup.manifest import Manifest, digest, read, write
+from kfpkit.operations.backup import verify
+from kfpkit.operations.backup.manifest import read, write
 from tests.support.backups import DUMP, SWF
+from tests.support.dumps import with_dump
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def with_dump(backup: Path, dump: bytes) -> Manifest:
-    """Give a backup another dump, and a manifest that is true of it."""
-    (backup / create.DUMP).write_bytes(dump)
-    manifest = read(backup)
-    manifest.parts[create.DUMP] = digest(backup / create.DUMP)
-    write(manifest, backup)
-    return manifest
-
-
-@pytest.fixture
-def mariadb() -> None:
-    if verify.server() is None:
-        pytest.skip("the Docker engine has no image of MariaDB")
-
-
-@pytest.mark.docker
-@pytest.mark.usefixtures("mariadb")
-def test_a_backup_that_fits_together_is_proved(
-    backup: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    verify.verify(backup)
-    said = capsys.readouterr().err
-    assert "the dump loads into MariaDB" in said
-    assert "warning" not in said
-
-
-@pytest.mark.docker
-@pytest.mark.usefixtures("mariadb")
-def test_a_dump_that_does_not_load_is_refused(backup: Path) -> None:
-    with_dump(backup, gzip.compress(DUMP.replace("INSERT INTO jobs", "INSERT INTO jbs").encode()))
-    with pytest.raises(KitError, match=r"mlpipeline\.jbs' doesn't exist"):
-        verify.verify(backup)
-
-
-@pytest.mark.docker
-@pytest.mark.usefixtures("mariadb")
-def test_an_artifact_that_the_dump_names_and_the_backup_lacks_is_named(backup: Path) -> None:
-    manifest = read(backup)
-    del manifest.artifacts["v2/artifacts/penguins/1/train/model"]
-    write(manifest, backup)
-    with pytest.raises(KitError, match="penguins/1/train/model has no object"):
-        verify.verify(backup)
 
 
 def test_where_no_mariadb_is_the_proof_is_said_to_be_missing(
@@ -148,18 +105,3 @@ def test_recurring_runs_of_one_place_only_are_told() -> None:
     assert found[0] == "something"
     assert "daily" in found[1]
     assert len(found) == 2
-
-
-@pytest.mark.docker
-@pytest.mark.usefixtures("mariadb")
-def test_what_is_loaded_is_read_in_every_character(tmp_path: Path) -> None:
-    """Else an artifact whose file is named so would count as lost."""
-    command = verify.server()
-    assert command
-    dump = tmp_path / "dump.gz"
-    dump.write_bytes(gzip.compress(b""))
-    with dump.open("rb") as file:
-        said = process.query(
-            [*command, "SELECT CONVERT(0xF09F90A7 USING utf8mb4)"], stdin_from=file
-        )
-    assert said.stdout == "🐧\n"

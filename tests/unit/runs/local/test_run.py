@@ -17,10 +17,10 @@ from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.run import Run, State, Task
-from kfpkit.runs import parameters
 from kfpkit.runs.local import run as local
 from kfpkit.runs.local import task as local_task
 from kfpkit.runs.progress import Progress
+from tests.support.local_runs import containing, go, shouting
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -50,11 +50,6 @@ def second_time(marker: str) -> None:
     if not Path(marker).exists():
         Path(marker).touch()
         raise ValueError("first time")
-
-
-@dsl.container_component
-def shout() -> dsl.ContainerSpec:
-    return dsl.ContainerSpec(image="kfpkit/no-such-image:0", command=["true"])
 
 
 @dsl.pipeline(name="tiny")
@@ -94,11 +89,6 @@ def retrying(marker: str) -> None:
 def guarded() -> None:
     with dsl.ExitHandler(make(n=9)):
         fail(reason="guarded")
-
-
-@dsl.pipeline(name="shouting")
-def shouting() -> None:
-    shout()
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -222,34 +212,6 @@ def wait(folder: str) -> None:
     time.sleep(600)
 
 
-@dsl.container_component
-def write(
-    text: str,
-    n: int,
-    table: dsl.Output[dsl.Dataset],
-    count: dsl.OutputPath(int),  # type: ignore[valid-type]
-    more: str = "",
-) -> dsl.ContainerSpec:
-    script = 'echo "got $1"; echo "$0" > "$3"; echo "${1#<}" | tr -d ">" > "$4"; printf part >&2'
-    return dsl.ContainerSpec(
-        image=RUNTIME_IMAGE,
-        command=["sh", "-c", f'{script}; [ "$1" != "<7>" ] || exit 7'],
-        args=[
-            text,
-            dsl.ConcatPlaceholder(["<", n, ">"]),
-            dsl.IfPresentPlaceholder("more", then=["more", more], else_=["none"]),
-            table.path,
-            count,
-        ],
-    )
-
-
-@dsl.pipeline(name="containing")
-def containing() -> None:
-    write(text="a b", n=3)
-    write(text="a b", n=7)
-
-
 @dsl.pipeline(name="half-bad")
 def half_bad() -> None:
     with dsl.ParallelFor([1, 2, 3], parallelism=1) as n:
@@ -301,14 +263,6 @@ def insisting(counter: str) -> None:
 def waiting(folder: str) -> None:
     with dsl.ParallelFor([1, 2, 3, 4]):
         wait(folder=folder)
-
-
-def go(component: Any, tmp_path: Path, *arguments: str) -> Run:
-    spec = json_format.MessageToDict(component.pipeline_spec)
-    given = parameters.parse(spec, list(arguments))
-    in_containers = local.needs_containers(spec)
-    with Progress() as progress:
-        return local.run(spec, given, tmp_path, progress, in_containers=in_containers)
 
 
 def states(run: Run) -> dict[str, State]:
@@ -587,12 +541,6 @@ def test_without_the_samples_image_both_ways_to_build_it_are_named(
     assert "make images NAMES=python-runtime" in raised.value.do
 
 
-@pytest.mark.docker
-def test_without_its_image_a_container_component_is_refused() -> None:
-    with pytest.raises(KitError, match="the image kfpkit/no-such-image:0, which the Docker engine"):
-        local.needs_containers(json_format.MessageToDict(shouting.pipeline_spec))
-
-
 def test_a_container_gets_what_the_compiler_left_open(tmp_path: Path) -> None:
     spec = json_format.MessageToDict(containing.pipeline_spec)
     with (tmp_path / "log").open("w") as file:
@@ -612,27 +560,6 @@ def test_a_container_with_an_argument_above_the_limit_of_linux_is_refused(tmp_pa
         tasks = local_task.Tasks(spec, tmp_path, local_task.Log(file), {}, in_containers=True)
         with pytest.raises(BadInputError, match="has 131,073 bytes; Linux allows 131,072"):
             tasks._in_container("image", ["echo"], ["é" * 65536], {}, print)
-
-
-@pytest.mark.docker
-def test_a_container_ends_as_its_exit_code_says(tmp_path: Path) -> None:
-    if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
-        pytest.skip(f"the Docker engine has no image {RUNTIME_IMAGE}")
-    good, bad = go(containing, tmp_path).tasks
-    assert (good.state, good.outputs) == (State.SUCCEEDED, {"count": 3})
-    assert good.artifacts[0].path == "outputs/write/table"
-    assert (bad.state, bad.error) == (State.FAILED, "got <7>\npart\nexit code 7")
-
-
-@pytest.mark.docker
-def test_the_sample_from_yaml_runs_in_containers(tmp_path: Path) -> None:
-    from kfpkit.kfp import pipelines
-
-    if not process.query(["docker", "image", "inspect", RUNTIME_IMAGE], check=False).ok:
-        pytest.skip(f"the Docker engine has no image {RUNTIME_IMAGE}")
-    run = go(pipelines.find("penguins_yaml").func, tmp_path)
-    assert run.state is State.SUCCEEDED, [task.error for task in run.failed] or run.error
-    assert any("accuracy" in a.metadata for task in run.tasks for a in task.artifacts)
 
 
 def test_folders_of_runs_are_never_shared(tmp_path: Path) -> None:
