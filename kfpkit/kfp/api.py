@@ -195,7 +195,9 @@ class Client:
 
         options["_request_timeout"] = self._timeout
         try:
-            return self._send(method, url, **options)
+            answer = self._send(method, url, **options)
+            answer.data  # noqa: B018 - reads what is not read yet, which may break off
+            return answer
         except ApiException as error:
             asked = f"{method} {url.removeprefix(self._host)}"
             said = f"{self._host} refuses {asked}: {error.status} {_message(error)}"
