@@ -197,13 +197,13 @@ class Client:
         try:
             answer = self._send(method, url, **options)
             answer.data  # noqa: B018 - reads what is not read yet, which may break off
-            return answer
         except ApiException as error:
             asked = f"{method} {url.removeprefix(self._host)}"
             said = f"{self._host} refuses {asked}: {error.status} {_message(error)}"
             raise RefusedError(said, error.status) from error
         except HTTPError as error:
             raise _no_answer(self._host, getattr(error, "reason", None) or error) from error
+        return answer
 
     def _job(
         self,
