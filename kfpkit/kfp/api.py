@@ -195,13 +195,15 @@ class Client:
 
         options["_request_timeout"] = self._timeout
         try:
-            return self._send(method, url, **options)
+            answer = self._send(method, url, **options)
+            answer.data  # noqa: B018 - reads what is not read yet, which may break off
         except ApiException as error:
             asked = f"{method} {url.removeprefix(self._host)}"
             said = f"{self._host} refuses {asked}: {error.status} {_message(error)}"
             raise RefusedError(said, error.status) from error
         except HTTPError as error:
             raise _no_answer(self._host, getattr(error, "reason", None) or error) from error
+        return answer
 
     def _job(
         self,

@@ -174,7 +174,8 @@ class Lock:
         """Remove the record; leave it where the operation failed and something is half done."""
         kept = not ended and self.record.again
         if self.target.run(*self._patch(beat=""), check=False).ok and not kept:
-            self.target.run("delete", "configmap", NAME, "--ignore-not-found")
+            # Of one that failed, its own error counts.
+            self.target.run("delete", "configmap", NAME, "--ignore-not-found", check=ended)
 
     def taker(self) -> Found | None:
         """Return who has taken the record over, although this process lives: it was away.
@@ -199,8 +200,10 @@ class Lock:
                     continue
                 with contextlib.suppress(CommandError):  # The next one may come through.
                     if self.taker():
+                        # `core.signals` unwinds it. SIGINT is ignored by what a script has in the
+                        # background.
                         main = threading.main_thread().ident
-                        signal.pthread_kill(main or 0, signal.SIGINT)
+                        signal.pthread_kill(main or 0, signal.SIGTERM)
                         return
 
         thread = threading.Thread(target=beat, daemon=True)

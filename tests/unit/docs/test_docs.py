@@ -50,6 +50,12 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", pages())
+def test_every_program_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:kfpkit|scripts|tests)/[\w/.-]+\.(?:py|sh))`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", OPERATE, ids=lambda page: page.stem)
 def test_every_page_of_operations_begins_with_what_to_do(page: Path) -> None:
     text = page.read_text()

@@ -35,6 +35,8 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, list[Any]]] = []
         self.empty = False
         self.refusal = ""
+        #: Bytes of each answer that are announced and do not come.
+        self.lacking = 0
         self.pages: list[str] = []
 
     @property
@@ -71,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         text = json.dumps({"message": self.server.refusal} if refused else answer).encode()
         self.send_response(400 if refused else 200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(text) + self.server.lacking))
         self.end_headers()
         self.wfile.write(text)
 
@@ -190,6 +192,13 @@ def test_an_api_that_takes_a_request_and_never_answers_is_given_up() -> None:
         host = f"http://localhost:{silent.getsockname()[1]}"
         with pytest.raises(KitError, match=f"no Kubeflow Pipelines API answers at {host}: .*timed"):
             api.Client(host, timeout=1).get_run("x")
+
+
+@pytest.mark.parametrize("call", ["get run", "runs"])
+def test_an_answer_that_breaks_off_is_one_line(server: Server, call: str) -> None:
+    server.lacking = 10
+    with pytest.raises(KitError, match=f"no Kubeflow Pipelines API answers at {server.host}: "):
+        CALLS[call](api.Client(server.host), "")
 
 
 def test_every_page_of_a_list_is_read(server: Server) -> None:

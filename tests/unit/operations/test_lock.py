@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kfpkit.core import process, signals
 from kfpkit.core.durations import DAY
-from kfpkit.core.errors import KitError, WaitTimeoutError
+from kfpkit.core.errors import CommandError, KitError, WaitTimeoutError
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import secrets as values
 from kfpkit.operations import installation, lock, rotate
@@ -20,10 +22,10 @@ from kfpkit.operations.lock import HELD, BusyError, Operation, Record
 from kfpkit.operations.prune import run as pruning
 from kfpkit.operations.prune.plan import Rule
 from kfpkit.operations.upgrade import phases
-from tests.support.fake_cluster import Cluster, cluster
+from tests.support.fake_cluster import REFUSED, Cluster, cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -241,6 +243,19 @@ def test_a_holder_says_that_it_lives_and_by_the_clock_of_the_cluster(
         assert found.alive
 
 
+@pytest.fixture
+def in_background() -> Iterator[None]:
+    """The signals of a command that a script has in the background."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.unwind()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("in_background")
 def test_one_that_was_away_and_was_taken_over_ends_and_leaves_the_other_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -257,6 +272,25 @@ def test_one_that_was_away_and_was_taken_over_ends_and_leaves_the_other_alone(
     found = lock.read(there)
     assert found
     assert found.record.operation is Operation.RESTORE
+
+
+def test_an_error_is_told_although_the_cluster_is_away_when_the_record_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Cluster.run
+
+    def run(there: Cluster, *arguments: str, check: bool = True, **more: Any) -> process.Result:
+        if arguments[0] != "delete":
+            return real(there, *arguments, check=check, **more)
+        if check:
+            raise CommandError("kubectl delete", 1, "no answer")
+        return REFUSED
+
+    monkeypatch.setattr(Cluster, "run", run)
+    with pytest.raises(BegunError), lock.held(cluster(), Operation.INSTALL):
+        raise BegunError
+    with pytest.raises(CommandError, match="no answer"), lock.held(cluster(), Operation.INSTALL):
+        pass
 
 
 def test_of_two_that_take_over_at_once_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
