@@ -27,6 +27,9 @@ PREFIX = "KFPKIT_"
 #: What decides where, or whether, something is done: it is given in full or not at all.
 DECIDING = ("TARGET", "OVERLAY", "CONTEXT", "KIND_CONFIG", "DRY_RUN")
 
+#: Options that are a file: a path without a word is the working directory.
+FILES = ("KIND_CONFIG", "TARGETS", "OUTPUT")
+
 #: Names that other programs set in the environment for purposes of their own.
 OF_OTHERS = ("HOST", "PORT", "TARGET")
 
@@ -35,12 +38,16 @@ def _judge(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
     """Refuse a place that is empty, and say which variables of the environment do not count.
 
     Raises:
-        BadInputError: A place is empty, or a variable that does not count would decide.
+        BadInputError: A place is empty, a file has no name, or a variable
+            that does not count would decide.
     """
     name = str(param.envvar).removeprefix(PREFIX)
     source = getattr(ctx.get_parameter_source(param.name or ""), "name", "")
-    if source == "COMMANDLINE" and value == "" and name in DECIDING:
-        raise BadInputError(f"{name} is empty", "Name one, or leave it out")
+    if source == "COMMANDLINE":
+        if name in DECIDING and isinstance(value, str) and not value.strip():
+            raise BadInputError(f"{name} is empty", "Name one, or leave it out")
+        if name in FILES and value == Path():
+            raise BadInputError(f"{name} names no file", "Name one, or leave it out")
     if source == "DEFAULT" and os.environ.get(name) and name not in OF_OTHERS:
         what = f"{name} of the environment does not count"
         do = f"Write make {name}=… or {param.opts[0]}, or set {PREFIX}{name}"

@@ -62,9 +62,9 @@ def missing(target: Target) -> dict[str, dict[str, str]]:
             else:
                 volumes.add(name)
     return {
-        name: _values(name, target.namespace, target.documents, volumes)
+        name: _values(name, target, volumes)
         for name, keys in needed(target.documents).items()
-        if not _is_there(name, keys, there, target.namespace)
+        if not _is_there(name, keys, there, target)
     }
 
 
@@ -109,35 +109,35 @@ def manifest(name: str, values: Mapping[str, str]) -> str:
     )
 
 
-def _is_there(name: str, keys: set[str], there: Mapping[str, set[str]], namespace: str) -> bool:
+def _is_there(name: str, keys: set[str], there: Mapping[str, set[str]], target: Target) -> bool:
     if name not in there:
         return False
     lacking = keys - there[name]
     if lacking:
         raise BadInputError(
-            f"the Secret {name} in {namespace} has no {', '.join(sorted(lacking))}",
-            f"Add it with `kubectl --namespace {namespace} edit secret {name}`",
+            f"the Secret {name} in {target.namespace} has no {', '.join(sorted(lacking))}",
+            f"Add it with `{process.line(target.argv('edit', 'secret', name))}`",
         )
     return True
 
 
-def _values(
-    name: str, namespace: str, documents: list[Document], volumes: set[str]
-) -> dict[str, str]:
+def _values(name: str, target: Target, volumes: set[str]) -> dict[str, str]:
     made = MADE.get(name)
-    stores = {d["metadata"]["name"] for d in documents if d["kind"] == "StatefulSet"}
+    stores = {d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"}
     if made is None or made.store not in stores:
-        keys = " ".join(f"--from-file={key}=FILE" for key in sorted(needed(documents)[name]))
+        keys = [f"--from-file={key}=FILE" for key in sorted(needed(target.documents)[name])]
+        make = process.line(target.argv("create", "secret", "generic", name, *keys))
         raise BadInputError(
-            f"the overlay needs the Secret {name} in {namespace}, and only you know its values",
-            f"Make it with `kubectl --namespace {namespace} create secret generic {name} {keys}`",
+            f"the overlay needs the Secret {name} in {target.namespace}, "
+            "and only you know its values",
+            f"Make it with `{make}`",
         )
     kept = sorted(v for v in volumes if v.endswith(f"-{made.store}-0"))
     if made.tied and kept:
         raise BadInputError(
             f"the volume {kept[0]} is there and the Secret {name} that opens it is not",
-            f"Put the Secret back, or give the data up: `kubectl --namespace {namespace} "
-            f"delete persistentvolumeclaim {kept[0]}`",
+            "Put the Secret back, or give the data up: "
+            f"`{process.line(target.argv('delete', 'persistentvolumeclaim', kept[0]))}`",
         )
     return new(name)
 

@@ -134,7 +134,7 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
     for key, value in values.items():
         if key not in KEYS:
             raise BadInputError(f"{where}: there is no key {key!r}", f"Keys: {', '.join(KEYS)}")
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value.strip():
             raise BadInputError(f"{where}: {key} is no text", f'Write {key} = "..."')
     for key in NEEDED:
         if key not in values:

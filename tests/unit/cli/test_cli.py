@@ -81,6 +81,19 @@ def test_what_the_cluster_is_made_of_is_in_its_help() -> None:
     assert {"nodes", "images", "mirror", "kind_config"} <= names
 
 
+@pytest.mark.parametrize("name", ["TARGET", "CONTEXT", "OVERLAY"])
+def test_blanks_are_no_place(name: str) -> None:
+    done = CliRunner().invoke(cli.app, ["status", f"--{name.lower()}", " "])
+    assert f"{name} is empty" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["KIND_CONFIG", "TARGETS", "OUTPUT"])
+def test_an_empty_path_of_a_file_is_not_the_working_directory(name: str) -> None:
+    option = f"--{name.lower().replace('_', '-')}"
+    done = CliRunner().invoke(cli.app, ["--dry-run", "support-bundle", option, ""])
+    assert f"{name} names no file" in str(done.exception)
+
+
 @pytest.mark.parametrize("name", ["CONTEXT", "OVERLAY", "KIND_CONFIG"])
 def test_a_place_is_neither_empty_nor_of_the_bare_environment(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -74,6 +74,22 @@ def test_the_key_of_a_store_that_is_not_ours_is_never_made_up() -> None:
         secrets.missing(target("gke"))
 
 
+def test_the_command_that_mends_a_secret_goes_to_the_cluster_of_the_target() -> None:
+    volume: dict[str, object] = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data-database-0"},
+    }
+    for overlay, there in (
+        ("kind", [secret("database-password", "password")]),
+        ("kind", [volume]),
+        ("gke", []),
+    ):
+        asked = target(overlay, there)
+        with pytest.raises(BadInputError) as refused:
+            secrets.missing(asked)
+        assert f"--context {asked.context} --namespace {asked.namespace} " in refused.value.do
+
+
 def test_a_secret_reaches_kubectl_with_its_values() -> None:
     made = json.loads(secrets.manifest("name", {"key": "value"}))
     assert (made["metadata"]["name"], made["stringData"]) == ("name", {"key": "value"})

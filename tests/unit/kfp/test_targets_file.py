@@ -125,6 +125,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         pytest.param('[prod]\noverlay = "gke"\n', "context is missing", id="no context"),
         pytest.param('[prod]\noverlay = "gke"\ncontext = 3\n', "context is no text", id="number"),
         pytest.param('[prod]\noverlay = "gke"\ncontext = ""\n', "context is no text", id="empty"),
+        pytest.param('[prod]\noverlay = "gke"\ncontext = " "\n', "context is no text", id="blank"),
         pytest.param('[prod]\noverlay = ["gke"]\n', "overlay is no text", id="list"),
         pytest.param(f"[local]\n{NEEDED}", "the name local is taken", id="this machine"),
         pytest.param(f"[kind]\n{NEEDED}", "the name kind is taken", id="kind"),
