@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from kfpkit.cli.options import DryRun
+from kfpkit.cli.options import DryRun, require_known
 from kfpkit.core import console, process, signals
 from kfpkit.core.errors import KitError, refusals_of
 
@@ -87,6 +87,7 @@ app = typer.Typer(
 
 @app.callback()
 def _options(ctx: typer.Context, dry_run: DryRun = False) -> None:
+    require_known()
     process.set_dry_run(dry_run)
     ctx.call_on_close(lambda: process.set_dry_run(False))
 

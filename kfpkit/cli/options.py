@@ -6,6 +6,7 @@ is what `make help-TARGET` shows; a test compares it with the Makefile's.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREFIX = "KFPKIT_"
+
+#: Variables with the prefix that are no option: of the kit's own pods, and of images.
+OTHERS = {"IN_POD_OF", "RUNTIME_IMAGE", "CLIENT_IMAGE"}
+
+#: The names of all options.
+NAMES = {"SCHEDULE"}
 
 #: What decides where, or whether, something is done: it is given in full or not at all.
 DECIDING = ("TARGET", "OVERLAY", "CONTEXT", "KIND_CONFIG", "DRY_RUN")
@@ -66,6 +73,7 @@ def option(name: str, meaning: str, *, flag: bool = False, **settings: Any) -> A
         flag: Whether it is on or off, and takes no value.
         settings: As for `typer.Option`.
     """
+    NAMES.add(name)
     word = name.lower().replace("_", "-")
     words = f"--{word}/--no-{word}" if flag else f"--{word}"
     return typer.Option(words, envvar=PREFIX + name, help=meaning, callback=_judge, **settings)
@@ -73,6 +81,7 @@ def option(name: str, meaning: str, *, flag: bool = False, **settings: Any) -> A
 
 def argument(name: str, meaning: str, **settings: Any) -> Any:
     """Return an argument with its variable; the settings are those of `typer.Argument`."""
+    NAMES.add(name)
     return typer.Argument(envvar=PREFIX + name, help=meaning, callback=_judge, **settings)
 
 
@@ -160,6 +169,22 @@ Keep = Annotated[int, option("KEEP", "How many of each pipeline's newest runs st
 Apply = Annotated[bool, option("APPLY", "Remove; without it, only show", flag=True)]
 Before = Annotated[Path, argument("BEFORE", "An inventory", exists=True, dir_okay=False)]
 After = Annotated[Path, argument("AFTER", "A later inventory", exists=True, dir_okay=False)]
+
+
+def require_known() -> None:
+    """Refuse a variable of the environment that is named as the kit's are, and is none of them.
+
+    Raises:
+        BadInputError: There is one.
+    """
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in NAMES | OTHERS:
+            alike = difflib.get_close_matches(name, NAMES, 1)
+            raise BadInputError(
+                f"{variable} of the environment is no setting of the kit",
+                f"Is it {PREFIX}{alike[0]}?" if alike else "`make help` shows them all",
+            )
 
 
 @dataclass(frozen=True)

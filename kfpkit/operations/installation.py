@@ -19,7 +19,7 @@ from kfpkit.operations import lock
 from kfpkit.operations.lock import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from kfpkit.kube.health import Sickness, Workload
 
@@ -60,16 +60,18 @@ def install(target: Target, *, timeout: float) -> None:
     """
     began = time.monotonic()
     console.say(f"overlay {target.overlay} to the namespace {target.namespace} of {target.context}")
-    new = secrets.missing(target)  # Before anything changes: it may be refused.
+    # What would be refused is refused before images take their time.
+    secrets.missing(target)
+    lock.require(target, Operation.INSTALL)
     _load_images(target)
     with lock.held(target, Operation.INSTALL):
-        _install(target, new, timeout)
+        _install(target, timeout)
     if not process.dry_run():
         console.say(f"Kubeflow Pipelines is ready after {time.monotonic() - began:.0f} s")
 
 
-def _install(target: Target, new: Mapping[str, Mapping[str, str]], timeout: float) -> None:
-    for name, values in new.items():
+def _install(target: Target, timeout: float) -> None:
+    for name, values in secrets.missing(target).items():
         console.say(f"Secret {name}: new random values for {', '.join(values)}")
         target.run("create", "--filename", "-", stdin=secrets.manifest(name, values))
     applied = process.run(

@@ -50,6 +50,9 @@ EARLIER_RESTORE = "kfpkit-restore"
 #: API server may miss some.
 BEAT, GONE = 10.0, 60.0
 
+#: kubectl gives a sign of life up after this time: the next one may come through.
+PATIENCE = f"--request-timeout={BEAT:.0f}s"
+
 #: Seconds that an operation waits for the removal of old runs to end.
 PRUNING = 900.0
 
@@ -196,7 +199,8 @@ class Lock:
             while not ended.wait(BEAT):
                 count += 1
                 # Not printed: it changes nothing that anybody would repeat by hand.
-                if self.target.query(*self._patch(beat=str(count)), check=False).ok:
+                patch = (*self._patch(beat=str(count)), PATIENCE)
+                if self.target.query(*patch, check=False).ok:
                     continue
                 with contextlib.suppress(CommandError):  # The next one may come through.
                     if self.taker():

@@ -14,6 +14,7 @@ from requests.utils import should_bypass_proxies
 from typer.testing import CliRunner
 
 from kfpkit import cli
+from kfpkit.cli import options
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
 from kfpkit.images import cache as image_cache
@@ -203,3 +204,24 @@ def test_an_interrupted_command_says_so(
         cli.main()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("KFPKIT_CONTXT", "Is it KFPKIT_CONTEXT?"), ("KFPKIT_XYZ", "`make help` shows them all")],
+)
+def test_a_variable_named_as_ours_that_is_none_is_refused(name: str, told: str) -> None:
+    done = CliRunner().invoke(cli.app, ["cache", "info"], env={name: "prod"})
+    assert isinstance(done.exception, BadInputError)
+    assert name in str(done.exception)
+    assert told in str(done.exception)
+
+
+def test_every_option_of_every_command_is_a_known_variable() -> None:
+    names = {
+        param.envvar.removeprefix("KFPKIT_")
+        for command in commands().values()
+        for param in command.params
+        if param.envvar
+    }
+    assert names <= options.NAMES | options.OTHERS
