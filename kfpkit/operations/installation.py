@@ -62,7 +62,7 @@ def install(target: Target, *, timeout: float) -> None:
     console.say(f"overlay {target.overlay} to the namespace {target.namespace} of {target.context}")
     # What would be refused is refused before images take their time.
     secrets.missing(target)
-    lock.require(target, Operation.INSTALL)
+    lock.admit(target, Operation.INSTALL)
     _load_images(target)
     with lock.held(target, Operation.INSTALL):
         _install(target, timeout)

@@ -308,15 +308,20 @@ def require(target: Target, operation: Operation) -> Found | None:
     return found
 
 
+def admit(target: Target, operation: Operation) -> Found | None:
+    """Wait for the end of a removal of old runs, and then do as `require`."""
+    if operation is not Operation.PRUNE and not process.dry_run():
+        _wait_for_prune(target)
+    return require(target, operation)
+
+
 def _take(target: Target, operation: Operation) -> Lock:
     """Make the record, or take over one whose holder is gone."""
     if operation in MAKERS and not target.has_namespace():
         # Somebody else may be making it: what counts is who makes the record.
         argv = [target.kubectl, "--context", target.context, "create", "namespace"]
         process.run([*argv, target.namespace], check=False)
-    if operation is not Operation.PRUNE and not process.dry_run():
-        _wait_for_prune(target)
-    left = require(target, operation)
+    left = admit(target, operation)
     record = replace(
         left.record if left and left.record.again else Record(operation),
         holder=_holder(),
