@@ -41,12 +41,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the tests the kit's own kubectl where PATH has none, and an engine with --cluster only.
+    """Give the tests the kit's own kubectl where PATH has none, and the world with --cluster only.
 
-    Without that option no test may need an engine, so where there is one, none reaches it.
+    Without that option no test may need an engine or a cluster, so none reaches one.
+    What was given to a make that runs the tests is not for a make that a test runs.
     """
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        os.environ.pop(name, None)
     if not config.getoption("--cluster"):
-        os.environ["DOCKER_HOST"] = "unix:///none"
+        os.environ |= {"DOCKER_HOST": "unix:///none", "KUBECONFIG": "/dev/null"}
     if shutil.which("kubectl") is None:
         from kfpkit.cluster import tools
 
