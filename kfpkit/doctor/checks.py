@@ -23,6 +23,7 @@ from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
 from kfpkit.operations.backup.holding import WRITERS
 from kfpkit.runs import explain
+from kfpkit.runs.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,7 +272,7 @@ def server(target: Target) -> Iterator[Finding]:
         # A run that has just been made may not have its Workflow yet.
         going = record.get("state") not in ENDS and _age(record["created_at"]) > SETTLED
         if going and run not in with_workflow:
-            why = explain.explain(explain.Facts(run, record=record), target)
+            why = explain.explain(Facts(run, record=record), target)
             yield warning(f"run {run}: {why.sentence}", f"make explain RUN={run}")
 
 

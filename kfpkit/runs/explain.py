@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
 from kfpkit.core.errors import CommandError
-from kfpkit.kfp import log
 from kfpkit.kfp.states import BAD, ENDED, Phase
 from kfpkit.kfp.workflow import Node, Workflow
 from kfpkit.kube import health
@@ -22,14 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kfpkit.kfp.target import Target
-
-Object = dict[str, Any]
-
-#: Annotation of a pod: which node of the Workflow it is.
-NODE = "workflows.argoproj.io/node-id"
-
-#: Argo's event of a pod that no node took; it stays when the pod has found one.
-UNSCHEDULED = "FailedScheduling"
+from kfpkit.runs.facts import UNSCHEDULED, Case, Facts, Object
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -61,47 +52,6 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What there is to see of a run.
-
-    Attributes:
-        run: Its ID.
-        workflow: Empty where Kubernetes no longer has it.
-        pods: Its pods.
-        events: Those of the Workflow and of the pods, and any others.
-        record: What the API says: `state`, and `error` with a `message` perhaps.
-        log: Returns the log of a node's main container, of its pod or the one that was kept.
-    """
-
-    run: str
-    workflow: Workflow = field(default_factory=Workflow)
-    pods: list[Object] = field(default_factory=list)
-    events: list[Object] = field(default_factory=list)
-    record: Object = field(default_factory=dict)
-    log: Callable[[Node], str] = lambda _: ""
-
-    @property
-    def state(self) -> str:
-        """How the run stands, as Argo or the API says it."""
-        if self.workflow:
-            return self.workflow.phase or Phase.PENDING
-        return str(self.record.get("state") or "unknown")
-
-    def warnings(self, name: str) -> list[Object]:
-        """Return the warnings about an object, the newest last."""
-        about = [
-            event
-            for event in self.events
-            if event.get("type") == "Warning"
-            and event["involvedObject"].get("name") == name
-            # Argo tells of each node, and of those around it that failed with it.
-            and not re.fullmatch(r"(\w+ node \S+)?", event.get("message") or "")
-        ]
-        # Either time may be absent or null.
-        return sorted(about, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
 
 
 def gather(target: Target, run: str, *, archive: Callable[[str], str] = lambda _: "") -> Facts:
@@ -140,51 +90,6 @@ def select(
     return Facts(run, Workflow(workflow), pods, events, log=read)
 
 
-@dataclass(frozen=True)
-class Case:
-    """What is to be explained: a node of a run's Workflow, or the run itself (role `run`)."""
-
-    facts: Facts
-    node: Node
-
-    @cached_property
-    def pod(self) -> Object:
-        """The pod; empty where it has gone, or never was."""
-        by_node = {p["metadata"].get("annotations", {}).get(NODE): p for p in self.facts.pods}
-        return by_node.get(self.node.id, {})
-
-    @property
-    def pod_name(self) -> str:
-        """Name of the pod; empty where it never was. Argo notes the host of one that has gone."""
-        node = self.node
-        return node.pod if self.pod or node.phase != Phase.ERROR or node.host else ""
-
-    @property
-    def step(self) -> str:
-        """The step as its author knows it, with its round: `for-loop-1[0]/train`."""
-        return self.node.row or ("the run itself" if "." in self.node.name else self.node.name)
-
-    @cached_property
-    def messages(self) -> list[str]:
-        """What the pod says of its trouble; and events, of one that waits or left no log."""
-        failed = self.node.failed
-        messages = list(_pod_says(self.pod, failed=failed))
-        waits = self.pod.get("status", {}).get("phase") == "Pending"
-        if self.pod_name and (not self.log.text if failed else waits):
-            messages += [
-                f"{event.get('reason')}: {event['message']}"
-                for event in self.facts.warnings(self.pod_name)
-                # The pod itself says whether that is still so.
-                if event.get("reason") != UNSCHEDULED
-            ]
-        return messages
-
-    @cached_property
-    def log(self) -> log.Log:
-        """The log of a pod that failed."""
-        return log.read(self.facts.log(self.node) if self.node.failed and self.pod_name else "")
-
-
 def cases(facts: Facts) -> Iterator[Case]:
     """Yield the nodes of a run that failed or do not start, the first that went wrong first."""
     nodes = facts.workflow.nodes
@@ -214,19 +119,6 @@ def _leaf(node: Node, names: list[str]) -> bool:
         (place := bisect_left(names, start)) < len(names) and names[place].startswith(start)
         for start in (f"{node.name}.", f"{node.name}(")
     )
-
-
-def _pod_says(pod: Object, *, failed: bool) -> Iterator[str]:
-    status = pod.get("status", {})
-    if pod and not failed:
-        sickness = health.sick_pod(pod)
-        if sickness and sickness.reason != "crash loop":
-            yield f"{sickness.reason}: {sickness.detail}"
-    yield from filter(None, [f"{status.get('reason', '')} {status.get('message', '')}".strip()])
-    for container in status.get("containerStatuses", []):
-        ended = container.get("state", {}).get("terminated", {})
-        if ended.get("reason") == "OOMKilled":
-            yield f"OOMKilled: {container['name']} (exit code {ended.get('exitCode')})"
 
 
 def explain(facts: Facts, target: Target, row: str = "") -> Explanation:

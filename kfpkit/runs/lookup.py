@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import api, reach
 from kfpkit.kube import forward
-from kfpkit.runs.explain import Explanation, Facts, explain, gather
+from kfpkit.runs.explain import Explanation, explain, gather
+from kfpkit.runs.facts import Facts
 
 if TYPE_CHECKING:
     from kfpkit.kfp.target import Target

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kfpkit.kfp.workflow import Workflow
-    from kfpkit.runs.explain import Case, Object
+    from kfpkit.runs.facts import Case, Object
 
     #: Returns the words in which a case shows its reason; None where it is not this one.
     When = Callable[[Case], str | None]

@@ -29,7 +29,8 @@ from kfpkit.kfp.states import BAD, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import results
-from kfpkit.runs.explain import Facts, explain, gather
+from kfpkit.runs.explain import explain, gather
+from kfpkit.runs.facts import Facts
 from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete
 

@@ -16,7 +16,8 @@ from kfpkit.kfp.object_store import Objects, bucket_of
 from kfpkit.kfp.run import Artifact, Run, State, Task, folder_of
 from kfpkit.kfp.workflow import LOGS, Node, Workflow
 from kfpkit.kube import forward
-from kfpkit.runs.explain import Case, Explanation, Facts, explain, gather, tell
+from kfpkit.runs.explain import Explanation, explain, gather, tell
+from kfpkit.runs.facts import Case, Facts
 from kfpkit.runs.local.run import LOG
 from kfpkit.runs.local.task import PIPELINE_ROOT
 

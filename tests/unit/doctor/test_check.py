@@ -23,7 +23,8 @@ from kfpkit.kfp.target import Target
 from kfpkit.kube import health, volumes
 from kfpkit.operations import lock
 from kfpkit.operations.lock import Operation
-from kfpkit.runs.explain import Facts, explain
+from kfpkit.runs.explain import explain
+from kfpkit.runs.facts import Facts
 from tests.support.fake_cluster import cluster
 
 if TYPE_CHECKING:

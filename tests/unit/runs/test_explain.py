@@ -17,7 +17,8 @@ import pytest
 from kfpkit.cli.install import api
 from kfpkit.kfp.states import BAD
 from kfpkit.kfp.workflow import Workflow
-from kfpkit.runs.explain import Explanation, Facts, explain, select
+from kfpkit.runs.explain import Explanation, explain, select
+from kfpkit.runs.facts import Facts
 from tests.support.recorded_runs import (
     DRIVER,
     EXECUTOR,

@@ -9,7 +9,8 @@ import pytest
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp.states import BAD
 from kfpkit.kfp.workflow import pod_name
-from kfpkit.runs.explain import Facts, explain, gather
+from kfpkit.runs.explain import explain, gather
+from kfpkit.runs.facts import Facts
 from kfpkit.runs.reasons import REASONS
 from tests.support.recorded_runs import (
     RUN,
