@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.session import NO_UI
+from tests.support.skips import NO_UI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from kfpkit.kube.render import MANIFESTS, workloads
 from tests.support import evidence
 from tests.support.faults import FOLDER
 from tests.support.runs import FINAL, Run
-from tests.support.session import NO_UI
+from tests.support.skips import NO_UI
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

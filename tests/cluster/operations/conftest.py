@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.backups import make_backup, small_store
-from tests.support.next_release import NO_NEXT
+from tests.support.skips import NO_NEXT
 
 if TYPE_CHECKING:
     from pathlib import Path

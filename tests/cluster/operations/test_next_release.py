@@ -23,8 +23,8 @@ from kfpkit.operations.upgrade import phases, plan
 from tests.support.backup_runs import api
 from tests.support.history import MORE_ENV, lacking, seed
 from tests.support.installation import Wanted, installed, onto_nodes, run, write_overlay
-from tests.support.next_release import NO_NEXT
 from tests.support.pipelines.hello import hello
+from tests.support.skips import NO_NEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
