@@ -29,7 +29,7 @@ PREFIX = "KFPKIT_"
 OTHERS = {"IN_POD_OF", "RUNTIME_IMAGE", "CLIENT_IMAGE"}
 
 #: The names of all options.
-NAMES = {"SCHEDULE"}
+NAMES: set[str] = set()
 
 #: What decides where, or whether, something is done: it is given in full or not at all.
 DECIDING = ("TARGET", "OVERLAY", "CONTEXT", "KIND_CONFIG", "DRY_RUN")
@@ -124,8 +124,9 @@ RunId = Annotated[str, argument("RUN", "ID of the run")]
 Cron = Annotated[str, option("CRON", 'Six fields, UTC: "0 30 6 * * 1-5"')]
 Every = Annotated[str, option("EVERY", "Time between two runs: 90s, 15m, 6h, 1d")]
 
-#: Name of a recurring run.
-SCHEDULE = ("SCHEDULE", "Name of the recurring run; that of the pipeline without one")
+_SCHEDULE = ("SCHEDULE", "Name of the recurring run; that of the pipeline without one")
+ScheduleName = Annotated[str, option(*_SCHEDULE)]
+KnownSchedule = Annotated[str, argument(*_SCHEDULE)]
 
 Nodes = Annotated[int, option("NODES", "Nodes of a new cluster", min=1)]
 Images = Annotated[

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from kfpkit.cli.options import (
-    SCHEDULE,
     Args,
     Cache,
     Cron,
     Every,
     Experiment,
     Host,
+    KnownSchedule,
     PipelineName,
+    ScheduleName,
     Where,
     Words,
     Yes,
-    argument,
     installation,
-    option,
     parameters,
 )
 from kfpkit.cli.targets import find
@@ -46,7 +44,7 @@ def put(
     args: Args = "",
     cron: Cron = "",
     every: Every = "",
-    schedule: Annotated[str, option(*SCHEDULE)] = "",
+    schedule: ScheduleName = "",
     host: Host = "",
     experiment: Experiment = "",
     cache: Cache = True,
@@ -103,7 +101,7 @@ def list_(where: Where, host: Host = "") -> None:
 @installation()
 def delete(
     where: Where,
-    schedule: Annotated[str, argument(*SCHEDULE)] = "",
+    schedule: KnownSchedule = "",
     host: Host = "",
     yes: Yes = False,
 ) -> None:

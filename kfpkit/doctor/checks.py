@@ -135,12 +135,12 @@ def pods(target: Target) -> Iterator[Finding]:
                 look = ["logs", sickness.object, "--container", sickness.container]
                 look += ["--previous"] if sickness.previous else []
             said = f"{one.name}: {sickness.object}: {sickness.reason}: {sickness.detail}"
-            yield fault(said, explain.kubectl(target, *look))
+            yield fault(said, target.line(*look))
         elif one.name not in kept and not (one.done and one.wanted):
             state = one.state if one.wanted else "somebody scaled it to no pods"
             said = f"{one.name}: {one.ready} of {one.wanted} ready: {state}"
             what = "deployment" if one.kind == "Deployment" else "statefulset"
-            yield fault(said, explain.kubectl(target, "describe", f"{what}/{one.name}"))
+            yield fault(said, target.line("describe", f"{what}/{one.name}"))
     for pod in target.items(["pods"], "--selector", health.OWNED):
         yield from _restarts(target, pod)
     yield from _failed(target, target.items(["jobs"]))
@@ -164,7 +164,7 @@ def _failed(target: Target, jobs: list[dict[str, Any]]) -> Iterator[Finding]:
         for made, name, condition in ends:
             if condition["type"] == "Failed" and made > well:
                 said = f"the job {name} failed: {condition.get('message', '')}"
-                yield warning(said, explain.kubectl(target, "logs", f"job/{name}"))
+                yield warning(said, target.line("logs", f"job/{name}"))
 
 
 def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
@@ -178,9 +178,7 @@ def _restarts(target: Target, pod: dict[str, Any]) -> Iterator[Finding]:
         yield warning(
             f"{name}: {container['name']} was restarted {_age(when).seconds // 60} "
             f"minutes ago: exit code {ended['exitCode']} ({ended.get('reason')})",
-            explain.kubectl(
-                target, "logs", f"pod/{name}", f"--container={container['name']}", "--previous"
-            ),
+            target.line("logs", f"pod/{name}", f"--container={container['name']}", "--previous"),
         )
 
 
@@ -192,14 +190,14 @@ def database(target: Target) -> Iterator[Finding]:
         return
     *rows, (used, most) = server.rows(_SCHEMAS + _CONNECTIONS, AS_COMPONENT)
     schemas = {name: (tables, size) for name, tables, size in rows}
-    log = explain.kubectl(target, "logs", "statefulset/database", "--tail=50")
+    log = target.line("logs", "statefulset/database", "--tail=50")
     readers = {PIPELINES: "ml-pipeline", METADATA: "metadata-grpc"}
     for name, reader in readers.items():
         tables, size = schemas.get(name, (0, 0.0))
         if tables:
             yield ok(f"{name}: {tables} tables, {size / 2**20:.0f} MiB")
         elif name in schemas:
-            restart = explain.kubectl(target, "rollout", "restart", f"deployment/{reader}")
+            restart = target.line("rollout", "restart", f"deployment/{reader}")
             yield fault(f"the schema {name} has no tables; {reader} makes them", restart)
         else:
             yield fault(f"the schema {name} is not there for the account of KFP's components", log)
@@ -216,8 +214,8 @@ def object_store(target: Target) -> Iterator[Finding]:
         yield skipped(f"would put, read and delete an object in {where.bucket}")
         return
     key, content = f"kfpkit-doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
-    log = explain.kubectl(target, "logs", "statefulset/object-store", "--tail=50")
-    look = log if where.service else explain.kubectl(target, "get", "secret", SECRET)
+    log = target.line("logs", "statefulset/object-store", "--tail=50")
+    look = log if where.service else target.line("get", "secret", SECRET)
     with reach.store(target) as store:
         step = "put"
         try:
@@ -251,7 +249,7 @@ def metadata(target: Target) -> Iterator[Finding]:
 
 def server(target: Target) -> Iterator[Finding]:
     """The API is healthy, lists runs, and none of them is lost."""
-    log = explain.kubectl(target, "logs", "deployment/ml-pipeline", "--tail=50")
+    log = target.line("logs", "deployment/ml-pipeline", "--tail=50")
     with reach.service(target, forward.API) as address:
         try:
             client = api.connect(f"http://{address}", TIMEOUT)
@@ -296,7 +294,7 @@ def runs(target: Target) -> Iterator[Finding]:
 
     yield from troubles(failed[:EXPLAINED])
     if len(failed) > EXPLAINED:
-        look = explain.kubectl(target, "get", "workflows", f"--selector={health.RUN}")
+        look = target.line("get", "workflows", f"--selector={health.RUN}")
         yield warning(f"and {len(failed) - EXPLAINED} more that failed", look)
     # One that goes on as it should is no trouble.
     yield from islice(troubles(known), EXPLAINED)

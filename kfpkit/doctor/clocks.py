@@ -38,9 +38,7 @@ def clocks(target: Target) -> Iterator[Finding]:
     began = time.time()
     said = target.query(*ASKED, check=False)
     if not said.ok:
-        yield skipped(
-            "the Kubernetes API does not tell its time", process.line(target.argv(*ASKED))
-        )
+        yield skipped("the Kubernetes API does not tell its time", target.line(*ASKED))
         return
     stamped = json.loads(said.stdout)["metadata"]["creationTimestamp"]
     # Half a second more, since it was cut off to the whole second.

@@ -6,7 +6,6 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kfpkit.core import process
 from kfpkit.core.errors import KitError
 from kfpkit.kfp import object_store
 from kfpkit.kube import forward
@@ -55,5 +54,5 @@ def _require_pod(target: Target, which: forward.Service) -> None:
     if not any(end.get("conditions", {}).get("ready") for end in ends):
         raise KitError(
             f"no ready pod is behind the Service {which.name}",
-            process.line(target.argv("describe", "service", which.name)),
+            target.line("describe", "service", which.name),
         )

@@ -8,7 +8,6 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError, join_names
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def opening(target: Target, name: str, *keys: str) -> list[str]:
     if lacking:
         raise KitError(
             f"there is no Secret {name} in {target.namespace}, or it has no {join_names(lacking)}",
-            process.line(target.argv("get", "secrets")),
+            target.line("get", "secrets"),
         )
     return [values[key] for key in keys]
 
@@ -116,7 +115,7 @@ def _is_there(name: str, keys: set[str], there: Mapping[str, set[str]], target: 
     if lacking:
         raise BadInputError(
             f"the Secret {name} in {target.namespace} has no {', '.join(sorted(lacking))}",
-            f"Add it with `{process.line(target.argv('edit', 'secret', name))}`",
+            f"Add it with `{target.line('edit', 'secret', name)}`",
         )
     return True
 
@@ -126,7 +125,7 @@ def _values(name: str, target: Target, volumes: set[str]) -> dict[str, str]:
     stores = {d["metadata"]["name"] for d in target.documents if d["kind"] == "StatefulSet"}
     if made is None or made.store not in stores:
         keys = [f"--from-file={key}=FILE" for key in sorted(needed(target.documents)[name])]
-        make = process.line(target.argv("create", "secret", "generic", name, *keys))
+        make = target.line("create", "secret", "generic", name, *keys)
         raise BadInputError(
             f"the overlay needs the Secret {name} in {target.namespace}, "
             "and only you know its values",
@@ -137,7 +136,7 @@ def _values(name: str, target: Target, volumes: set[str]) -> dict[str, str]:
         raise BadInputError(
             f"the volume {kept[0]} is there and the Secret {name} that opens it is not",
             "Put the Secret back, or give the data up: "
-            f"`{process.line(target.argv('delete', 'persistentvolumeclaim', kept[0]))}`",
+            f"`{target.line('delete', 'persistentvolumeclaim', kept[0])}`",
         )
     return new(name)
 

@@ -82,7 +82,7 @@ class Target(Kubectl):
         found = self.query("get", name, "--ignore-not-found", "--output=name", check=False)
         if not found.ok and not process.dry_run():
             raise CommandError(
-                process.line(self.argv("get", name)),
+                self.line("get", name),
                 found.returncode,
                 found.stderr,
                 f"Is the cluster of the context {self.context} up?",

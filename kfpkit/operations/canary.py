@@ -82,7 +82,7 @@ def ask(target: Target) -> Iterator[Finding]:
             if steps != (STEPS if from_cache else 0):
                 yield fault(
                     f"run {run}: {steps} of {STEPS} steps came from the cache",
-                    explain.kubectl(target, "get", "workflow", workflow, "--output=yaml"),
+                    target.line("get", "workflow", workflow, "--output=yaml"),
                 )
                 return
             runs.append((run, workflow))

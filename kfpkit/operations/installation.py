@@ -304,7 +304,7 @@ def wait_until_ready(
         f"{len(components(target))} components",
         probe,
         timeout=timeout,
-        do=f"Look at `{process.line(target.argv('get', 'pods'))}`",
+        do=f"Look at `{target.line('get', 'pods')}`",
     )
 
 

@@ -343,7 +343,7 @@ def _take(target: Target, operation: Operation) -> Lock:
                 f"there is no namespace {target.namespace} on {target.context}",
                 "make install makes it",
             )
-        raise CommandError(process.line(target.argv(verb)), done.returncode, done.stderr)
+        raise CommandError(target.line(verb), done.returncode, done.stderr)
     if left and not left.version:
         target.run("delete", "configmap", EARLIER_RESTORE, "--ignore-not-found")
     return Lock(target, operation, record)

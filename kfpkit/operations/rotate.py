@@ -137,7 +137,7 @@ def _alter_accounts(target: Target, new: Mapping[str, str]) -> None:
         if not admitted:
             raise KitError(
                 f"the database does not admit root with the password of the Secret {DATABASE}",
-                f"Look at `{process.line(target.argv('logs', 'database-0'))}`",
+                f"Look at `{target.line('logs', 'database-0')}`",
             )
         root = admitted[0]
     account = next(

@@ -9,18 +9,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.core import process
 from kfpkit.core.errors import CommandError
 from kfpkit.kfp.states import BAD, ENDED, Phase
 from kfpkit.kfp.workflow import Node, Workflow
 from kfpkit.kube import health
+from kfpkit.runs.facts import UNSCHEDULED, Case, Facts, Object
 from kfpkit.runs.reasons import REASONS, RUNBOOKS, Reason, unexplained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kfpkit.kfp.target import Target
-from kfpkit.runs.facts import UNSCHEDULED, Case, Facts, Object
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -134,7 +133,7 @@ def explain(facts: Facts, target: Target, row: str = "") -> Explanation:
     nodes = list(cases(facts))
     mine = [case for case in nodes if row and case.step == row]
     if workflow.phase == Phase.SUCCEEDED:
-        look = kubectl(target, "get", "workflow", workflow.name, "--output=yaml")
+        look = target.line("get", "workflow", workflow.name, "--output=yaml")
         return Explanation(facts.run, facts.state, "", "the run succeeded", (), (look,))
     for case in (run, *(mine or nodes)):
         if explained := tell(case, target):
@@ -195,7 +194,7 @@ def _put(case: Case, reason: Reason, words: str, target: Target) -> Explanation:
 def commands(case: Case, target: Target) -> dict[str, str]:
     """Return the commands, and parts of some, that the rows of `REASONS` name."""
     workflow, pod = case.facts.workflow, case.pod_name
-    controller = kubectl(target, "logs", "deployment/workflow-controller", "--tail=50")
+    controller = target.line("logs", "deployment/workflow-controller", "--tail=50")
     # What KFP's drivers are called with; only printed, for a person to judge.
     named = re.search(r'"--pipeline_name", "([\w .-]+)"', json.dumps(workflow.spec))
     pipeline = named[1] if named else "NAME"
@@ -204,22 +203,17 @@ def commands(case: Case, target: Target) -> dict[str, str]:
     return {
         "run": case.facts.run,
         "namespace": target.namespace,
-        "kubectl": kubectl(target),
+        "kubectl": target.line(),
         "cluster": f"{target.kubectl} --context {target.context}",
         "controller": controller,
-        "workflow": kubectl(target, "get", "workflow", workflow.name, "--output=yaml"),
-        "describe": kubectl(
-            target, "describe", *(("pod", pod) if pod else ("workflow", workflow.name))
+        "workflow": target.line("get", "workflow", workflow.name, "--output=yaml"),
+        "describe": target.line(
+            "describe", *(("pod", pod) if pod else ("workflow", workflow.name))
         ),
-        "log": kubectl(target, "logs", pod, "--container=main") if pod else controller,
+        "log": target.line("logs", pod, "--container=main") if pod else controller,
         # The pipeline's results, out of the cache.
-        "forget": kubectl(target, "exec", "statefulset/database", "--", "sh", "-c", shell),
+        "forget": target.line("exec", "statefulset/database", "--", "sh", "-c", shell),
     }
-
-
-def kubectl(target: Target, *arguments: str) -> str:
-    """Return a kubectl command on the namespace as a line for a shell."""
-    return process.line(target.argv(*arguments))
 
 
 def _line(text: str) -> str:

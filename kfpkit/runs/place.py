@@ -46,7 +46,7 @@ class Place:
         """Return the commands with which a person looks at a run, follows it, and ends it."""
         end = f"{self.host}/apis/v2beta1/runs/{run_id}:terminate"
         return {
-            "look at it": process.line(self.target.argv("get", "pods", self.selector(run_id))),
+            "look at it": self.target.line("get", "pods", self.selector(run_id)),
             "go on from here": process.line(
                 ["make", "report", f"RUN={run_id}", *self.target.variables]
             ),
@@ -81,7 +81,7 @@ def find(target: Target, host: str = "") -> Iterator[Place]:
         yield Place(name, target, host.rstrip("/"), ui)
     elif process.dry_run():
         service = f"service/{forward.API.name}"
-        console.say(f"$ {process.line(target.argv('port-forward', service, 'PORT:8888'))}")
+        console.say(f"$ {target.line('port-forward', service, 'PORT:8888')}")
         yield Place(name, target, "http://localhost:PORT", ui)
     else:
         with forward.opened(target, forward.API) as address:

@@ -9,7 +9,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.kube.health import PART
-from kfpkit.operations.lock import HELD
+from kfpkit.operations.lock import HELD, PRUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,11 +29,11 @@ WRITERS = (
     "metadata-grpc",
 )
 
-#: Seconds until the pods of a stopped part are gone.
+#: Seconds until the pods of a stopped component are gone.
 STOPPING = 180.0
 
-#: The pods of the option prune, and seconds that one may take to its end.
-PRUNE, PRUNING = f"{PART}=prune", 900.0
+#: The pods of the option prune.
+PRUNE = f"{PART}=prune"
 
 
 @contextlib.contextmanager
