@@ -37,7 +37,7 @@ REQUIREMENTS = ROOT / "components" / "requirements.txt"
 KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
 
 #: Packages of the kit that its image does without: `prune` imports none of them.
-NOT_IN_CLUSTER = ("jinja2", "kfp", "kfp-kubernetes", "kubernetes")
+NOT_IN_CLUSTER = ("cryptography", "jinja2", "kfp", "kfp-kubernetes", "kubernetes")
 
 _EXPORT = ("export", "--quiet", "--frozen", "--no-annotate", "--no-header")
 

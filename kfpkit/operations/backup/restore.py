@@ -349,12 +349,14 @@ def _show(target: Target, folder: Path, *, installed: bool) -> None:
     """Print the commands of a restore."""
     if not installed:
         process.run(target.apply)
-    for name in holding.WRITERS:
+    there = {workload["metadata"]["name"] for workload in render.workloads(target.documents)}
+    writers = [name for name in holding.WRITERS if name in there]
+    for name in writers:
         target.run("scale", f"deployment/{name}", "--replicas=0")
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
     Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
     target.run("delete", health.WORKFLOWS, "--selector", health.RUN)
     target.run("create", "--filename", str(folder / RECURRING))
-    for name in holding.WRITERS:
+    for name in writers:
         target.run("scale", f"deployment/{name}", "--replicas=1")
