@@ -59,6 +59,12 @@ class Card:
     due: float = 0.0
     written: float = 0.0
 
+    @property
+    def tried(self) -> str:
+        """How often and since when it was tried, for people."""
+        times = f"{self.tries} time{'s' if self.tries > 1 else ''}"
+        return f"tried {times} since {self.since:%H:%M:%S} UTC"
+
 
 class Board:
     """What is to be driven, and the threads that drive.
@@ -188,16 +194,14 @@ class Board:
             if time.monotonic() - card.began < self._outage:
                 self._wait(card, outcome)
                 return
-            reason = f"{outcome.reason} (tried {card.tries} times since {card.since:%H:%M:%S} UTC)"
-            outcome = Outcome(reason=reason, log=outcome.log)
+            outcome = Outcome(reason=f"{outcome.reason} ({card.tried})", log=outcome.log)
         self._end(card, outcome, began)
 
     def _wait(self, card: Card, outcome: Outcome) -> None:
         """Say in the node's message what is waited for, and try again later."""
         self.numbers["tried_again"] += 1
         part, why = outcome.away, outcome.reason.removeprefix(f"{outcome.away}: ")
-        tried = f"tried {card.tries} time{'s' if card.tries > 1 else ''}"
-        message = f"waiting for {part}: {why} ({tried} since {card.since:%H:%M:%S} UTC)"
+        message = f"waiting for {part}: {why} ({card.tried})"
         say(card, message)
         self._writer.write(card.job, {"message": message})
         self._again(card, min(FIRST * 2 ** (card.tries - 1), LONGEST))

@@ -139,7 +139,7 @@ def test_an_outage_that_lasts_too_long_is_a_failure(monkeypatch: pytest.MonkeyPa
     place.board.see(workflow())
     place.settle()
     assert place.writer.changes[0]["phase"] == "Failed"
-    assert "refused (tried 1 times" in place.writer.changes[0]["message"]
+    assert "refused (tried 1 time since" in place.writer.changes[0]["message"]
 
 
 @pytest.mark.parametrize(
