@@ -117,7 +117,7 @@ class Run:
                 for parameter in node.get("outputs", {}).get("parameters", [])
             }
             for node in self.nodes()
-            if node["type"] == "Pod" and node["displayName"].endswith("-driver")
+            if node["type"] in ("Pod", "Suspend") and node["displayName"].endswith("-driver")
         }
 
     def log(self, task: str) -> str:
