@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.core.findings import Finding, Verdict, fault, ok, warning
-from kfpkit.kfp import secrets
+from kfpkit.kfp import secrets, webhook
 from kfpkit.kube import render
 
 if TYPE_CHECKING:
@@ -228,6 +228,8 @@ def _permissions(target: Target, served: Mapping[tuple[str, str], str]) -> Findi
         for d in target.documents
         if (d["apiVersion"], d["kind"]) in served
     }
+    if webhook.wanted(target.documents):
+        wanted.add(f"{webhook.KIND}s")
     lacking = [
         f"{verb} {resource}"
         for resource in sorted(wanted)

@@ -114,6 +114,7 @@ def uninstall(target: Target, *, delete_data: bool) -> None:
         delete_data: Remove volumes, Secrets, and the namespace with all else in it.
     """
     if not target.has_namespace() and not process.dry_run():
+        webhook.disconnect(target)
         console.say(f"there is no namespace {target.namespace} on {target.context}: nothing to do")
         return
     with lock.held(target, Operation.DELETE if delete_data else Operation.UNINSTALL):
