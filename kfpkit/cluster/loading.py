@@ -122,15 +122,12 @@ def full_name(reference: str) -> str:
 
 def _load_one(node: str, archive: Path, references: Iterable[str], digest: str = "") -> None:
     """Load an archive of `docker save` into a node, and note there what its images are made of."""
-    inside = f"/kfpkit-{digest or 'given'}.tar"
-    process.run(["docker", "cp", "--quiet", str(archive), f"{node}:{inside}"])
-    try:
-        process.run(["docker", "exec", node, *CTR, "import", "--digests", inside])
-        for reference in references if digest else ():
-            label = f"{engine.INPUTS_LABEL}={digest}"
-            process.run(["docker", "exec", node, *CTR, "label", full_name(reference), label])
-    finally:
-        process.run(["docker", "exec", node, "rm", "--force", inside], check=False)
+    into = ["docker", "exec", "--interactive", node, *CTR, "import", "--digests", "-"]
+    with archive.open("rb") as content:
+        process.run(into, stdin_from=content)
+    for reference in references if digest else ():
+        label = f"{engine.INPUTS_LABEL}={digest}"
+        process.run(["docker", "exec", node, *CTR, "label", full_name(reference), label])
 
 
 def _nodes(seen: Seen) -> list[str]:
