@@ -144,10 +144,11 @@ def plan(
         names: Images.
         public: Start from public images where a recipe names some.
     """
-    recipes = recipe.load_all()
+    names = list(names)
+    recipes = recipe.load_all(names=names)
     if public:
         recipes = {name: each.on_public_bases for name, each in recipes.items()}
-    chosen = recipe.closure(list(names) or recipes, recipes)
+    chosen = recipe.closure(names or recipes, recipes)
     recipes = {name: recipes[name] for name in chosen}
     go_version = require_go() if any(r.go for r in recipes.values()) else ""
     return recipes, cache.digests(recipes, go_version=go_version)
