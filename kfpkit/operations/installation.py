@@ -12,7 +12,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.images.recipe import RUNTIME
-from kfpkit.kfp import secrets
+from kfpkit.kfp import indexes, secrets
 from kfpkit.kfp.target import Target, built_images, given_images
 from kfpkit.kube import health, render
 from kfpkit.operations import lock, webhook
@@ -84,6 +84,7 @@ def _install(target: Target, timeout: float) -> None:
     if not process.dry_run():
         console.say(f"applied {len(applied.stdout.splitlines())} objects")
         wait_until_ready(target, timeout=timeout)
+        indexes.ensure(target)
         _prune(target)
     webhook.connect(target, crt)
 
