@@ -148,10 +148,11 @@ def pieces(seen: Seen) -> list[Piece]:
             before.setdefault(follower, []).append(key)
     for key, earlier in before.items():
         last = max(earlier, key=lambda each: found[each].moments.get("seen", 0))
-        created = found[key].moments["created"]
-        moments = found[last].moments
+        moments, created = found[last].moments, found[key].moments["created"]
         if "seen" in moments:
-            moments["next"] = max(moments["seen"], min(created, moments.get("next", created)))
+            moments["next"] = min(created, moments.get("next", created))
+    for piece in found.values():
+        piece.moments = in_order(piece.moments)
     return sorted(found.values(), key=lambda piece: piece.moments["created"])
 
 
@@ -170,7 +171,7 @@ def followers(nodes: Mapping[str, Any], key: str, wanted: Iterable[str]) -> set[
 
 
 def complete(moments: Mapping[str, float]) -> dict[str, float]:
-    """Return a pod's moments in order, none before the one that it follows.
+    """Return a pod's moments, those filled in that no event showed.
 
     One change of a pod can hide another: what was passed unseen is as late as what was seen next.
     """
@@ -182,11 +183,22 @@ def complete(moments: Mapping[str, float]) -> dict[str, float]:
         later = moments.get(name, later)
         if later is not None:
             found[name] = later
-    least = 0.0
-    for name in MOMENTS:
-        if name in found:
-            least = found[name] = max(found[name], least)
-    return {name: found[name] for name in MOMENTS if name in found}
+    return found
+
+
+def in_order(moments: Mapping[str, float]) -> dict[str, float]:
+    """Return moments none of which is before the one that it follows.
+
+    The controller makes the next pod first and then writes down what it has seen: so it had seen it
+    by then. Any other disorder is that of two watches, which are not one.
+    """
+    found = {name: moments[name] for name in MOMENTS if name in moments}
+    if "next" in found:
+        found["seen"] = min(found["seen"], found["next"])
+    least = found.get("created", 0.0)
+    for name in found:
+        least = found[name] = max(found[name], least)
+    return found
 
 
 def lengths(piece: Piece) -> dict[str, float]:
@@ -198,7 +210,7 @@ def lengths(piece: Piece) -> dict[str, float]:
 
 
 def means(found: Iterable[Piece]) -> dict[str, float]:
-    """Return the mean seconds of each phase over the pods that have it; empty where there are none."""
+    """Return the mean seconds of each phase over the pods that have it."""
     each = [lengths(piece) for piece in found]
     return {
         name: fmean(one[name] for one in each if name in one)

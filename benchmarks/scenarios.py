@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import obstore
 
-from benchmarks import phases
+from benchmarks import footprint, phases
 from benchmarks.pipelines import PIPELINES
 from benchmarks.watching import Watch, require_whole, watching
 from kfpkit.core import console
@@ -55,6 +55,7 @@ class Scenario:
         goal: Most that ours may take, as a part of what upstream's settings take.
         cached: Whether the run before, of another scenario, fills the cache for it.
         leaves: Whether its artifacts are too large to stay.
+        sampled: Whether memory and processor of the parts are looked at meanwhile.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Scenario:
     goal: float | None = None
     cached: bool = False
     leaves: bool = False
+    sampled: bool = False
 
 
 SCENARIOS = (
@@ -75,8 +77,8 @@ SCENARIOS = (
     Scenario("row-1", "1 task", "row-1"),
     Scenario("row-4", "4 tasks in a row", "row-4", quick=True),
     Scenario("row-20", "20 tasks in a row", "row-20", goal=0.30),
-    Scenario("side-20", "20 tasks side by side", "side-20", quick=True),
-    Scenario("side-100", "100 tasks side by side", "side-100", goal=0.5),
+    Scenario("side-20", "20 tasks side by side", "side-20", quick=True, sampled=True),
+    Scenario("side-100", "100 tasks side by side", "side-100", goal=0.5, sampled=True),
     Scenario("condition", "a condition, 2 of 3 tasks", "condition"),
     Scenario("loop-50", "a loop of 50 rounds", "loop-50"),
     Scenario("artifact", "an artifact of 1 GiB, 2 tasks", "artifact", leaves=True),
@@ -98,6 +100,9 @@ class Measured:
         pods: How many pods there were.
         processor: Seconds that the machine's processors were busy, all programs on it together.
         load: Its load in the minute before.
+        took: Seconds of all of it, with the waiting for what is left to be gone.
+        use: The most that the side's parts took meanwhile, in cores and in bytes, where the
+            scenario asks for it.
         failed: Runs that did not end well.
         first: Seconds from the Workflow's creation to its first pod's or driver's, the mean.
         phases: Mean seconds of each phase of a pod, by role.
@@ -113,6 +118,8 @@ class Measured:
     pods: int = 0
     processor: float = 0.0
     load: float = 0.0
+    took: float = 0.0
+    use: dict[str, float] = field(default_factory=dict)
     failed: int = 0
     first: float = 0.0
     phases: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -137,9 +144,11 @@ class Runner:
             scenario: Which.
             number: Of the round.
         """
+        start = time.monotonic()
         file, params = self._file(scenario.pipeline), self._params(scenario, number)
         found = Measured(self.side.name, number, load=os.getloadavg()[0])
-        with watching(self.side.target) as watch:
+        sampling = footprint.sampling(self.side.target) if scenario.sampled else nullcontext()
+        with watching(self.side.target) as watch, sampling as use:
             busy, asked = busy_seconds(), {}
             for each in range(scenario.runs):
                 began = time.monotonic()
@@ -159,6 +168,10 @@ class Runner:
         self._clear(watch, asked)
         if scenario.leaves:
             self._forget(asked)
+        if use:
+            cores, memory = use.most(set(footprint.requests(self.side.target)))
+            found.use = {"cores": float(cores), "bytes": float(memory)}
+        found.took = time.monotonic() - start
         return found
 
     def end(self) -> None:
@@ -231,7 +244,7 @@ class Runner:
 
 @contextmanager
 def opened(*sides: Side) -> Iterator[dict[str, Runner]]:
-    """Open each side's API for the length of a `with` block; the runs made in it are deleted then."""
+    """Open each side's API for the length of a `with` block; runs made in it are deleted then."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         runners = {}
@@ -265,7 +278,7 @@ def _sum_up(found: Measured, runs: list[Seen], asked: list[float]) -> None:
     found.submit = fmean(seen.created - when for seen, when in zip(runs, asked, strict=True))
     found.pods = sum(piece.has_pod for piece in everything)
     firsts = [
-        some[0].moments["created"] - seen.created
+        max(some[0].moments["created"] - seen.created, 0.0)
         for some, seen in zip(each, runs, strict=True)
         if some
     ]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 UPSTREAM = ROOT / "benchmarks" / "upstream"
 BESIDE = "kind-packages"
 
-#: What a part of the side whose turn it is not asks for. Both sides' requests together leave the two
-#: processors of a small node nothing for the pods of runs.
+#: What a part asks for while it is the other side's turn. Both sides' requests together leave the
+#: two processors of a small node nothing for the pods of runs.
 ASIDE = "10m"
 
 
@@ -117,7 +117,7 @@ def asked(documents: list[render.Document]) -> dict[str, dict[str, str]]:
 def resized(
     pod: dict[str, Any], wanted: dict[str, str], *, aside: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the part of a pod's spec that changes so that it asks for what is wanted, or steps aside.
+    """Return what changes of a pod's spec so that it asks for what is wanted, or steps aside.
 
     A container that asks for nothing goes on so: Kubernetes takes no request away from a pod.
     """
