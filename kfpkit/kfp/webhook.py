@@ -31,14 +31,16 @@ NAME = "warm-driver"
 SECRET = "warm-driver-tls"  # noqa: S105 - its name
 CRT, KEY = "tls.crt", "tls.key"
 
-#: Annotation of a Workflow whose drivers have no pods.
-ANNOTATION = "kfpkit.dev/drivers"
-
 KIND = "mutatingwebhookconfiguration"
 
 #: How long a new certificate lasts, what must be left of it at an install, and what makes doctor
 #: speak. Each upgrade installs.
 LASTS, LEFT, SOON = timedelta(days=3650), timedelta(days=365), timedelta(days=60)
+
+#: What says that the warm driver is passed over.
+FALLBACK = "runs use driver pods"
+
+_SHOWN = ("--show-managed-fields", "--output=json")
 
 #: Clocks that are behind take a new one too.
 _BEFORE = timedelta(hours=1)
@@ -170,7 +172,7 @@ def configured(target: Target) -> dict[str, Any] | None:
     """
     name = configuration_name(target.namespace)
     argv = [target.kubectl, "--context", target.context, "get", KIND, name]
-    said = process.query([*argv, "--ignore-not-found", "--output=json"]).stdout.strip()
+    said = process.query([*argv, "--ignore-not-found", *_SHOWN]).stdout.strip()
     found: dict[str, Any] | None = json.loads(said) if said else None
     return found
 
@@ -178,19 +180,19 @@ def configured(target: Target) -> dict[str, Any] | None:
 def troubles(target: Target) -> Iterator[Finding]:
     """Yield why runs use driver pods although the warm driver is installed, or soon will."""
     name = configuration_name(target.namespace)
-    again = f"make install {process.line(target.variables)}"
+    again = f"make install {' '.join(target.variables)}"
     found = configured(target)
     values = secrets.read(target, SECRET)
     if found is None:
-        yield warning(f"{_FALLBACK}: there is no {KIND} {name}", again)
+        yield warning(f"{FALLBACK}: there is no {KIND} {name}", again)
     if fault := fault_of(values, target.namespace, SOON):
-        rotate = f"make rotate-secrets {process.line(target.variables)}"
-        yield warning(fault if "ends" in fault else f"{_FALLBACK}: {fault}", rotate)
+        rotate = f"make rotate-secrets {' '.join(target.variables)}"
+        yield warning(fault if "ends" in fault else f"{FALLBACK}: {fault}", rotate)
     elif found is not None:
         bundle = found["webhooks"][0]["clientConfig"].get("caBundle", "")
         if base64.b64decode(bundle).decode(errors="replace").strip() != values[CRT].strip():
             what = f"the caBundle of {KIND} {name} does not fit the Secret {SECRET}"
-            yield warning(f"{_FALLBACK}: {what}", again)
+            yield warning(f"{FALLBACK}: {what}", again)
     slices = target.items(["endpointslices"], "--selector", f"kubernetes.io/service-name={NAME}")
     ready = [
         endpoint
@@ -200,10 +202,7 @@ def troubles(target: Target) -> Iterator[Finding]:
     ]
     if not ready:
         look = target.line("describe", f"deployment/{NAME}")
-        yield warning(f"{_FALLBACK}: no pod of {NAME} is ready", look)
-
-
-_FALLBACK = "runs use driver pods"
+        yield warning(f"{FALLBACK}: no pod of {NAME} is ready", look)
 
 
 def _host(namespace: str) -> str:
