@@ -25,7 +25,7 @@ from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State, sum_up
-from kfpkit.kfp.states import BAD, ENDS, Phase
+from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
@@ -51,6 +51,9 @@ SOON = 0.2
 
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
+
+#: Seconds after which a driver that the warm driver is to run, and that says nothing, is looked at.
+DRIVING = 30.0
 
 
 def load_image(where: Place, spec: Spec) -> None:
@@ -218,6 +221,8 @@ class _Follower:
         self._spec = spec
         self._progress = progress
         self._warned: set[str] = set()
+        #: When each driver without a pod was first seen at work, by its node's ID.
+        self._driving: dict[str, float] = {}
         self._watch = watch.Watch()
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
@@ -273,17 +278,26 @@ class _Follower:
         for task in self._run.tasks:
             if workflow.update(task, self.seen):
                 self._progress.changed(task)
-            for node in self.seen.of(task.name):
-                if node.waits:
-                    self._waits(node)
+        for node in self.seen.nodes:
+            if node.waits or self._lingers(node):
+                self._waits(node)
         self._run.started = self.seen.started or self._run.started
 
+    def _lingers(self, node: Node) -> bool:
+        """Whether the warm driver has long had a driver to run, and has not said a word."""
+        if not node.warm or node.phase in ENDED:
+            return False
+        since = self._driving.setdefault(node.id, time.monotonic())
+        return time.monotonic() - since >= DRIVING
+
     def _waits(self, node: Node) -> None:
-        """Say once why a pod does not start, as `make explain` does."""
-        key = f"{node.pod} {node.message}"
+        """Say once why a pod does not start or a driver waits, as `make explain` does."""
+        key = f"{node.id} {node.message}"
         if key not in self._warned:
             facts = replace(gather(self._where.target, self._run.id), workflow=self.seen)
-            self._warn(explain(facts, self._where.target, node.row).sentence)
+            why = explain(facts, self._where.target, node.row)
+            if why.reason:
+                self._warn(why.sentence)
             self._warned.add(key)
 
     def _warn(self, message: str) -> None:

@@ -402,6 +402,7 @@ def test_releases_differ_only_in_what_the_release_says() -> None:
                 "ml-pipeline-ui",
                 "persistence-agent",
                 "scheduled-workflow",
+                "warm-driver",
                 "workflow-controller",
             )
         },

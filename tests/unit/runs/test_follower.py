@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,17 @@ from kfpkit.kfp.metadata import Execution, Home
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
 from kfpkit.kube import watch
+from kfpkit.kube.health import PART, RUN
 from kfpkit.runs import remote, results
 from kfpkit.runs.place import Place
+from tests.support.recorded_runs import runner
 from tests.support.workflows import START, at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
 
 DRIVER = "system-container-driver"
 IMPL = "system-container-impl"
@@ -228,6 +234,27 @@ def test_where_nothing_is_known_of_the_tasks_it_is_said_and_nothing_made_up(
     run, changes = follow(monkeypatch, "SUCCEEDED")
     assert (run.state, states(run), changes) == (State.SUCCEEDED, [State.PENDING] * 2, [])
     assert "the states of some tasks are not known" in capsys.readouterr().err
+
+
+def test_a_driver_that_waits_is_said_once_however_often_it_is_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = {**node("a", "Running", DRIVER), "type": "Suspend", "name": "demo.root-driver"}
+    tries = count(1)
+
+    def items(_: object, kinds: list[str], *selector: str) -> list[dict[str, Any]]:
+        if f"{PART}=warm-driver" in selector:
+            return [runner()]
+        driver["message"] = f"waiting for the store: refused (tried {next(tries)} times since 1:2)"
+        metadata = {"name": "demo", "labels": {RUN: "1"}}
+        status = {"phase": "Running", "nodes": {"a": driver}}
+        looked = [{"kind": "Workflow", "metadata": metadata, "status": status}]
+        return [] if "events" in kinds else looked
+
+    monkeypatch.setattr(Cluster, "items", items)
+    follow(monkeypatch, ["RUNNING", "RUNNING", "CANCELED"], placed={})
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("the driver of the run itself waits for the store: refused; it is") == 1
 
 
 def test_a_run_that_nothing_moves_is_said_once(
