@@ -212,7 +212,9 @@ def components(target: Target) -> list[Workload]:
         KitError: Nothing is installed there.
     """
     objects = target.items(["deployments", "statefulsets", "pods"], NO_RUNS)
-    objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
+    # They tell of a StatefulSet only why it has no pod.
+    if any(p.kind == "StatefulSet" and not p.done for p in health.workloads(objects)):
+        objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
     # Events carry no labels of ours, and a namespace may hold other workloads.
     names = {d["metadata"]["name"] for d in target.documents}
     found = [p for p in health.workloads(objects) if p.name in names]
@@ -306,7 +308,7 @@ def wait_until_ready(
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
     wait_for(
-        f"{len(components(target))} components",
+        f"{len(render.workloads(target.documents))} components",
         probe,
         timeout=timeout,
         do=f"Look at `{target.line('get', 'pods')}`",
