@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmarks.phases import MOMENTS, PHASES
+from benchmarks.sides import ASIDE
 from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def render(found: Mapping[str, Any]) -> str:
         one_by_one=one_by_one(found),
         idle=idle_plot(found["others"]["idle"]) if "idle" in found["others"] else None,
         parts=parts_of(found["others"]["idle"]) if "idle" in found["others"] else [],
+        aside=ASIDE,
         busy=busy(found),
     )
 
