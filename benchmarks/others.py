@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.sides import Side
 
 #: Samples of both sides at rest.
-SAMPLES = 10
+SAMPLES = 6
 
 #: Added to the ports of kind's configuration for a second cluster.
 SHIFT = 10000

@@ -93,6 +93,7 @@ def render(found: Mapping[str, Any]) -> str:
         one_by_one=one_by_one(found),
         idle=idle_plot(found["others"]["idle"]) if "idle" in found["others"] else None,
         parts=parts_of(found["others"]["idle"]) if "idle" in found["others"] else [],
+        loaded=loaded(found),
         aside=ASIDE,
         busy=busy(found),
     )
@@ -122,6 +123,23 @@ def medians(turns: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         for side in SIDES
         if (mine := [one for one in turns if one["side"] == side and one["seconds"]])
     }
+
+
+def loaded(found: Mapping[str, Any]) -> list[tuple[str, dict[str, tuple[float, float]]]]:
+    """Return for the sampled scenarios, by side, the most MiB and cores of all parts together."""
+    shown = []
+    for one in found["compared"]:
+        most = {}
+        for side in SIDES:
+            uses = [t["use"] for t in found["measured"][one["name"]] if t["side"] == side]
+            if any(uses):
+                most[side] = (
+                    max(use["bytes"] for use in uses if use) / 2**20,
+                    max(use["cores"] for use in uses if use),
+                )
+        if most:
+            shown.append((one["title"], most))
+    return shown
 
 
 def busy(found: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,11 @@ def results() -> bench.Results:
                 Measured("upstream", number, upstream, pieces=PIECES, load=3.5),
             ]
         )
-    found.measured["side-20"] = [Measured("ours", 1, failed=1), Measured("upstream", 1, 90.0)]
+    most = {"cores": 1.25, "bytes": 2.0**30}
+    found.measured["side-20"] = [
+        Measured("ours", 1, failed=1),
+        Measured("upstream", 1, 90.0, use=most),
+    ]
     use = {"cores": 0.01, "bytes": 2.0**28, "asked_cores": 0.1, "asked_bytes": 2.0**28}
     sides: dict[str, Any] = {"ours": {"database": use, "own": use}, "upstream": {"database": use}}
     found.others["idle"] = {**sides, "workflows": {"ours": 3, "upstream": 4}}
@@ -53,7 +57,7 @@ def results() -> bench.Results:
 
 def test_the_quick_form_has_what_is_quick() -> None:
     wanted, rest = bench.select("", quick=True)
-    assert [one.name for one in wanted] == ["sample", "sample-cached", "row-4", "side-20"]
+    assert [one.name for one in wanted] == ["sample", "sample-cached", "side-20", "row-4"]
     assert rest == ["idle"]
     wanted, rest = bench.select("", quick=False)
     assert wanted == [*SCENARIOS]
@@ -66,6 +70,15 @@ def test_scenarios_are_chosen_by_name_with_what_fills_the_cache() -> None:
     assert rest == ["idle"]
     with pytest.raises(BadInputError, match=r"no scenario nope.*side-100"):
         bench.select("row-1,nope", quick=False)
+
+
+def test_the_quick_form_begins_what_it_has_time_for() -> None:
+    turns = [Measured("ours", 1, took=50), Measured("upstream", 1, took=150)]
+    assert bench.fits([], bench.FIRST)
+    assert not bench.fits([], bench.FIRST + 1)
+    assert bench.fits(turns, bench.AGAIN - 200)
+    assert not bench.fits(turns, bench.AGAIN - 199)
+    assert bench.fits(turns[:1] + turns, bench.AGAIN - 200)
 
 
 def test_names_are_told_apart_and_pipelines_are_there() -> None:
@@ -97,6 +110,7 @@ def test_the_page_stands_alone_and_shows_what_was_found() -> None:
     assert "driver without a pod: 0.40 s" in text
     assert "&lt;b&gt;, executor" in text
     assert "list: all" in text
+    assert re.search(r">.</td><td[^>]*>.</td><td[^>]*>1024</td><td[^>]*>1.2", text)  # loaded
     assert "cluster-up" in text
     assert "prefers-color-scheme: dark" in text
 
