@@ -112,13 +112,14 @@ def bench(
     results = Results(environment.describe(ours.target), quick)
     try:
         sides.install(ours, upstream, timeout=1800)
-        _measure(results, wanted, rest, ours, upstream, rounds, began)
+        _measure(results, wanted, rest, ours, upstream, rounds, began, output)
     except KeyboardInterrupt:
         results.interrupted = True
         raise
     finally:
         try:
-            _write(results, output)
+            if _write(results, output):
+                console.out.print(f"{output / 'bench.html'} and bench.json", markup=False)
         finally:
             _end(ours, upstream, leave=leave)
     console.say(f"measured in {(time.monotonic() - began) / 60:.0f} minutes")
@@ -165,6 +166,7 @@ def _measure(
     upstream: Side,
     rounds: int,
     began: float,
+    output: Path,
 ) -> None:
     with ExitStack() as stack:
         runners = stack.enter_context(opened(ours, upstream)) if wanted else {}
@@ -180,6 +182,7 @@ def _measure(
                     sides.give_turn(side, other)
                     turns.append(runners[side.name].measure(scenario, number))
                     _tell(scenario, turns[-1])
+                _write(results, output)
     # After the runs: what has just been installed has nothing in its memory yet.
     for name in rest:
         console.say(OTHERS[name].title)
@@ -196,13 +199,14 @@ def _tell(scenario: Scenario, turn: Measured) -> None:
     )
 
 
-def _write(results: Results, folder: Path) -> None:
+def _write(results: Results, folder: Path) -> bool:
+    """Write what there is so far; return whether there is anything."""
     if not results.measured and not results.others:
-        return
+        return False
     found = results.description()
     (folder / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (folder / "bench.html").write_text(page.render(found), encoding="utf-8")
-    console.out.print(f"{folder / 'bench.html'} and bench.json", markup=False)
+    return True
 
 
 def _end(ours: Side, upstream: Side, *, leave: bool) -> None:
