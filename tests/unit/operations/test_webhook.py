@@ -107,7 +107,7 @@ def test_an_uninstall_takes_the_configuration_away_first(
 
 
 def test_a_rotation_makes_a_new_one_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rotate.lifecycle, "wait_until_ready", lambda *_, **__: None)
+    monkeypatch.setattr(installation, "wait_until_ready", lambda *_, **__: None)
     state = installed()
     rotate._certify(webhooks.target(monkeypatch, state), 1)
     assert state.words() == [
