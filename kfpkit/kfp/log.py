@@ -1,4 +1,4 @@
-"""The log of a run's pod: the rows of the step itself, between those of KFP's programs and Argo."""
+"""The log of a task or a driver: the step's own rows, between those of KFP's programs and Argo."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FRAME = ("parameterValues", "artifacts", "metadata")
 
 @dataclass(frozen=True)
 class Log:
-    """A log of a pod's main container, taken apart.
+    """A log of a pod's main container, or of a driver without a pod, taken apart.
 
     Attributes:
         text: The whole.
@@ -78,6 +78,11 @@ class Log:
             return ended["signal"]
         code = ended["code"] if ended else "".join(re.findall(r"exit code (\d+)", message)[-1:])
         return f"exit code {code}" if code not in ("", "1") else ""
+
+
+def of_driver(error: str) -> Log:
+    """Return the log of a driver of which there is its last error alone."""
+    return Log(error, error=read(error).error or _CALL.sub("", error))
 
 
 def read(text: str) -> Log:

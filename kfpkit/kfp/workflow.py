@@ -1,7 +1,8 @@
 """Reading a run's Argo Workflow: which node belongs to which task, and how far each task is.
 
 KFP makes a Workflow of each run, and of each task in it two pods: a driver, which resolves the
-inputs and looks into the cache, and the task's own. A node's name says where it stands in the
+inputs and looks into the cache, and the task's own. With the option warm-driver a driver has no
+pod: its node is suspended, and the warm driver runs it. A node's name says where it stands in the
 pipeline: `penguins-x7k2p.root.train-driver`, `penguins-x7k2p.root.train.executor`; in a loop,
 `penguins-x7k2p.root.for-loop-1.iteration-iterations(0:0).iteration-item.train.executor`.
 """
@@ -35,6 +36,12 @@ _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")
 #: What Argo appends: the number of an attempt at a task, or the number and the item of a round.
 _NUMBER = re.compile(r"\((\d+)(:[^)]*)?\)$")
 
+#: Annotation of a Workflow: the drivers that the warm driver runs, by their templates, as JSON.
+DRIVERS = "kfpkit.dev/drivers"
+
+#: What the warm driver writes before a driver's last error, and before what it waits for.
+_ERROR, _WAITING = "driver: ", "waiting for "
+
 #: What a pod that is not running yet says in the normal course of things.
 _NORMAL = ("", "PodInitializing", "ContainerCreating")
 
@@ -48,7 +55,7 @@ class Node:
             `for-loop-1[0]/train`; of a graph's driver the graph's, empty for the pipeline's own.
         role: `driver`, `executor`, or `graph` for what holds others.
         type, phase, message, id, template, started, finished: As Argo has them; types are `Pod`,
-            `Retry`, `DAG`, `Skipped` ...
+            `Suspend`, `Retry`, `DAG`, `Skipped` ... A message has no `driver: ` before it.
         name: Where it stands: the names of the Workflow and of all around it.
         pod: Name of its pod, if it is one.
         host: Where that ran; empty where no host took it.
@@ -79,8 +86,20 @@ class Node:
         return self.phase in BAD
 
     @property
+    def warm(self) -> bool:
+        """Whether it is a driver that the warm driver runs: KFP suspends nothing itself."""
+        return self.type == "Suspend"
+
+    @property
+    def works(self) -> bool:
+        """Whether a program runs for it: in a pod, or in the warm driver."""
+        return self.type == "Pod" or self.warm
+
+    @property
     def waits(self) -> bool:
-        """Whether it does not start and its message says why."""
+        """Whether it does not go on and its message says why."""
+        if self.warm:
+            return self.phase == Phase.RUNNING and self.message.startswith(_WAITING)
         return self.phase == Phase.PENDING and self.message not in _NORMAL
 
 
@@ -93,11 +112,14 @@ class Workflow:
     Attributes:
         name, spec, status, phase, message, started, finished: As Argo has them, each empty or
             None until it is known.
+        drivers: What the warm driver runs for it, as JSON; empty where drivers have pods.
     """
 
     def __init__(self, item: Mapping[str, Any] | None = None) -> None:
         item = item or {}
-        self.name = str(item.get("metadata", {}).get("name", ""))
+        metadata = item.get("metadata", {})
+        self.name = str(metadata.get("name", ""))
+        self.drivers = str(metadata.get("annotations", {}).get(DRIVERS, ""))
         self.spec: Mapping[str, Any] = item.get("spec", {})
         self.status: Mapping[str, Any] = item.get("status", {})
         self.phase = str(self.status.get("phase", ""))
@@ -152,7 +174,7 @@ def _node(workflow: str, node: Mapping[str, Any]) -> Node:
     path = _plain(name.removeprefix(workflow).removeprefix("."))
     row, role = path, "graph"
     if template.endswith(("system-container-driver", "system-dag-driver")):
-        # A task on volumes has a driver alone, which is its pod.
+        # A task on volumes has a driver alone.
         row = path.removesuffix("-driver")
         role = "executor" if row == path else "driver"
     elif template.endswith("system-container-impl"):
@@ -170,7 +192,7 @@ def _node(workflow: str, node: Mapping[str, Any]) -> Node:
         role=role,
         type=node["type"],
         phase=node.get("phase", ""),
-        message=node.get("message", ""),
+        message=node.get("message", "").removeprefix(_ERROR),
         id=str(node["id"]),
         name=name,
         template=template,

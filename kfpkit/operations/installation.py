@@ -12,7 +12,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.images.recipe import RUNTIME
-from kfpkit.kfp import secrets
+from kfpkit.kfp import indexes, secrets
 from kfpkit.kfp.target import Target, built_images, given_images
 from kfpkit.kube import health, render
 from kfpkit.operations import lock, webhook
@@ -84,6 +84,7 @@ def _install(target: Target, timeout: float) -> None:
     if not process.dry_run():
         console.say(f"applied {len(applied.stdout.splitlines())} objects")
         wait_until_ready(target, timeout=timeout)
+        indexes.ensure(target)
         _prune(target)
     webhook.connect(target, crt)
 
@@ -212,7 +213,9 @@ def components(target: Target) -> list[Workload]:
         KitError: Nothing is installed there.
     """
     objects = target.items(["deployments", "statefulsets", "pods"], NO_RUNS)
-    objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
+    # They tell of a StatefulSet only why it has no pod.
+    if any(p.kind == "StatefulSet" and not p.done for p in health.workloads(objects)):
+        objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
     # Events carry no labels of ours, and a namespace may hold other workloads.
     names = {d["metadata"]["name"] for d in target.documents}
     found = [p for p in health.workloads(objects) if p.name in names]
@@ -306,7 +309,7 @@ def wait_until_ready(
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
     wait_for(
-        f"{len(components(target))} components",
+        f"{len(render.workloads(target.documents))} components",
         probe,
         timeout=timeout,
         do=f"Look at `{target.line('get', 'pods')}`",

@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import CommandError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+#: Name of the Deployment and of its pods.
+_WARM_DRIVER = "warm-driver"
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,21 @@ def select(
             return target.query("logs", node.pod, "--container=main", check=False).stdout
         return archive(node.log) if node.log else ""
 
-    return Facts(run, Workflow(workflow), pods, events, log=read)
+    return Facts(run, Workflow(workflow), pods, events, log=read, away=cache(lambda: _away(target)))
+
+
+def _away(target: Target) -> str:
+    """Return why no pod of the warm driver is ready; empty where one is."""
+    pods = target.items(["pods"], "--selector", f"{health.PART}={_WARM_DRIVER}")
+    if any(_is_ready(pod) for pod in pods):
+        return ""
+    sick = next(filter(None, map(health.sick_pod, pods)), None)
+    return f"{sick.object}: {sick.reason}" if sick else "no pod of it is ready"
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def cases(facts: Facts) -> Iterator[Case]:
@@ -104,10 +122,10 @@ def cases(facts: Facts) -> Iterator[Case]:
     nodes = [n for n in nodes if n.name not in past and not n.name.startswith(inside)]
     bad = [node for node in nodes if node.failed]
     names = sorted(node.name for node in bad)
-    # Argo writes into a node without a pod why it made none, or only that the Workflow failed.
+    # Argo writes into a node without a program why it began none, or only that the Workflow failed.
     nothing = ("", "Workflow operation error")
-    bad = [n for n in bad if n.type == "Pod" or (n.message not in nothing and _leaf(n, names))]
-    going = [node for node in nodes if node.type == "Pod" and node.phase not in ENDED]
+    bad = [n for n in bad if n.works or (n.message not in nothing and _leaf(n, names))]
+    going = [node for node in nodes if node.works and node.phase not in ENDED]
     for node in [*sorted(bad, key=lambda n: n.finished or _NEVER), *going]:
         yield Case(facts, node)
 
@@ -146,8 +164,8 @@ def explain(facts: Facts, target: Target, row: str = "") -> Explanation:
         sentence = f"{ended}; its Workflow is gone, as it is a day after the end"
         evidence = (words,) if words else ()
         return Explanation(facts.run, facts.state, "", sentence, evidence, excerpt=words)
-    pods = [node for node in workflow.nodes if node.type == "Pod"]
-    busy = {Case(facts, n).step for n in pods if n.phase in (Phase.RUNNING, Phase.PENDING)}
+    working = [node for node in workflow.nodes if node.works]
+    busy = {Case(facts, n).step for n in working if n.phase in (Phase.RUNNING, Phase.PENDING)}
     doing = f"at {', '.join(sorted(busy))}" if busy else "between two steps"
     return Explanation(facts.run, facts.state, "", f"the run goes on, {doing}; no trouble to see")
 
@@ -173,7 +191,7 @@ def _put(case: Case, reason: Reason, words: str, target: Target) -> Explanation:
     )
     events = [
         f"event {event.get('reason')}: {_line(event['message'])}"
-        for event in case.facts.warnings(name or workflow.name)
+        for event in case.facts.warnings(name if case.begun else workflow.name)
         # Of a pod that has waited and was begun since it tells nothing.
         if event.get("reason") != UNSCHEDULED or reason.name in ("unschedulable", "stuck")
     ]
@@ -195,8 +213,10 @@ def commands(case: Case, target: Target) -> dict[str, str]:
     """Return the commands, and parts of some, that the rows of `REASONS` name."""
     workflow, pod = case.facts.workflow, case.pod_name
     controller = target.line("logs", "deployment/workflow-controller", "--tail=50")
+    runner = _WARM_DRIVER if case.node.warm else "workflow-controller"
     # What KFP's drivers are called with; only printed, for a person to judge.
-    named = re.search(r'"--pipeline_name", "([\w .-]+)"', json.dumps(workflow.spec))
+    called = json.dumps(workflow.spec) + workflow.drivers
+    named = re.search(r'"--pipeline_name",\s*"([\w .-]+)"', called)
     pipeline = named[1] if named else "NAME"
     sql = f"DELETE FROM mlpipeline.tasks WHERE PipelineName='pipeline/{pipeline}'"  # noqa: S608
     shell = f'MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb --host=127.0.0.1 -u root -e "{sql}"'
@@ -210,7 +230,9 @@ def commands(case: Case, target: Target) -> dict[str, str]:
         "describe": target.line(
             "describe", *(("pod", pod) if pod else ("workflow", workflow.name))
         ),
-        "log": target.line("logs", pod, "--container=main") if pod else controller,
+        "log": target.line(
+            "logs", *((pod, "--container=main") if pod else (f"deployment/{runner}", "--tail=50"))
+        ),
         # The pipeline's results, out of the cache.
         "forget": target.line("exec", "statefulset/database", "--", "sh", "-c", shell),
     }

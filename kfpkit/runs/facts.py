@@ -36,6 +36,7 @@ class Facts:
         events: Those of the Workflow and of the pods, and any others.
         record: What the API says: `state`, and `error` with a `message` perhaps.
         log: Returns the log of a node's main container, of its pod or the one that was kept.
+        away: Returns why the warm driver is away; empty where it is there, or not known to be away.
     """
 
     run: str
@@ -44,6 +45,7 @@ class Facts:
     events: list[Object] = field(default_factory=list)
     record: Object = field(default_factory=dict)
     log: Callable[[Node], str] = lambda _: ""
+    away: Callable[[], str] = lambda: ""
 
     @property
     def state(self) -> str:
@@ -86,6 +88,11 @@ class Case:
         return node.pod if self.pod or node.phase != Phase.ERROR or node.host else ""
 
     @property
+    def begun(self) -> bool:
+        """Whether a program ran for it, in a pod or in the warm driver."""
+        return bool(self.pod_name) or self.node.warm
+
+    @property
     def step(self) -> str:
         """The step as its author knows it, with its round: `for-loop-1[0]/train`."""
         return self.node.row or ("the run itself" if "." in self.node.name else self.node.name)
@@ -107,8 +114,11 @@ class Case:
 
     @cached_property
     def log(self) -> log.Log:
-        """The log of a pod that failed."""
-        return log.read(self.facts.log(self.node) if self.node.failed and self.pod_name else "")
+        """The log of what failed; of a driver without one, the error in its message."""
+        text = self.facts.log(self.node) if self.node.failed and self.begun else ""
+        if self.node.failed and self.node.warm and not text:
+            return log.of_driver(self.node.message)
+        return log.read(text)
 
 
 def _pod_says(pod: Object, *, failed: bool) -> Iterator[str]:

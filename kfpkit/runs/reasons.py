@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfpkit.kfp.log import not_finite, written
-from kfpkit.kfp.states import BAD, FINAL
+from kfpkit.kfp.states import BAD, ENDED, FINAL
 from kfpkit.kube import health
 
 if TYPE_CHECKING:
@@ -83,6 +83,16 @@ def _terminated(case: Case) -> str | None:
     if spec.get("activeDeadlineSeconds") == 0:
         return "spec.activeDeadlineSeconds is 0"
     return f"spec.shutdown is {spec['shutdown']}" if spec.get("shutdown") else None
+
+
+def _away(case: Case) -> str | None:
+    """Look for a warm driver that is not there for a driver that has not ended."""
+    waits = case.node.warm and case.node.phase not in ENDED
+    return (case.facts.away() or None) if waits else None
+
+
+def _waits_for(case: Case) -> str | None:
+    return case.node.message if case.node.warm and case.node.waits else None
 
 
 def _killed(case: Case) -> str | None:
@@ -170,6 +180,11 @@ def cached_steps(workflow: Workflow) -> list[str]:
 def _end(case: Case, _: str) -> str:
     end = case.log.end(case.node.message)
     return f" ({end})" if end else ""
+
+
+def _part(_: Case, words: str) -> str:
+    """Return what is waited for and why, without how often it has been tried."""
+    return re.sub(r" \(tried .*\)$", "", words.removeprefix("waiting for "))
 
 
 def _missing(_: Case, words: str) -> str:
@@ -305,6 +320,24 @@ REASONS = (
         "over too many items",
         ("{workflow}",),
         of_run=True,
+    ),
+    Reason(
+        "warm-driver-away",
+        _away,
+        "{who} waits for the warm driver, which is away; it goes on as soon as that is back{words}",
+        (
+            "make doctor",
+            "{kubectl} describe deployments,pods --selector=app.kubernetes.io/name=warm-driver",
+        ),
+        runbook="run-pending",
+    ),
+    Reason(
+        "part-away",
+        _waits_for,
+        "{who} waits for {detail}; it is tried again by itself",
+        ("make doctor",),
+        _part,
+        runbook="run-pending",
     ),
     # An error of KFP's may quote what a step has written, so what is known by more words is first.
     Reason(
@@ -482,7 +515,7 @@ REASONS = (
     ),
     Reason(
         "not-begun",
-        lambda case: None if case.pod_name or not case.node.failed else case.node.message or None,
+        lambda case: None if case.begun or not case.node.failed else case.node.message or None,
         "Argo could not begin {who}{words}",
         ("{controller}",),
     ),

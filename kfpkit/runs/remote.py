@@ -25,8 +25,9 @@ from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State, sum_up
-from kfpkit.kfp.states import BAD, ENDS, Phase
+from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
+from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import results
 from kfpkit.runs.explain import explain, gather
@@ -44,11 +45,15 @@ if TYPE_CHECKING:
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
 
-#: Seconds between two looks at a run.
-INTERVAL = 2.0
+#: Seconds between two looks at a run; and where its Workflow is over, and KFP will say so soon.
+INTERVAL = 1.0
+SOON = 0.2
 
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
+
+#: Seconds after which a driver that the warm driver is to run, and that says nothing, is looked at.
+DRIVING = 30.0
 
 
 def load_image(where: Place, spec: Spec) -> None:
@@ -216,6 +221,9 @@ class _Follower:
         self._spec = spec
         self._progress = progress
         self._warned: set[str] = set()
+        #: When each driver without a pod was first seen at work, by its node's ID.
+        self._driving: dict[str, float] = {}
+        self._watch = watch.Watch()
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
 
@@ -225,6 +233,11 @@ class _Follower:
         Raises:
             KitError: Nothing answered for too long.
         """
+        selector = self._where.selector(self._run.id)
+        with watch.opened(self._where.target, WORKFLOWS, selector) as self._watch:
+            self._follow()
+
+    def _follow(self) -> None:
         silent_since: float | None = None
         while True:
             try:
@@ -239,17 +252,21 @@ class _Follower:
                     console.warn(f"{error.what}: asking again for {PATIENCE:.0f} s")
                 elif now - silent_since > PATIENCE:
                     raise
-            time.sleep(INTERVAL)
+            self._watch.changed.wait(SOON if self.seen.finished else INTERVAL)
+            self._watch.changed.clear()
 
     def _look(self) -> bool:
         """Take note of how far the run is, and return whether it is over."""
         there = self._client.get_run(self._run.id)
+        over = there.state in ENDS
+        # At its end nothing may be missing that was not told yet.
+        told = None if over else self._watch.object
         selector = self._where.selector(self._run.id)
-        found = self._where.target.items([WORKFLOWS], selector)
+        found = [told] if told else self._where.target.items([WORKFLOWS], selector)
         if found:
             self.seen = workflow.Workflow(found[0])
             self._update()
-        if there.state not in ENDS:
+        if not over:
             if not found:
                 lost = Facts(self._run.id, record={"state": there.state})
                 self._warn(explain(lost, self._where.target).sentence)
@@ -261,17 +278,26 @@ class _Follower:
         for task in self._run.tasks:
             if workflow.update(task, self.seen):
                 self._progress.changed(task)
-            for node in self.seen.of(task.name):
-                if node.waits:
-                    self._waits(node)
+        for node in self.seen.nodes:
+            if node.waits or self._lingers(node):
+                self._waits(node)
         self._run.started = self.seen.started or self._run.started
 
+    def _lingers(self, node: Node) -> bool:
+        """Whether the warm driver has long had a driver to run, and has not said a word."""
+        if not node.warm or node.phase in ENDED:
+            return False
+        since = self._driving.setdefault(node.id, time.monotonic())
+        return time.monotonic() - since >= DRIVING
+
     def _waits(self, node: Node) -> None:
-        """Say once why a pod does not start, as `make explain` does."""
-        key = f"{node.pod} {node.message}"
+        """Say once why a pod does not start or a driver waits, as `make explain` does."""
+        key = f"{node.id} {node.message}"
         if key not in self._warned:
             facts = replace(gather(self._where.target, self._run.id), workflow=self.seen)
-            self._warn(explain(facts, self._where.target, node.row).sentence)
+            why = explain(facts, self._where.target, node.row)
+            if why.reason:
+                self._warn(why.sentence)
             self._warned.add(key)
 
     def _warn(self, message: str) -> None:

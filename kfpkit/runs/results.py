@@ -115,7 +115,9 @@ class _Reader:
 
     def logs(self, row: Task, execution: Execution | None) -> list[str]:
         """Return the logs of a row's pods, each under a line that names it."""
-        texts = [(pod, self._log(pod, key)) for pod, key in self._pods(row, execution)]
+        texts = [
+            (pod or "without a pod", self._log(pod, key)) for pod, key in self._pods(row, execution)
+        ]
         return [f"==== {row.name} ({pod})\n{text.rstrip()}\n" for pod, text in texts if text]
 
     def why(self, row: Task | None = None, execution: Execution | None = None) -> Explanation:
@@ -192,8 +194,11 @@ class _Reader:
         return output.access or (self._home.access if ours else {})
 
     def _pods(self, row: Task, execution: Execution | None) -> list[tuple[str, str]]:
-        """Return a row's own pods and the keys of their archived logs, the newest last."""
-        mine = [n for n in self._workflow.of(row.name) if n.role == "executor" and n.type == "Pod"]
+        """Return a row's own pods and the keys of their archived logs, the newest last.
+
+        A task on volumes is a driver, which may have no pod: its name is empty then.
+        """
+        mine = [n for n in self._workflow.of(row.name) if n.role == "executor" and n.works]
         if mine or self._workflow.nodes or not execution or execution.cached:
             return [(node.pod, node.log) for node in mine]
         return [self._archived(execution.pod)] if execution.pod else []
@@ -205,15 +210,17 @@ class _Reader:
         return pod, f"{LOGS}{named['workflow']}/{pod}/main.log" if named else ""
 
     def _log(self, pod: str, key: str, *, needed: bool = True) -> str:
-        """Return the log of a pod, from the archive where the pod is gone; empty if none is."""
-        if pod not in self._texts:
-            self._texts[pod] = self._read_log(pod, key, needed=needed) if pod else ""
-        return self._texts[pod]
+        """Return the log of a pod, from the archive where there is none; empty if none is."""
+        name = pod or key
+        if name not in self._texts:
+            self._texts[name] = self._read_log(pod, key, needed=needed)
+        return self._texts[name]
 
     def _read_log(self, pod: str, key: str, *, needed: bool) -> str:
-        got = self._target.query("logs", pod, "--container=main", check=False)
-        if got.ok:
-            return got.stdout
+        if pod:
+            got = self._target.query("logs", pod, "--container=main", check=False)
+            if got.ok:
+                return got.stdout
         if not key:
             return ""
         bucket, access = archive(self._workflow.repository, self._home)

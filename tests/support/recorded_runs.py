@@ -14,10 +14,12 @@ from unittest.mock import patch
 from kfpkit.core import console, process
 from kfpkit.kfp import api
 from kfpkit.kfp.metadata import Home
+from kfpkit.kfp.object_store import Objects
 from kfpkit.kfp.run import Run, State, Task, task_of
 from kfpkit.kfp.states import BAD
 from kfpkit.kfp.target import Target
 from kfpkit.kfp.workflow import Workflow
+from kfpkit.kube.health import PART
 from kfpkit.kube.health import RUN as LABEL
 from kfpkit.runs import remote, results
 from kfpkit.runs.place import Place
@@ -92,11 +94,19 @@ def pod(number: int, *, phase: str = "Pending", **container: Any) -> Object:
 
 
 class Recorded(Target):
-    """A cluster with one run on it, all of whose pods have the same log."""
+    """A cluster with one run on it, all of whose pods and drivers have the same log.
+
+    Attributes:
+        objects: The run's.
+        events: All.
+        log: Of each pod, and in the object store.
+        runners: The warm driver's pods.
+    """
 
     objects: Sequence[Object]
     events: Sequence[Object]
     log: str
+    runners: Sequence[Object]
 
     @property
     def namespace(self) -> str:
@@ -104,8 +114,9 @@ class Recorded(Target):
         return "kubeflow"
 
     def items(self, kinds: Sequence[str], *selector: str) -> list[Object]:
-        """Return the run's objects, or the events."""
-        del selector
+        """Return the run's objects, or the events, or the pods of the warm driver."""
+        if f"{PART}=warm-driver" in selector:
+            return list(self.runners)
         if "events" in kinds:
             return list(self.events)
         return [each for each in self.objects if "pods" in kinds or each["kind"] == "Workflow"]
@@ -119,10 +130,21 @@ class Recorded(Target):
         return process.Result(0, self.log, "")
 
 
-def recorded(*objects: Object, events: Sequence[Object] = (), log: str = "") -> Recorded:
+def runner(*, ready: bool = True) -> Object:
+    """Return a pod of the warm driver."""
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": {"name": "warm-driver-1"}, "status": {"conditions": conditions}}
+
+
+def recorded(
+    *objects: Object,
+    events: Sequence[Object] = (),
+    log: str = "",
+    runners: Sequence[Object] = (runner(),),
+) -> Recorded:
     """Return the cluster of a run."""
     made = Recorded("kind", "kind-kfp", "kubectl")
-    made.__dict__.update(objects=objects, events=events, log=log)
+    made.__dict__.update(objects=objects, events=events, log=log, runners=runners)
     return made
 
 
@@ -148,6 +170,7 @@ def said_by_make_run(target: Recorded, folder: Path, *, over: bool) -> list[str]
     with (
         patch.object(api, "connect", lambda _: SimpleNamespace(get_run=lambda _: state)),
         patch.object(console, "warn", warnings.append),
+        patch.object(Objects, "read", lambda *_: target.log),
         patch.object(results, "recorded", lambda *_: ({}, Home())),
     ):
         follower = remote._Follower(Place("kind", target, "http://none", ""), run, spec, progress)

@@ -34,6 +34,9 @@ PATIENCE = 900.0
 #: Lines of a failed task's log in a failure's text.
 LOG_LINES = 30
 
+#: Types of nodes that a program runs for; a driver has a pod, or the warm driver runs it.
+WORKS = ("Pod", "Suspend")
+
 #: Label of a Workflow that says whose run it is.
 RUN = "pipeline/runid"
 
@@ -117,7 +120,7 @@ class Run:
                 for parameter in node.get("outputs", {}).get("parameters", [])
             }
             for node in self.nodes()
-            if node["type"] in ("Pod", "Suspend") and node["displayName"].endswith("-driver")
+            if node["type"] in WORKS and node["displayName"].endswith("-driver")
         }
 
     def log(self, task: str) -> str:
@@ -151,7 +154,7 @@ class Run:
             if node.get("phase") not in ("Failed", "Error"):
                 continue
             lines.append(f"{node['name']}: {node['phase']}: {node.get('message', '')}")
-            if node["type"] == "Pod":
+            if node["type"] in WORKS:
                 try:
                     log = self.archived(node["id"])
                 except requests.RequestException as error:

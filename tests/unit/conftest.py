@@ -1,4 +1,4 @@
-"""A small backup, whole in every part, and a run, as real ones are."""
+"""A small backup, whole in every part, and a run, as real ones are; and Workflows in both forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.kfp.run import Artifact, Parameter, Run, State, Task
+from kfpkit.kfp.workflow import Workflow
 from tests.support.backups import make_backup, small_store
+from tests.support.warm import warm
 from tests.support.workflows import START, at
 
 if TYPE_CHECKING:
@@ -26,6 +28,16 @@ def store() -> MemoryStore:
 def backup(tmp_path: Path, store: MemoryStore) -> Path:
     """Return the folder of a backup."""
     return make_backup(tmp_path, store)
+
+
+@pytest.fixture(params=["driver pods", "warm driver"])
+def either_driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the Workflows of a test read as they are, and once more as with the warm driver."""
+    if request.param == "warm driver":
+        read = Workflow.__init__
+        monkeypatch.setattr(
+            Workflow, "__init__", lambda seen, item=None: read(seen, warm(item or {}))
+        )
 
 
 @pytest.fixture

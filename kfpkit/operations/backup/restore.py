@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.kfp import object_store
+from kfpkit.kfp import indexes, object_store
 from kfpkit.kfp.database import (
     BEFORE,
     DATABASES,
@@ -125,6 +125,7 @@ def restore(
         except BaseException:
             console.warn(f"the backup is in use: {again}")
             raise
+        indexes.ensure(target)  # A backup of an installation without them has none.
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
     console.say(f"what was there before is kept until you run: {drop}")

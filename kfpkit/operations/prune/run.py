@@ -34,6 +34,8 @@ from kfpkit.kfp.database import (
     quoted,
     reached,
 )
+from kfpkit.kfp.states import ENDED
+from kfpkit.kfp.workflow import Workflow
 from kfpkit.kube import forward, health
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
 
 #: Seconds until a driver that is at work has ended.
 DRIVING = 600.0
+
+#: Selects the Workflows of runs that go on; Argo sets the second label.
+UNFINISHED = f"{health.RUN},workflows.argoproj.io/completed!=true"
 
 #: Seconds that the API may take to delete a run.
 DELETING = 120
@@ -256,7 +261,12 @@ def _wait_for_drivers(target: Target) -> None:
             ["pods"], "--selector", health.RUN, "--field-selector=status.phase=Running"
         )
         names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in pods}
-        return {uid: name for uid, name in names.items() if "-driver-" in name}
+        drivers = {uid: name for uid, name in names.items() if "-driver-" in name}
+        # Those of the warm driver have no pod.
+        for item in target.items([health.WORKFLOWS], "--selector", UNFINISHED):
+            warm = [node for node in Workflow(item).nodes if node.warm]
+            drivers |= {node.id: node.name for node in warm if node.phase not in ENDED}
+        return drivers
 
     before = working()
 

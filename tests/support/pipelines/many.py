@@ -17,7 +17,7 @@ def take(text: str) -> None:
 
 
 @dsl.pipeline(name="many")
-def many(text: str, items: list) -> None:
+def many(text: str, items: list[str]) -> None:
     given = give(text=text)
     with dsl.ParallelFor(items) as item:
         with dsl.If(item == "take"):

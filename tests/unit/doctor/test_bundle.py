@@ -149,7 +149,8 @@ def test_all_that_answers_is_there_and_each_command_has_a_limit(
     gets = [argv[argv.index("get") + 1] for argv in cluster.asked if "get" in argv]
     assert gets == [
         *("secrets", "pods", "pods,workflows.argoproj.io,events,secrets"),
-        *("nodes,persistentvolumes,storageclasses", "configmaps,roles.rbac.authorization.k8s.io"),
+        "nodes,persistentvolumes,storageclasses,mutatingwebhookconfigurations",
+        "configmaps,roles.rbac.authorization.k8s.io",
     ]
     # All but the first, without which nothing can be shown.
     assert cluster.asked[0][-2] == "secrets"

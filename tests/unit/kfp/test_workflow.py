@@ -13,6 +13,9 @@ import pytest
 from kfpkit.kfp import workflow
 from kfpkit.kfp.run import State, Task
 
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
+
 NAME = "demo-x7k2p"
 
 DRIVER = "system-container-driver"
@@ -152,7 +155,15 @@ def test_the_pod_of_a_graph_belongs_to_no_task() -> None:
     seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": {"a": failed}}})
     (found,) = seen.nodes
     assert (found.row, found.failed) == ("", True)
-    assert found.pod.startswith(f"{NAME}-{GRAPH_DRIVER}-")
+    assert found.pod == ("" if found.warm else workflow.pod_name(failed))
+
+
+def test_a_driver_without_a_pod_waits_where_its_message_says_for_what() -> None:
+    why = "waiting for the metadata server: refused (tried 2 times since 12:00:05)"
+    for message, expected in ((why, [why]), ("", [])):
+        driver = node("root.train-driver", "Running", DRIVER, "Suspend", message=message)
+        seen = workflow.Workflow({"metadata": {"name": NAME}, "status": {"nodes": {"a": driver}}})
+        assert [node.message for node in seen.nodes if node.waits] == expected
 
 
 def test_a_pod_that_cannot_start_says_why() -> None:

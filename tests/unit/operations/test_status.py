@@ -100,3 +100,15 @@ def test_the_pods_and_events_of_past_runs_are_not_read() -> None:
     many = [words for words in asked if {"pods", "events"} & {*words}]
     assert len(many) == 3
     assert all("selector=" in words[-1] for words in many), many
+
+
+def test_events_are_read_only_while_a_store_has_no_pod() -> None:
+    class Ready(Asked):
+        def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
+            ready = {"status": dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 1)}
+            return [one | ready for one in super().items(kinds, *selector)]
+
+    asked.clear()
+    found = lifecycle.components(Ready("kind-packages", "nowhere", "kubectl"))
+    assert {one.kind for one in found if one.done} == {"Deployment", "StatefulSet"}
+    assert [words[0] for words in asked] == ["deployments"]

@@ -27,6 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("wait_until_ready", "_prune"):
         monkeypatch.setattr(installation, name, lambda *_, **__: None)
     monkeypatch.setattr("kfpkit.kfp.secrets.missing", lambda _: {})
+    monkeypatch.setattr("kfpkit.kfp.indexes.ensure", lambda _: None)
 
 
 def install(target: WarmTarget) -> list[str]:

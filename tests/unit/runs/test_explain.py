@@ -17,7 +17,7 @@ import pytest
 from kfpkit.cli.install import api
 from kfpkit.kfp.states import BAD
 from kfpkit.kfp.workflow import Workflow
-from kfpkit.runs.explain import Explanation, explain, select
+from kfpkit.runs.explain import Explanation, explain, gather, select
 from kfpkit.runs.facts import Facts
 from tests.support.recorded_runs import (
     DRIVER,
@@ -27,9 +27,13 @@ from tests.support.recorded_runs import (
     node,
     pod,
     recorded,
+    runner,
     said_by_make_run,
     workflow,
 )
+
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
 
 Object = dict[str, Any]
 
@@ -242,6 +246,40 @@ def test_a_driver_that_failed_says_its_last_error() -> None:
     found = told(node(1, "train-driver", "Failed", "Error (exit code 1)"), log=log)
     assert found.reason == "driver"
     assert found.sentence == "the driver of train failed: KFP: no route"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "KFP driver: driver.Container(x=1) failed: cannot resolve inputs",
+        "F1124 12:00:01.1 9 main.go:79] KFP driver: driver.Container(x=1) failed: cannot resolve "
+        "inputs",
+    ],
+)
+def test_a_driver_without_a_pod_and_without_a_log_has_its_error_in_its_message(error: str) -> None:
+    found = told(node(1, "train-driver", "Failed", f"driver: {error}", type="Suspend"))
+    assert found.reason == "driver"
+    assert found.sentence == "the driver of train failed: KFP driver: cannot resolve inputs"
+    assert found.commands == (
+        "kubectl --context kind-kfp --namespace kubeflow logs deployment/warm-driver --tail=50",
+    )
+    lost = told(node(1, "train-driver", "Failed", "driver: code = Unavailable", type="Suspend"))
+    assert lost.reason == "unreachable"
+
+
+def test_a_driver_without_a_pod_that_is_at_work_is_no_trouble() -> None:
+    target = recorded(workflow(node(1, "train-driver", "Running", type="Suspend")))
+    for runners, reason in (([runner(ready=False), runner()], ""), ([], "warm-driver-away")):
+        target.__dict__["runners"] = runners
+        assert explain(gather(target, RUN), target).reason == reason
+    waiting = {"reason": "ImagePullBackOff", "message": "pull of i failed"}
+    sick = {"name": "main", "restartCount": 0, "image": "i", "state": {"waiting": waiting}}
+    pulling = runner(ready=False)
+    pulling["status"]["containerStatuses"] = [sick]
+    target.__dict__["runners"] = [pulling]
+    assert explain(gather(target, RUN), target).sentence.endswith(
+        "away; it goes on as soon as that is back: pod/warm-driver-1: image pull"
+    )
 
 
 def test_a_driver_that_did_not_reach_the_api() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +15,18 @@ from kfpkit.kfp import api
 from kfpkit.kfp.metadata import Execution, Home
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
+from kfpkit.kube import watch
+from kfpkit.kube.health import PART, RUN
 from kfpkit.runs import remote, results
 from kfpkit.runs.place import Place
+from tests.support.recorded_runs import runner
 from tests.support.workflows import START, at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
 
 DRIVER = "system-container-driver"
 IMPL = "system-container-impl"
@@ -117,10 +126,18 @@ class Cluster(Target):
     """A cluster with one Workflow, or none."""
 
     workflows: Sequence[dict[str, Any]] = ()
+    asked = 0
 
     def items(self, kinds: Any, *selector: str) -> list[dict[str, Any]]:
         del kinds, selector
+        Cluster.asked += 1
         return list(self.workflows)
+
+
+def demo(nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a Workflow with these nodes."""
+    status = {"phase": "Succeeded", "nodes": {node["name"]: node for node in nodes}}
+    return {"metadata": {"name": "demo"}, "status": status}
 
 
 def follow(
@@ -128,6 +145,7 @@ def follow(
     says: str | list[str],
     nodes: Sequence[dict[str, Any]] = (),
     placed: dict[str, Execution] | None = None,
+    told: dict[str, Any] | None = None,
 ) -> tuple[Run, list[str]]:
     """Return a run of the tasks `a` and `b` after a look at its end, and the changes shown."""
     looks = iter([says] if isinstance(says, str) else says)
@@ -137,6 +155,11 @@ def follow(
 
     monkeypatch.setattr(api, "connect", lambda _: SimpleNamespace(get_run=get_run))
     monkeypatch.setattr(remote, "INTERVAL", 0)
+    monkeypatch.setattr(
+        watch,
+        "opened",
+        lambda *_: nullcontext(SimpleNamespace(object=told, changed=threading.Event())),
+    )
 
     def recorded(*_: object) -> tuple[dict[str, Execution], Home]:
         if placed is None:
@@ -146,8 +169,7 @@ def follow(
     monkeypatch.setattr(results, "recorded", recorded)
     target = Cluster("kind", "kind-kfp", "kubectl")
     if nodes:
-        status = {"phase": "Succeeded", "nodes": {node["name"]: node for node in nodes}}
-        target.__dict__["workflows"] = [{"metadata": {"name": "demo"}, "status": status}]
+        target.__dict__["workflows"] = [demo(nodes)]
     run = Run(
         "1", "demo", "v", "kind", State.RUNNING, START, tasks=[Task("a", "a"), Task("b", "b")]
     )
@@ -214,9 +236,42 @@ def test_where_nothing_is_known_of_the_tasks_it_is_said_and_nothing_made_up(
     assert "the states of some tasks are not known" in capsys.readouterr().err
 
 
+def test_a_driver_that_waits_is_said_once_however_often_it_is_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver = {**node("a", "Running", DRIVER), "type": "Suspend", "name": "demo.root-driver"}
+    tries = count(1)
+
+    def items(_: object, kinds: list[str], *selector: str) -> list[dict[str, Any]]:
+        if f"{PART}=warm-driver" in selector:
+            return [runner()]
+        driver["message"] = f"waiting for the store: refused (tried {next(tries)} times since 1:2)"
+        metadata = {"name": "demo", "labels": {RUN: "1"}}
+        status = {"phase": "Running", "nodes": {"a": driver}}
+        looked = [{"kind": "Workflow", "metadata": metadata, "status": status}]
+        return [] if "events" in kinds else looked
+
+    monkeypatch.setattr(Cluster, "items", items)
+    follow(monkeypatch, ["RUNNING", "RUNNING", "CANCELED"], placed={})
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("the driver of the run itself waits for the store: refused; it is") == 1
+
+
 def test_a_run_that_nothing_moves_is_said_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     follow(monkeypatch, ["RUNNING", "RUNNING", "FAILED"], placed={"a": execution(State.FAILED)})
     said = capsys.readouterr().err
     assert said.count("the run will stay RUNNING for ever: its Workflow was removed") == 1
+
+
+def test_what_a_watch_tells_is_not_asked_for_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "asked", 0)
+    _, changes = follow(
+        monkeypatch,
+        ["RUNNING", "RUNNING", "SUCCEEDED"],
+        [node("a", "Succeeded"), node("b", "Succeeded")],
+        told=demo([node("a", "Succeeded")]),
+    )
+    assert changes == ["a succeeded", "b succeeded"]
+    assert Cluster.asked == 1

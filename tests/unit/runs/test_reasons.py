@@ -9,6 +9,7 @@ import pytest
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp.states import BAD
 from kfpkit.kfp.workflow import pod_name
+from kfpkit.runs import remote
 from kfpkit.runs.explain import explain, gather
 from kfpkit.runs.facts import Facts
 from kfpkit.runs.reasons import REASONS
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kfpkit.runs.reasons import Reason
+
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
 
 ERROR = "Error (exit code 1)"
 ELSEWHERE = "/minio/mlpipeline/v2/artifacts/penguins/another-run/load/1/data"
@@ -55,6 +59,11 @@ def driver(log: str) -> Recorded:
     made = pod(2, phase="Failed")
     made["metadata"]["name"] = pod_name(last)
     return recorded(workflow(last, phase="Failed"), made, log=log)
+
+
+def suspended(message: str, **more: Any) -> Recorded:
+    """Return a run whose driver the warm driver is to run."""
+    return recorded(workflow(node(1, "train-driver", "Running", message, type="Suspend")), **more)
 
 
 def importer() -> dict[str, Any]:
@@ -216,6 +225,19 @@ EXAMPLES: dict[str, tuple[Recorded, str]] = {
         "wrote no file, or it was removed since",
     ),
     "stuck": (waits("odd: none knows"), "the step train does not start: odd: none knows"),
+    "warm-driver-away": (
+        suspended("", runners=[]),
+        "the driver of train waits for the warm driver, which is away; it goes on as soon as that "
+        "is back: no pod of it is ready",
+    ),
+    "part-away": (
+        suspended(
+            "waiting for the metadata server: rpc error: code = Unavailable (tried 3 times since "
+            "12:00:05)"
+        ),
+        "the driver of train waits for the metadata server: rpc error: code = Unavailable; it is "
+        "tried again by itself",
+    ),
     "not-begun": (
         refused("failed to resolve {{tasks.load.outputs}}"),
         "Argo could not begin the step train: failed to resolve {{tasks.load.outputs}}",
@@ -240,9 +262,11 @@ EXAMPLES: dict[str, tuple[Recorded, str]] = {
 
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.name)
-def test_each_reason_is_told_of_a_run_that_has_it(reason: Reason, tmp_path: Path) -> None:
+def test_each_reason_is_told_of_a_run_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, reason: Reason, tmp_path: Path
+) -> None:
     cluster, sentence = EXAMPLES[reason.name]
-    facts = gather(cluster, RUN)
+    facts = gather(cluster, RUN, archive=lambda _: cluster.log)
     if not facts.workflow:
         facts = Facts(RUN, record={"state": "RUNNING"})
     explained = explain(facts, cluster)
@@ -250,6 +274,7 @@ def test_each_reason_is_told_of_a_run_that_has_it(reason: Reason, tmp_path: Path
     assert explained.evidence
     assert (ROOT / explained.runbook).is_file()
     assert len(explained.commands) == len(reason.commands) > 0
+    monkeypatch.setattr(remote, "DRIVING", 0.0)
     if reason.name != "not-taken-up":  # A run that has just been made looks the same.
         over = facts.workflow.phase in BAD
         said = said_by_make_run(cluster, tmp_path, over=over)

@@ -17,12 +17,16 @@ from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
 from kfpkit.kube import forward
 from kfpkit.runs import results
+from kfpkit.runs.report import page
 from kfpkit.runs.results import archive, unrounded
 from tests.support.recorded_runs import FATAL, LAUNCHER, TRACEBACK, fatal
 from tests.support.workflows import START
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: With driver pods, and as with the warm driver.
+pytestmark = pytest.mark.usefixtures("either_driver")
 
 
 def output(text: str) -> str:
@@ -403,9 +407,11 @@ def test_a_failed_task_whose_workflow_is_gone_has_its_reason_from_the_archive(
 def test_a_failed_run_of_which_no_task_failed_has_the_error_of_a_graphs_driver(
     monkeypatch: pytest.MonkeyPatch, cluster: Cluster, store: Store, tmp_path: Path
 ) -> None:
-    assert store
     pod = "demo-x7k2p-system-dag-driver-12"
     cluster.logs[pod] = fatal("KFP driver: driver.DAG(a=1) failed: no such input")
+    store.there[f"minio://mlpipeline/artifacts/demo-x7k2p/{pod}/main.log"] = cluster.logs[
+        pod
+    ].encode()
     failed = node("root.for-loop-1.iteration-driver", "Error (exit code 1)", "system-dag-driver")
     task = Task("for-loop-1/work", "work", State.NOT_RUN)
     run = Run("1", "demo", "v", "kind", State.FAILED, START, tasks=[task])
@@ -415,6 +421,46 @@ def test_a_failed_run_of_which_no_task_failed_has_the_error_of_a_graphs_driver(
     )
     results.bring(cluster, run, SPEC, seen, tmp_path)
     assert run.error == "the driver of for-loop-1 failed: KFP driver: no such input"
+
+
+def test_a_run_from_the_cache_has_metrics_and_needs_no_log_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, store: Store, tmp_path: Path
+) -> None:
+    assert store
+    driver = node("root.work-driver", "", "system-container-driver")
+    driver["outputs"] = {"parameters": [{"name": "cached-decision", "value": "true"}]}
+    wrap = node("root.work", "", "system-container-executor")
+    executor = node("root.work.executor", "")
+    nodes = [
+        driver | {"phase": "Succeeded"},
+        wrap | {"id": "demo-x7k2p-13", "type": "DAG", "phase": "Succeeded"},
+        executor | {"id": "demo-x7k2p-14", "type": "Skipped", "phase": "Skipped"},
+    ]
+    task = Task("work", "work")
+    seen = workflow.Workflow(
+        {"metadata": {"name": "demo-x7k2p"}, "status": {"nodes": {n["id"]: n for n in nodes}}}
+    )
+    assert workflow.update(task, seen)
+    one = Execution(6, "work", 1, state=State.SUCCEEDED, cached=True, pod=POD)
+    one.artifacts = [metrics_output()]
+    run = bring(monkeypatch, cluster, tmp_path, [task], {"work": one}, nodes)
+    assert (task.state, task.cached, run.log) == (State.SUCCEEDED, True, "")
+    assert {m.name: m.value for m in page.metrics(run)}["name"] == "a"
+    assert len(page.metrics(run)) == len(KEPT)
+
+
+def test_the_log_of_a_task_on_volumes_is_its_drivers(
+    monkeypatch: pytest.MonkeyPatch, cluster: Cluster, store: Store, tmp_path: Path
+) -> None:
+    pod = "demo-x7k2p-system-container-driver-12"
+    cluster.logs[pod] = "made the volume"
+    store.there[f"minio://mlpipeline/artifacts/demo-x7k2p/{pod}/main.log"] = b"made the volume"
+    made = node("root.work", "", "system-container-driver") | {"phase": "Succeeded"}
+    done = [Task("work", "work", State.SUCCEEDED)]
+    run = bring(monkeypatch, cluster, tmp_path, done, nodes=[made])
+    head, said = (tmp_path / run.log).read_text().splitlines()
+    assert head in (f"==== work ({pod})", "==== work (without a pod)")
+    assert said == "made the volume"
 
 
 def test_without_the_metadata_there_are_logs_and_errors_all_the_same(

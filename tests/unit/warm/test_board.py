@@ -31,7 +31,7 @@ def workflow(phase: str = "Running", *, uid: str = "u", **spec: Any) -> dict[str
         "phase": phase,
         "templateName": "system-dag-driver",
     }
-    note = {"system-dag-driver": {"args": [], "env": {}, "outputs": {}}}
+    note: dict[str, Any] = {"system-dag-driver": {"args": [], "env": {}, "outputs": {}}}
     return {
         "metadata": {"name": "w", "uid": uid, "annotations": {ANNOTATION: json.dumps(note)}},
         "spec": spec,

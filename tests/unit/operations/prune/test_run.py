@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 import pytest
@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from kfpkit.core.durations import DAY
 from kfpkit.kfp import object_store
 from kfpkit.kfp.database import Database, UnfinishedRun
-from kfpkit.kfp.workflow import LOGS
+from kfpkit.kfp.workflow import LOGS, Workflow
 from kfpkit.kube import forward
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import lock
@@ -21,7 +21,12 @@ from kfpkit.operations.prune import run
 from kfpkit.operations.prune.plan import ArtifactRow, Folder, Rule, RunRow
 from kfpkit.operations.prune.run import facts_of
 from tests.support.fake_cluster import cluster
-from tests.support.outside import target
+from tests.support.outside import Outside, target
+from tests.support.recorded_runs import Object, node, workflow
+from tests.support.warm import warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROWS: list[list[Any]] = [
     ["run", "1", "first", "penguins-x", "FAILED", 0, "lab", "", 1_700_000_000],
@@ -106,8 +111,9 @@ def test_a_run_that_was_started_again_keeps_its_logs_and_counts_as_one_that_stay
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = MemoryStore()
+    driver = f"{LOGS}{{0}}/{{0}}-system-container-driver-1/main.log"
     for name in ("penguins-x", "penguins-y"):
-        obstore.put(store, f"{LOGS}{name}/main.log", b"said")
+        obstore.put(store, driver.format(name), b"said")
     both = [[*row[:4], "FAILED", *row[5:]] if row[0] == "run" else row for row in ROWS]
     removed: list[str] = []
     monkeypatch.setattr(lifecycle, "require_ready", lambda _: None)
@@ -120,9 +126,35 @@ def test_a_run_that_was_started_again_keeps_its_logs_and_counts_as_one_that_stay
     done = run.prune(cluster(), Rule(DAY), apply=True, confirm=lambda _: True)
     assert removed == ["2"]
     (left,) = (one["path"] for page in store.list() for one in page)
-    assert left == f"{LOGS}penguins-x/main.log"
+    assert left == driver.format("penguins-x")
     assert [one.id for one in done.runs] == ["2"]
-    assert list(done.logs) == [f"{LOGS}penguins-y/main.log"]
+    assert list(done.logs) == [driver.format("penguins-y")]
     said = " ".join(capsys.readouterr().err.split())
     assert "first (1) was started again: it stays" in said
     assert "removed 1 runs" in said
+
+
+@pytest.mark.parametrize("form", [lambda item: item, warm], ids=["driver pods", "warm driver"])
+def test_the_drivers_that_are_at_work_are_waited_for_and_no_later_ones(
+    monkeypatch: pytest.MonkeyPatch, form: Callable[[Object], Object]
+) -> None:
+    def looked(*numbers: int) -> list[Object]:
+        """Return what runs while drivers of these numbers do, in a pod or without."""
+        nodes = [node(number, f"step{number}-driver", "Running") for number in numbers]
+        seen = Workflow(form(workflow(*nodes)))
+        pods = [{"metadata": {"uid": n.id, "name": n.pod}} for n in seen.nodes if n.pod]
+        return [form(workflow(*nodes)), *pods]
+
+    looks = iter([looked(1, 2), looked(1, 3), looked(3)])
+    now: list[Object] = []
+
+    def items(_: object, kinds: list[str], *selector: str) -> list[Object]:
+        assert "completed!=true" in selector[1] or kinds == ["pods"]
+        if kinds == ["pods"]:
+            now[:] = next(looks)
+        return [item for item in now if ("spec" in item) != (kinds == ["pods"])]
+
+    monkeypatch.setattr(Outside, "items", items)
+    monkeypatch.setattr("kfpkit.core.waiting.time.sleep", lambda _: None)
+    run._wait_for_drivers(target())
+    assert list(looks) == []
