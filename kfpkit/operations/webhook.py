@@ -52,10 +52,11 @@ def connect(target: Target, crt: str) -> None:
     if not crt:
         disconnect(target)
         return
+    # All of it is the kit's: a bundle that somebody set by hand would stay.
     argv = [target.kubectl, "--context", target.context, "apply", "--server-side"]
     text = webhook.configuration(target.namespace, crt)
     process.run(
-        [*argv, "--filename", "-"],
+        [*argv, "--force-conflicts", "--filename", "-"],
         stdin=text,
         do="Without the right to make it, take the option warm-driver out of the overlay",
     )

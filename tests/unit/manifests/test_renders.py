@@ -83,6 +83,18 @@ def test_run_pods_have_images_of_the_servers_release(documents: list[Document]) 
     assert [i.rpartition(":")[2] for i in images if "/argoexec:" in i] == [argo.rpartition(":")[2]]
 
 
+def test_the_warm_driver_has_the_driver_that_the_server_names(documents: list[Document]) -> None:
+    warm = named(documents, "Deployment").get("warm-driver")
+    if warm is None:
+        return
+    (copied,) = render.pod_spec(warm)["initContainers"]
+    variables = {v["name"]: v for v in container(documents, "warm-driver", "warm-driver")["env"]}
+    server = {v["name"]: v for v in container(documents, "ml-pipeline", "ml-pipeline")["env"]}
+
+    assert variables["DRIVER_IMAGE"]["value"] == server["V2_DRIVER_IMAGE"]["value"]
+    assert copied["image"] == server["V2_DRIVER_IMAGE"]["value"]
+
+
 def test_a_variable_in_an_argument_is_one_of_the_container(documents: list[Document]) -> None:
     """Kubernetes leaves `$(NAME)` as it is where there is none."""
     for workload in render.with_pods(documents):

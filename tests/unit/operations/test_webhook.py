@@ -38,7 +38,7 @@ def install(target: WarmTarget) -> list[str]:
 
 def bundle(state: State) -> str:
     """Return the certificate that the Kubernetes API was told of."""
-    given = state.given("apply --server-side --filename")
+    given = state.given("apply --server-side --force-conflicts --filename")
     return base64.b64decode(given["webhooks"][0]["clientConfig"]["caBundle"]).decode()
 
 
@@ -49,7 +49,7 @@ def test_the_first_install_makes_the_certificate_first_and_the_configuration_las
     made, applied, told = install(webhooks.target(monkeypatch, state))
     assert made == "create --filename -"
     assert applied.startswith("apply --server-side -k")
-    assert told == "apply --server-side --filename -"
+    assert told == "apply --server-side --force-conflicts --filename -"
     secret = state.given("create")
     assert secret["type"] == "kubernetes.io/tls"
     assert webhook.fault_of(secret["stringData"], NAMESPACE, webhook.LEFT) == ""
@@ -61,7 +61,7 @@ def test_another_install_keeps_the_certificate(monkeypatch: pytest.MonkeyPatch) 
     state.configuration = None
     applied, told = install(webhooks.target(monkeypatch, state))
     assert applied.startswith("apply --server-side -k")
-    assert told == "apply --server-side --filename -"
+    assert told == "apply --server-side --force-conflicts --filename -"
     assert bundle(state) == state.secret[webhook.CRT]
 
 
@@ -74,7 +74,7 @@ def test_one_that_ends_within_a_year_is_renewed_and_its_pods_restarted(
     patched_, _, restarted, told = install(webhooks.target(monkeypatch, state))
     assert patched_ == "patch secret warm-driver-tls --patch-file /dev/stdin"
     assert restarted == RESTART
-    assert told == "apply --server-side --filename -"
+    assert told == "apply --server-side --force-conflicts --filename -"
     assert bundle(state) == state.given("patch")["stringData"][webhook.CRT]
 
 
@@ -113,7 +113,7 @@ def test_a_rotation_makes_a_new_one_in_any_case(monkeypatch: pytest.MonkeyPatch)
     assert state.words() == [
         "patch secret warm-driver-tls --patch-file /dev/stdin",
         RESTART,
-        "apply --server-side --filename -",
+        "apply --server-side --force-conflicts --filename -",
     ]
     new = state.given("patch")["stringData"][webhook.CRT]
     assert bundle(state) == new != state.secret[webhook.CRT]
