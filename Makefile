@@ -57,6 +57,10 @@ override BIN := $(VENV)/bin
 #: RELEASE      Release of KFP; without one the source's own
 #: PART         Part of the cache that make cache-info lists; default all
 #: DRY_RUN      Print the commands, run none of them
+#: QUICK        Under 15 minutes
+#: SCENARIOS    Names, with commas between; default all
+#: ROUNDS       Turns of each side
+#: LEAVE        Leave upstream's settings installed
 #: PYTHON       The Python that .venv is made with: 3.11, 3.12 or 3.13
 #: PYTEST_ARGS  Words for pytest, as -k name
 #: CHOICE       The tests' markers, as pytest's -m takes them
@@ -105,7 +109,7 @@ takes.check := PYTEST_ARGS PYTHON=python3
 takes.verify := PYTEST_ARGS NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
 takes.test := PYTEST_ARGS PYTHON=python3
 takes.test-cluster := PYTEST_ARGS CHOICE NODES=1 IMAGES MIRROR KIND_CONFIG YES=no PYTHON=python3
-takes.bench := PYTHON=python3
+takes.bench := QUICK=no SCENARIOS ROUNDS=3 LEAVE=no KIND_CONFIG PYTHON=python3
 takes.lint := PYTHON=python3
 takes.golden := $(kit)
 takes.golden-check := $(kit)
@@ -311,8 +315,8 @@ test-cluster: $(VENV)/.synced ## Run the tests that need Docker or the kind clus
 	@PYTEST_ADDOPTS="$(call text,PYTEST_ARGS)"$(call pass,NODES IMAGES MIRROR KIND_CONFIG YES,KFPKIT_) \
 	  $(BIN)/pytest --cluster -m "$(call text,CHOICE,cluster or kfp or docker)"
 
-bench: $(VENV)/.synced ## Measure how long commands take before anything runs (takes minutes)
-	@$(BIN)/python benchmarks/startup.py
+bench: $(VENV)/.synced ## Measure runs here against upstream's settings on the same cluster (hours; QUICK=1 minutes)
+	@$(BIN)/python -m benchmarks$(call options,QUICK SCENARIOS ROUNDS LEAVE KIND_CONFIG)
 
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
 	@$(BIN)/pre-commit run --all-files --color=auto

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import kfp
 import typer
@@ -27,6 +29,9 @@ from kfpkit.core import console
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.target import Target, choose
 from kfpkit.kube import health, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Seconds between two samples.
 INTERVAL = 5.0
@@ -49,7 +54,7 @@ class Use:
         sums = [
             [sum(sample[name][unit] for name in names & set(sample)) for unit in (0, 1)]
             for sample in self.samples
-        ]
+        ] or [[Decimal(), Decimal()]]
         return max(Decimal(s[0]) for s in sums), max(Decimal(s[1]) for s in sums)
 
 
@@ -89,13 +94,31 @@ def main(
     print_table(asked, quiet, busy)
 
 
+@contextmanager
+def sampling(target: Target) -> Iterator[Use]:
+    """Take samples of the parts for the length of a `with` block."""
+    use, over, parts = Use(), threading.Event(), requests(target)
+
+    def take() -> None:
+        while not over.wait(2 * INTERVAL):
+            use.samples.append(sample(target, parts))
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    try:
+        yield use
+    finally:
+        over.set()
+        thread.join()
+
+
 def requests(target: Target) -> Sample:
     """Return what the pods of each part ask for."""
     asked: Sample = {}
     for workload in target.items(["deployments", "statefulsets"], f"--selector={health.OWNED}"):
         sums: Counter[str] = Counter()
         for container in render.pod_spec(workload)["containers"]:
-            for unit, amount in container["resources"]["requests"].items():
+            for unit, amount in container.get("resources", {}).get("requests", {}).items():
                 sums[unit] += parse_quantity(amount) * workload["spec"]["replicas"]
         asked[workload["metadata"]["name"]] = Decimal(sums["cpu"]), Decimal(sums["memory"])
     return asked

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The checks, then the tests on the kind cluster but the long ones. The tests on Kubeflow Pipelines wait
-# for most of their time, so all other tests go on beside them, and the cluster comes up beside the
-# linters. What goes on beside says what it has to say when it is over.
+# The checks, then the tests on the kind cluster but the long ones. The cluster comes up beside the
+# linters, and the tests that need no cluster go on beside those on Kubeflow Pipelines, which wait for
+# most of their time. What goes on beside says what it has to say when it is over. The tests that make
+# clusters of their own and those that ask whether the cluster is well come last, and alone.
 #
 # Usage: scripts/verify.sh KFPKIT PYTEST (called by `make verify`; PYTEST_ARGS has more for pytest)
 set -euo pipefail
@@ -21,12 +22,9 @@ on_cluster() { # MARKERS: run the tests that have them, and are not long
   PYTEST_ADDOPTS=${PYTEST_ARGS-} "$pytest" --cluster -m "$1 and not long"
 }
 
-others() { # all other tests, in what the cluster leaves of the processors
-  local ended=0
+without_cluster() { # in what the cluster leaves of the processors
   renice -n 5 "$BASHPID" >/dev/null
-  make test PYTEST_ARGS="${PYTEST_ARGS-}" || ended=1
-  on_cluster "(cluster or docker) and not kfp" || ended=1
-  return "$ended"
+  make test PYTEST_ARGS="${PYTEST_ARGS-}"
 }
 
 finish() { # WHAT: wait for what goes on beside, and tell how it ended
@@ -46,8 +44,9 @@ for target in lint golden-check; do make "$target" || failed+=("$target"); done
 finish cluster-up
 stop_if_failed
 
-beside others
+beside without_cluster
 on_cluster kfp || failed+=("tests on Kubeflow Pipelines")
-finish "all other tests"
+finish "tests without a cluster"
+on_cluster "(cluster or docker) and not kfp" || failed+=("tests on the cluster and Docker")
 stop_if_failed
 echo "verify: all passed"

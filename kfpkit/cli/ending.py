@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from kfpkit.core import console, durations
 from kfpkit.core.errors import KitError
 from kfpkit.kfp.run import State
 from kfpkit.runs import shown
-from kfpkit.runs.report import page
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from kfpkit.kfp.run import Parameter, Run
 
 #: How many lines of a failed task's error the terminal shows; the report has more.
@@ -46,14 +48,14 @@ def values_of(given: list[Parameter]) -> str:
 def report(done: Run, folder: Path) -> None:
     """Write a run's description and report; print its metrics and where the report is."""
     done.save(folder)
-    file = page.write(done, folder)
+    file = _page().write(done, folder)
     tell(done)
     console.out.print(f"report: {_shown(file)}", markup=False)
 
 
 def tell(done: Run) -> None:
     """Print the metrics as a table, every value whole."""
-    found = page.metrics(done)
+    found = _page().metrics(done)
     if not found:
         return
     table = Table("task", "metric", box=None, pad_edge=False, title_justify="left")
@@ -100,6 +102,11 @@ def fail(done: Run) -> None:
         + (f"  and {more} more\n" if more > 0 else "")
         + f"{also}The report has more"
     )
+
+
+def _page() -> ModuleType:
+    """Return the module that writes reports: what it imports would hold up each run's start."""
+    return import_module("kfpkit.runs.report.page")
 
 
 def _shown(path: Path) -> str:

@@ -8,7 +8,8 @@ from rich.table import Column, Table
 from kfpkit.cli.options import DeleteData, Port, Timeout, Where, Yes, installation
 from kfpkit.cli.targets import choose
 from kfpkit.core import console, process
-from kfpkit.core.errors import join_names
+from kfpkit.core.errors import CommandError, join_names
+from kfpkit.kfp import webhook
 from kfpkit.kube import forward
 from kfpkit.operations import gke, lock
 from kfpkit.operations import installation as lifecycle
@@ -62,6 +63,12 @@ def status(where: Where) -> None:
         console.warn(f"{found.said}. {found.do}")
     elif stopped:
         console.warn(f"{join_names(stopped)} stopped: somebody scaled them to no pods")
+    if webhook.wanted(target.documents):
+        try:
+            for finding in webhook.troubles(target):
+                console.warn(f"{finding.evidence}. {finding.command}")
+        except CommandError as error:  # It is the cluster's, and not all may look at it.
+            console.warn(f"not looked at: the webhook of {webhook.NAME}: {error.stderr.strip()}")
     if stopped or not all(one.done for one in components):
         raise typer.Exit(1)
 

@@ -472,7 +472,6 @@ def _wait_until_running(kind: KindCluster, since: str = "") -> None:
         "all system pods Running",
         lambda: _system_pods_not_running(kind, since),
         timeout=300,
-        interval=2,
         do=f"kubectl --context {kind.context} get pods --all-namespaces",
     )
 
@@ -484,7 +483,6 @@ def _wait_for_metrics(kind: KindCluster) -> None:
         "metrics (kubectl top)",
         lambda: None if _has_metrics(kind) else "no figures yet",
         timeout=180,
-        interval=2,
         do=f"kubectl --context {kind.context} --namespace kube-system logs "
         "deployment/metrics-server",
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit.cluster import lifecycle
+from kfpkit.cluster.lifecycle import Seen
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.images import builder, engine, recipe
@@ -38,14 +39,14 @@ def load(kind: KindCluster, names: Iterable[str], given: Iterable[str] = ()) -> 
         KitError: There is no cluster, or an image cannot be built or loaded.
     """
     wanted, others = list(names), list(given)
-    nodes = _nodes(kind) if engine.answers() else []
+    seen = lifecycle.observe(kind) if engine.answers() else Seen({})
+    nodes = _nodes(seen)
     if not nodes and not process.dry_run():
         raise KitError(
             f"there is no cluster {kind.name} to load images into", "make cluster-up first"
         )
-    marker = lifecycle.observe(kind).marker if nodes else None
-    # Without one, as `make cluster-up` would make it now.
-    source = marker["images"] if marker else sources.choose("", "")[0]
+    # Without a marker, as `make cluster-up` would make it now.
+    source = seen.marker["images"] if seen.marker else sources.choose("", "")[0]
     if source == Source.MIRROR:
         console.say(f"the nodes pull from the mirror: {', '.join([*wanted, *others])}")
         return
@@ -121,18 +122,15 @@ def full_name(reference: str) -> str:
 
 def _load_one(node: str, archive: Path, references: Iterable[str], digest: str = "") -> None:
     """Load an archive of `docker save` into a node, and note there what its images are made of."""
-    inside = f"/kfpkit-{digest or 'given'}.tar"
-    process.run(["docker", "cp", "--quiet", str(archive), f"{node}:{inside}"])
-    try:
-        process.run(["docker", "exec", node, *CTR, "import", "--digests", inside])
-        for reference in references if digest else ():
-            label = f"{engine.INPUTS_LABEL}={digest}"
-            process.run(["docker", "exec", node, *CTR, "label", full_name(reference), label])
-    finally:
-        process.run(["docker", "exec", node, "rm", "--force", inside], check=False)
+    into = ["docker", "exec", "--interactive", node, *CTR, "import", "--digests", "-"]
+    with archive.open("rb") as content:
+        process.run(into, stdin_from=content)
+    for reference in references if digest else ():
+        label = f"{engine.INPUTS_LABEL}={digest}"
+        process.run(["docker", "exec", node, *CTR, "label", full_name(reference), label])
 
 
-def _nodes(kind: KindCluster) -> list[str]:
-    argv = ["docker", "ps", "--filter", f"label=io.x-k8s.kind.cluster={kind.name}"]
-    listed = process.query([*argv, "--format", "{{.Names}}"]).stdout
-    return sorted(name for name in listed.split() if not name.endswith("-external-load-balancer"))
+def _nodes(seen: Seen) -> list[str]:
+    """Return the nodes that run."""
+    running = [name for name, state in seen.containers.items() if state == "running"]
+    return sorted(name for name in running if not name.endswith("-external-load-balancer"))

@@ -297,6 +297,39 @@ def spawned(
             process.stdout.close()
 
 
+@contextmanager
+def repeated(
+    argv: Sequence[str], follow: Callable[[subprocess.Popen[str]], object], *, pause: float
+) -> Iterator[None]:
+    """Run a process beside a `with` block, again whenever it has ended, and end it afterwards.
+
+    Args:
+        argv: The program and its arguments.
+        follow: Called with each running process, in a thread; once it returns, that one is ended.
+        pause: Seconds between two of them.
+    """
+    over = threading.Event()
+    current: list[subprocess.Popen[str]] = []
+
+    def repeat() -> None:
+        while not over.is_set():
+            with spawned(argv) as running:
+                current[:] = [running]
+                if not over.is_set():
+                    follow(running)
+            over.wait(pause)
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for running in current:
+            running.terminate()
+        thread.join()
+
+
 def run_group(
     argv: Sequence[str], *, env: Mapping[str, str], on_line: Callable[[str], None]
 ) -> int:

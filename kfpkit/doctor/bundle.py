@@ -56,6 +56,9 @@ _CLUSTER = {
     ("v1", "Node"): "nodes",
     ("v1", "PersistentVolume"): "persistentvolumes",
     ("storage.k8s.io/v1", "StorageClass"): "storageclasses",
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): (
+        "mutatingwebhookconfigurations"
+    ),
 }
 
 #: Resources of the namespace that are looked at first: what tells most should be there in any case.
@@ -76,7 +79,7 @@ _README = """Support bundle of Kubeflow Pipelines, made by `make support-bundle`
 doctor.json      what `make doctor` says of each part
 versions.json    of the kit, of Kubernetes, and the images of each pod
 objects/         the objects of the namespace, a file for each kind; of Secrets only the keys
-cluster/         nodes, volumes, storage classes
+cluster/         nodes, volumes, storage classes, webhooks
 logs/            POD/CONTAINER.log, and CONTAINER.previous.log of a container that was restarted
 left-out.txt     what took too long or is too much, if anything
 

@@ -14,6 +14,7 @@ from kfpkit.core.errors import KitError, join_names
 from kfpkit.core.findings import Finding, fault, ok, skipped, warning
 from kfpkit.doctor.check import Check
 from kfpkit.doctor.clocks import clocks
+from kfpkit.doctor.drivers import drivers
 from kfpkit.kfp import api, reach
 from kfpkit.kfp.database import AS_COMPONENT, METADATA, PIPELINES, Database
 from kfpkit.kfp.object_store import SECRET, place
@@ -349,6 +350,7 @@ CHECKS = (
         ("cluster", "database"),
         "api-refuses-uploads",
     ),
+    Check("drivers", "drivers need no pods", drivers, ("cluster",), "driver-pods"),
     Check("runs", "recent runs", runs, ("cluster",), "run-failed"),
     Check(
         CANARY,

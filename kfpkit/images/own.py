@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Modules that a pod runs: the command line, and the one command that is made for a pod.
-RUN = ("kfpkit.__main__", "kfpkit.cli.prune", "kfpkit.operations.prune.run")
+RUN = (
+    "kfpkit.__main__",
+    "kfpkit.cli.prune",
+    "kfpkit.operations.prune.run",
+    "kfpkit.warm.__main__",
+)
 
 #: How the image is made. The packages are those of `kfpkit.kfp.pipelines.kit_requirements`.
 RECIPE = Path("images/kfpkit")

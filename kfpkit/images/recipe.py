@@ -143,14 +143,27 @@ def load(folder: Path) -> Recipe:
     return recipe
 
 
-def load_all(images: Path | None = None) -> dict[str, Recipe]:
+def load_all(images: Path | None = None, names: Iterable[str] = ()) -> dict[str, Recipe]:
     """Read every recipe, in an order in which each image comes after those it needs.
 
+    Args:
+        images: The folder that holds theirs; default that of the checkout.
+        names: Read these only, with all that they need.
+
     Raises:
-        BadInputError: A recipe is wrong, needs an unknown image, or the needs form a circle.
+        BadInputError: A recipe is wrong, needs an unknown image, or the needs form a circle; or a
+            name is no image.
     """
-    folders = sorted(file.parent for file in (images or IMAGES).glob("*/image.toml"))
-    recipes = {folder.name: load(folder) for folder in folders}
+    files = sorted((images or IMAGES).glob("*/image.toml"))
+    folders = {file.parent.name: file.parent for file in files}
+    _require(names, folders)
+    recipes: dict[str, Recipe] = {}
+    todo = list(names) or list(folders)
+    while todo:
+        name = todo.pop()
+        if name in folders and name not in recipes:
+            recipes[name] = load(folders[name])
+            todo += recipes[name].dependencies
     return {name: recipes[name] for name in ordered(recipes)}
 
 
@@ -184,14 +197,19 @@ def closure(names: Iterable[str], recipes: Mapping[str, Recipe]) -> list[str]:
     """
     wanted: set[str] = set()
     todo = list(names)
+    _require(todo, recipes)
     while todo:
         name = todo.pop()
-        if name not in recipes:
-            raise BadInputError(f"there is no image {name}", f"Images: {join_names([*recipes])}")
         if name not in wanted:
             wanted.add(name)
             todo += recipes[name].dependencies
     return [name for name in ordered(recipes) if name in wanted]
+
+
+def _require(names: Iterable[str], there: Iterable[str]) -> None:
+    for name in names:
+        if name not in there:
+            raise BadInputError(f"there is no image {name}", f"Images: {join_names([*there])}")
 
 
 def _filled(value: Any, file: Path) -> Any:
@@ -202,22 +220,26 @@ def _filled(value: Any, file: Path) -> Any:
         return [_filled(item, file) for item in value]
     if not isinstance(value, str):
         return value
-    pins = {**versions(), **tags(), **_made()}
     for name, _ in _PLACEHOLDER.findall(value):
-        if name not in pins:
+        if _pin(name) is None:
             what = f"{file} names {{{name}}}, which is no pin"
             raise BadInputError(what, "Add it to versions.env")
     return _PLACEHOLDER.sub(
-        lambda match: pins[match[1]].removeprefix("v") if match[2] else pins[match[1]], value
+        lambda match: str(_pin(match[1])).removeprefix("v") if match[2] else str(_pin(match[1])),
+        value,
     )
 
 
 @cache
-def _made() -> dict[str, str]:
-    """Return what stands beside the pins: made of the tree itself."""
-    from components import image  # which is not in the kit's own image
+def _pin(name: str) -> str | None:
+    """Return a pin, or what stands beside the pins: made of the tree itself, and only if named."""
+    if name == "RUNTIME_TAG":
+        from components import image  # which is not in the kit's own image
 
-    return {"RUNTIME_TAG": image.TAG, "KIT_TAG": own.tag()}
+        return image.TAG
+    if name == "KIT_TAG":
+        return own.tag()
+    return {**versions(), **tags()}.get(name)
 
 
 def _recipe(folder: Path, data: dict[str, Any]) -> Recipe:

@@ -218,10 +218,14 @@ class Database:
 
 
 @contextlib.contextmanager
-def reached(target: Target) -> Iterator[Database]:
+def reached(target: Target, *, starting: int = STARTING) -> Iterator[Database]:
     """Yield the database of an installation, with the pod that reaches it where one is needed.
 
     A dry run only prints that pod: look at `Database.answers` before a question.
+
+    Args:
+        target: Which installation.
+        starting: Seconds until the database's pod, or that which reaches it, is ready.
 
     Raises:
         KitError: The pod does not start.
@@ -231,13 +235,13 @@ def reached(target: Target) -> Iterator[Database]:
         yield database
         return
     if database.embedded:
-        target.query("rollout", "status", "statefulset/database", f"--timeout={STARTING}s")
+        target.query("rollout", "status", "statefulset/database", f"--timeout={starting}s")
         yield database
         return
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": client(target)})
     target.run("apply", "--filename", "-", stdin=text)
     try:
-        target.run("wait", "--for=condition=Ready", f"pod/{CLIENT}", f"--timeout={STARTING}s")
+        target.run("wait", "--for=condition=Ready", f"pod/{CLIENT}", f"--timeout={starting}s")
         yield database
     finally:
         target.run("delete", "--filename", "-", stdin=text)

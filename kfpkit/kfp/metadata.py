@@ -57,13 +57,14 @@ _MESSAGES = {
     # What a map field is on the wire.
     "Property": "key string 1, value Value 2",
     "Context": "id int64 1, custom_properties *Property 5",
-    "Execution": "id int64 1, last_known_state int32 3, custom_properties *Property 5, "
-    "create_time_since_epoch int64 8, last_update_time_since_epoch int64 9",
+    "Execution": "id int64 1, name string 6, last_known_state int32 3, "
+    "custom_properties *Property 5, create_time_since_epoch int64 8, "
+    "last_update_time_since_epoch int64 9",
     "Artifact": "id int64 1, uri string 3, custom_properties *Property 5, type string 8",
     "Step": "index int64 1, key string 2",
     "Path": "steps *Step 1",
     "Event": "artifact_id int64 1, execution_id int64 2, path Path 3, type int32 4",
-    "Options": "max_result_size int32 1, next_page_token string 3",
+    "Options": "max_result_size int32 1, next_page_token string 3, filter_query string 4",
     "GetContextByTypeAndNameRequest": "type_name string 1, context_name string 2",
     "GetContextByTypeAndNameResponse": "context Context 1",
     "GetExecutionsByContextRequest": "context_id int64 1, options Options 2",
@@ -74,6 +75,9 @@ _MESSAGES = {
     "GetEventsByExecutionIDsResponse": "events *Event 1",
     "GetArtifactsByIDRequest": "artifact_ids *int64 1",
     "GetArtifactsByIDResponse": "artifacts *Artifact 1",
+    "Pair": "artifact Artifact 1, event Event 2",
+    "PutExecutionRequest": "execution Execution 1, artifact_event_pairs *Pair 2, "
+    "contexts *Context 3",
 }
 
 
@@ -354,7 +358,7 @@ def _json(value: Any) -> Any:
 
 def _call(address: str, method: str, request: dict[str, Any]) -> Any:
     """Call the metadata server: one message there, one back, in grpc-web's frames."""
-    body = json_format.ParseDict(request, _TYPES[f"{method}Request"]()).SerializeToString()
+    body = json_format.ParseDict(request, TYPES[f"{method}Request"]()).SerializeToString()
     url = f"http://{address}/ml_metadata.MetadataStoreService/{method}"
     kind = "application/grpc-web+proto"
     try:
@@ -367,7 +371,7 @@ def _call(address: str, method: str, request: dict[str, Any]) -> Any:
         answer.raise_for_status()
     except requests.RequestException as error:
         raise KitError(f"the metadata server does not answer: {error}") from error
-    return _TYPES[f"{method}Response"].FromString(unframe(method, answer.content, answer.headers))
+    return TYPES[f"{method}Response"].FromString(unframe(method, answer.content, answer.headers))
 
 
 def unframe(method: str, content: bytes, headers: Mapping[str, str]) -> bytes:
@@ -438,4 +442,5 @@ def _types() -> dict[str, Any]:
     }
 
 
-_TYPES = _types()
+#: A class for each message; it keeps what is not described here.
+TYPES = _types()

@@ -37,7 +37,7 @@ REQUIREMENTS = ROOT / "components" / "requirements.txt"
 KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
 
 #: Packages of the kit that its image does without: `prune` imports none of them.
-NOT_IN_CLUSTER = ("jinja2", "kfp", "kfp-kubernetes", "kubernetes")
+NOT_IN_CLUSTER = ("cryptography", "jinja2", "kfp", "kfp-kubernetes", "kubernetes")
 
 _EXPORT = ("export", "--quiet", "--frozen", "--no-annotate", "--no-header")
 
@@ -334,7 +334,7 @@ def requirements() -> str:
 def kit_requirements() -> str:
     """Return the packages of the kit's own image with hashes, as uv.lock has them."""
     without = [text for name in NOT_IN_CLUSTER for text in ("--prune", name)]
-    return _GENERATED + query([*_project(), *without], cwd=ROOT).stdout
+    return _GENERATED + query([*_project(), "--group", "warm-driver", *without], cwd=ROOT).stdout
 
 
 def _project() -> list[str]:

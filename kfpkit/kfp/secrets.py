@@ -95,14 +95,14 @@ def new(name: str) -> dict[str, str]:
     return {key: secrets.token_hex(size) for key, size in MADE[name].sizes.items()}
 
 
-def manifest(name: str, values: Mapping[str, str]) -> str:
+def manifest(name: str, values: Mapping[str, str], kind: str = "Opaque") -> str:
     """Return a Secret as JSON, for kubectl's standard input."""
     return json.dumps(
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name},
-            "type": "Opaque",
+            "type": kind,
             "stringData": values,
         }
     )

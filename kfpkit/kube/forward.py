@@ -100,31 +100,14 @@ def opened(target: Kubectl, service: Service) -> Iterator[str]:
     port = _free_port()
     argv = target.argv("port-forward", f"service/{service.name}", f"{port}:{service.port}")
     console.say(f"$ {process.line(argv)}")
-    ready, over = threading.Event(), threading.Event()
-    current: list[subprocess.Popen[str]] = []
-
-    def forward() -> None:
-        while not over.is_set():
-            with process.spawned(argv) as running:
-                current[:] = [running]
-                if not over.is_set():
-                    _listen(running, ready.set)
-            over.wait(PAUSE)
-
-    thread = threading.Thread(target=forward, daemon=True)
-    thread.start()
-    try:
+    ready = threading.Event()
+    with process.repeated(argv, lambda one: _listen(one, ready.set), pause=PAUSE):
         if not ready.wait(OPENING):
             raise KitError(
                 f"kubectl does not connect to {service.title} within {OPENING:.0f} s",
                 f"Try it by hand: {process.line(argv)}",
             )
         yield f"localhost:{port}"
-    finally:
-        over.set()
-        for running in current:
-            running.terminate()
-        thread.join()
 
 
 def _listen(running: subprocess.Popen[str], on_ready: Callable[[], object]) -> bool:

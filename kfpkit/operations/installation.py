@@ -12,10 +12,10 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, CommandError, KitError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.images.recipe import RUNTIME
-from kfpkit.kfp import secrets
+from kfpkit.kfp import indexes, secrets
 from kfpkit.kfp.target import Target, built_images, given_images
 from kfpkit.kube import health, render
-from kfpkit.operations import lock
+from kfpkit.operations import lock, webhook
 from kfpkit.operations.lock import Operation
 
 if TYPE_CHECKING:
@@ -74,15 +74,19 @@ def _install(target: Target, timeout: float) -> None:
     for name, values in secrets.missing(target).items():
         console.say(f"Secret {name}: new random values for {', '.join(values)}")
         target.run("create", "--filename", "-", stdin=secrets.manifest(name, values))
+    crt, outdated = webhook.certify(target)
     applied = process.run(
         target.apply,
         do="A field that somebody else set stays theirs: unset it, or change the overlay",
     )
-    if process.dry_run():
-        return
-    console.say(f"applied {len(applied.stdout.splitlines())} objects")
-    wait_until_ready(target, timeout=timeout)
-    _prune(target)
+    if outdated:
+        target.run("rollout", "restart", webhook.DEPLOYMENT)
+    if not process.dry_run():
+        console.say(f"applied {len(applied.stdout.splitlines())} objects")
+        wait_until_ready(target, timeout=timeout)
+        indexes.ensure(target)
+        _prune(target)
+    webhook.connect(target, crt)
 
 
 def diff(target: Target, *, do: str = "") -> str:
@@ -122,6 +126,7 @@ def _uninstall(target: Target, *, delete_data: bool) -> None:
     # Workflow and every recurring run.
     kept = ("Namespace", "CustomResourceDefinition")
     base = [target.kubectl, "--context", target.context, "delete", "--ignore-not-found", "--wait"]
+    webhook.disconnect(target)
     if delete_data:
         # While their controllers are there: pods of a run have a finalizer that only Argo removes,
         # and without it the namespace would never be gone. Recurring runs make the others.
@@ -207,7 +212,9 @@ def components(target: Target) -> list[Workload]:
         KitError: Nothing is installed there.
     """
     objects = target.items(["deployments", "statefulsets", "pods"], NO_RUNS)
-    objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
+    # They tell of a StatefulSet only why it has no pod.
+    if any(p.kind == "StatefulSet" and not p.done for p in health.workloads(objects)):
+        objects += target.items(["events"], f"--field-selector=reason={health.NO_POD}")
     # Events carry no labels of ours, and a namespace may hold other workloads.
     names = {d["metadata"]["name"] for d in target.documents}
     found = [p for p in health.workloads(objects) if p.name in names]
@@ -301,7 +308,7 @@ def wait_until_ready(
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
     wait_for(
-        f"{len(components(target))} components",
+        f"{len(render.workloads(target.documents))} components",
         probe,
         timeout=timeout,
         do=f"Look at `{target.line('get', 'pods')}`",

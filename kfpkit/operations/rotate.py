@@ -13,9 +13,10 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.kfp import database, secrets
 from kfpkit.kfp.states import ENDED
+from kfpkit.kfp.webhook import SECRET, wanted
 from kfpkit.kube import health, render
 from kfpkit.operations import installation as lifecycle
-from kfpkit.operations import lock
+from kfpkit.operations import lock, webhook
 from kfpkit.operations.lock import PENDING, Operation
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DATABASE = "database-password"
 
 
 def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
-    """Give the database and the object store new passwords and keys, and restart who uses them.
+    """Give stores and webhook new passwords, keys and certificate, and restart who uses them.
 
     Args:
         target: What is where.
@@ -44,7 +45,7 @@ def rotate(target: Target, *, timeout: float, despite_runs: bool) -> None:
         KitError: Nothing is installed there, or a part does not come back.
     """
     names = [name for name, made in secrets.MADE.items() if made.store in _stores(target)]
-    if not names:
+    if not names and not wanted(target.documents):
         raise BadInputError(
             f"both stores of the overlay {target.overlay} are yours, and so are their keys",
             "docs/operate/secrets.md says how to change them",
@@ -60,22 +61,36 @@ def _rotate(
     if new:
         console.say("going on with the rotation that was broken off")
     else:
-        _require_quiet(target, despite_runs=despite_runs)
+        # A run goes on without the webhook.
+        _require_quiet(target, despite_runs=despite_runs or not names)
         new = {name: secrets.new(name) for name in names}
         flat = {f"{name}.{key}": value for name in names for key, value in new[name].items()}
-        mine.note("gives new values to stores and their readers", again="make rotate-secrets")
-        target.run("create", "--filename", "-", stdin=secrets.manifest(PENDING, flat))
+        mine.note("gives new values to who needs them", again="make rotate-secrets")
+        if flat:
+            target.run("create", "--filename", "-", stdin=secrets.manifest(PENDING, flat))
     if DATABASE in new:
         _alter_accounts(target, new[DATABASE])
     for name, values in new.items():
         patch = json.dumps({"stringData": dict(values)})
         target.run("patch", "secret", name, "--patch-file", "/dev/stdin", stdin=patch)
-    # The stores first: what starts with the new values must find them there.
-    stores = [f"statefulset/{secrets.MADE[name].store}" for name in new]
-    _restart(target, stores, timeout)
-    _restart(target, _readers(target, new), timeout)
-    target.run("delete", "secret", PENDING)
-    console.say(f"new values in {join_names([f'Secret {name}' for name in new])}")
+    if new:
+        # The stores first: what starts with the new values must find them there.
+        stores = [f"statefulset/{secrets.MADE[name].store}" for name in new]
+        _restart(target, stores, timeout)
+        _restart(target, _readers(target, new), timeout)
+    _certify(target, timeout)
+    if new:
+        target.run("delete", "secret", PENDING)
+    made = [*new, SECRET] if wanted(target.documents) else [*new]
+    console.say(f"new values in {join_names([f'Secret {name}' for name in made])}")
+
+
+def _certify(target: Target, timeout: float) -> None:
+    """Give the webhook a new certificate; until its pods have it, drivers have pods."""
+    crt, outdated = webhook.certify(target, renew=True)
+    if outdated:
+        _restart(target, [webhook.DEPLOYMENT], timeout)
+    webhook.connect(target, crt)
 
 
 def _stores(target: Target) -> set[str]:

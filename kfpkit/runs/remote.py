@@ -27,6 +27,7 @@ from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State, sum_up
 from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
+from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import results
 from kfpkit.runs.explain import explain, gather
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
 
-#: Seconds between two looks at a run.
-INTERVAL = 2.0
+#: Seconds between two looks at a run; and where its Workflow is over, and KFP will say so soon.
+INTERVAL = 1.0
+SOON = 0.2
 
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
@@ -221,6 +223,7 @@ class _Follower:
         self._warned: set[str] = set()
         #: When each driver without a pod was first seen at work, by its node's ID.
         self._driving: dict[str, float] = {}
+        self._watch = watch.Watch()
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
 
@@ -230,6 +233,11 @@ class _Follower:
         Raises:
             KitError: Nothing answered for too long.
         """
+        selector = self._where.selector(self._run.id)
+        with watch.opened(self._where.target, WORKFLOWS, selector) as self._watch:
+            self._follow()
+
+    def _follow(self) -> None:
         silent_since: float | None = None
         while True:
             try:
@@ -244,17 +252,21 @@ class _Follower:
                     console.warn(f"{error.what}: asking again for {PATIENCE:.0f} s")
                 elif now - silent_since > PATIENCE:
                     raise
-            time.sleep(INTERVAL)
+            self._watch.changed.wait(SOON if self.seen.finished else INTERVAL)
+            self._watch.changed.clear()
 
     def _look(self) -> bool:
         """Take note of how far the run is, and return whether it is over."""
         there = self._client.get_run(self._run.id)
+        over = there.state in ENDS
+        # At its end nothing may be missing that was not told yet.
+        told = None if over else self._watch.object
         selector = self._where.selector(self._run.id)
-        found = self._where.target.items([WORKFLOWS], selector)
+        found = [told] if told else self._where.target.items([WORKFLOWS], selector)
         if found:
             self.seen = workflow.Workflow(found[0])
             self._update()
-        if there.state not in ENDS:
+        if not over:
             if not found:
                 lost = Facts(self._run.id, record={"state": there.state})
                 self._warn(explain(lost, self._where.target).sentence)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kfpkit.cluster import lifecycle as cluster
 from kfpkit.cluster import loading
 from kfpkit.cluster.config import load as kind_cluster
 from kfpkit.core import process
@@ -131,7 +132,7 @@ def onto_nodes(images: Iterable[str]) -> None:
     """Copy images of the Docker engine onto the nodes of the kit's own cluster."""
     load = f"docker exec --interactive $0 {' '.join(loading.CTR)} import -"
     pipe = f"docker save {' '.join(images)} | {load}"
-    for node in loading._nodes(kind_cluster()):
+    for node in loading._nodes(cluster.observe(kind_cluster())):
         process.query(["bash", "-o", "pipefail", "-c", pipe, node], timeout=900)
 
 

@@ -37,6 +37,7 @@ SECRETS: dict[str, set[str]] = {
     "mlpipeline-minio-artifact": {"accesskey", "secretkey"},
     "oauth2-proxy": {"client-id", "client-secret", "cookie-secret"},
     "kfp-ingress-tls": set(),
+    "warm-driver-tls": {"tls.crt", "tls.key"},
 }
 
 #: Certificates in a Secret, because Argo takes them from nothing else: public, and rendered.

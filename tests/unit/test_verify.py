@@ -22,9 +22,9 @@ echo "$line" >>"$CALLS"
 """
 
 CHECKS = ["kfpkit cluster up", "make golden-check", "make lint"]
-ON_KFP = "pytest --cluster -m kfp and not long"
-BESIDE = [
+TESTS = [
     "make test PYTEST_ARGS=",
+    "pytest --cluster -m kfp and not long",
     "pytest --cluster -m (cluster or docker) and not kfp and not long",
 ]
 
@@ -32,13 +32,13 @@ BESIDE = [
 @pytest.mark.parametrize(
     ("failing", "told", "calls"),
     [
-        ("", "verify: all passed", [*CHECKS, *BESIDE, ON_KFP]),
+        ("", "verify: all passed", [*CHECKS, *TESTS]),
         (CHECKS[0], "verify: failed: cluster-up", CHECKS),
         (CHECKS[1], "verify: failed: golden-check", CHECKS),
         (CHECKS[2], "verify: failed: lint", CHECKS),
-        (BESIDE[0], "verify: failed: all other tests", [*CHECKS, *BESIDE, ON_KFP]),
-        (BESIDE[1], "verify: failed: all other tests", [*CHECKS, *BESIDE, ON_KFP]),
-        (ON_KFP, "verify: failed: tests on Kubeflow Pipelines", [*CHECKS, *BESIDE, ON_KFP]),
+        (TESTS[0], "verify: failed: tests without a cluster", [*CHECKS, *TESTS]),
+        (TESTS[1], "verify: failed: tests on Kubeflow Pipelines", [*CHECKS, *TESTS]),
+        (TESTS[2], "verify: failed: tests on the cluster and Docker", [*CHECKS, *TESTS]),
     ],
 )
 def test_what_fails_is_told_by_its_name(

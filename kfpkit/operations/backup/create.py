@@ -16,7 +16,7 @@ import yaml
 from kfpkit.core import console, process
 from kfpkit.core.errors import WaitTimeoutError, join_names
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import object_store
+from kfpkit.kfp import object_store, webhook
 from kfpkit.kfp.database import DELETED, METADATA, Database, metadata_text, reached
 from kfpkit.kfp.releases import release
 from kfpkit.kube import health, render
@@ -216,7 +216,9 @@ def _has(there: list[str], text: str, *, begins: bool = False) -> bool:
 
 
 def _secrets(target: Target) -> list[dict[str, Any]]:
-    return [portable(s) for s in target.items(["secrets"]) if s.get("type") in KINDS]
+    # The webhook's certificate is made anew with each installation.
+    found = [s for s in target.items(["secrets"]) if s["metadata"]["name"] != webhook.SECRET]
+    return [portable(s) for s in found if s.get("type") in KINDS]
 
 
 def objects_of(written: Any) -> list[dict[str, Any]]:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 #: Starts the recurring runs.
 SCHEDULER = ("scheduled-workflow",)
 
-#: All that write to the databases, in the order in which they are stopped.
+#: All that write to the databases, in the order in which they are stopped; not every overlay has
+#: each.
 WRITERS = (
     "ml-pipeline",
     *SCHEDULER,
     "workflow-controller",
+    "warm-driver",
     "persistence-agent",
     "metadata-grpc",
 )
@@ -53,10 +55,13 @@ def stopped(target: Target, names: Sequence[str], lock: Lock) -> Iterator[None]:
 
 def stop(target: Target, names: Sequence[str]) -> None:
     """Stop Deployments and wait until their pods are gone; how many they had is noted on them."""
-    for item in target.items(["deployments"]):
-        name, pods = item["metadata"]["name"], item["spec"].get("replicas", 1)
-        if name not in names or HELD in item["metadata"].get("annotations", {}):
+    there = {item["metadata"]["name"]: item for item in target.items(["deployments"])}
+    names = [name for name in names if name in there]
+    for name in names:
+        item = there[name]
+        if HELD in item["metadata"].get("annotations", {}):
             continue  # Held already: by a command that was killed, and which noted the number.
+        pods = item["spec"].get("replicas", 1)
         target.run("annotate", f"deployment/{name}", f"{HELD}={pods}")
     for name in names:
         target.run("scale", f"deployment/{name}", "--replicas=0")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.kfp import object_store
+from kfpkit.kfp import indexes, object_store
 from kfpkit.kfp.database import (
     BEFORE,
     DATABASES,
@@ -125,6 +125,7 @@ def restore(
         except BaseException:
             console.warn(f"the backup is in use: {again}")
             raise
+        indexes.ensure(target)  # A backup of an installation without them has none.
     console.say(f"{manifest.runs} runs are back after {time.monotonic() - began:.0f} s")
     drop = " ".join(f"DROP DATABASE {name}{BEFORE};" for name in DATABASES)
     console.say(f"what was there before is kept until you run: {drop}")
@@ -349,12 +350,14 @@ def _show(target: Target, folder: Path, *, installed: bool) -> None:
     """Print the commands of a restore."""
     if not installed:
         process.run(target.apply)
-    for name in holding.WRITERS:
+    there = {workload["metadata"]["name"] for workload in render.workloads(target.documents)}
+    writers = [name for name in holding.WRITERS if name in there]
+    for name in writers:
         target.run("scale", f"deployment/{name}", "--replicas=0")
     console.say(f"would copy the artifacts of {folder} that the object store does not have")
     Database(target).load(folder / DUMP)
     console.say(f"would rename the tables of {LOADING} databases to the place of those in use")
     target.run("delete", health.WORKFLOWS, "--selector", health.RUN)
     target.run("create", "--filename", str(folder / RECURRING))
-    for name in holding.WRITERS:
+    for name in writers:
         target.run("scale", f"deployment/{name}", "--replicas=1")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, join_names
-from kfpkit.kfp import object_store, releases
+from kfpkit.kfp import indexes, object_store, releases
 from kfpkit.kfp.database import reached
 from kfpkit.kfp.workflow import LOGS
 from kfpkit.kube import render
@@ -129,6 +129,7 @@ class Upgrade:
         lifecycle.install(target, timeout=self.timeout)
         _remove(self.new, gone(applied(self.new), self.new.documents))
         _scale(self.new, {SERVER: 1}, self.timeout)
+        indexes.ensure(self.new)
 
     def verify(self) -> None:
         """Compare what there is with what there was, and run something."""

@@ -26,7 +26,7 @@ def test_an_own_image_reaches_every_node(kind: KindCluster) -> None:
     pause = recipe.load(recipe.IMAGES / "pause").references[0]
     builder.ensure(["pause"], load=["pause"])
     process.query(["docker", "tag", pause, image])
-    nodes = loading._nodes(kind)
+    nodes = loading._nodes(lifecycle.observe(kind))
     try:
         loading.load(kind, [], [image])
         process.query(["docker", "image", "rm", image])

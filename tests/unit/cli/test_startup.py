@@ -21,12 +21,28 @@ finally:
     print("\\n" + json.dumps(sorted(sys.modules)))
 """
 
-#: The libraries of `kfp.Client`, and typer's for checking types: together seconds.
-HEAVY = {"kfp.client", "kubernetes", "google.auth", "pydantic"}
+#: Runs each command of the line as words that it refuses, and prints what all of them imported.
+REFUSED = """
+import json, sys
+from kfpkit.cli import COMMANDS, main
+for command in COMMANDS:
+    for word in ("--no-such-option", "--target=no-such-target"):
+        sys.argv[1:] = [command, word]
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code, sys.argv
+print("\\n" + json.dumps(sorted(sys.modules)))
+"""
+
+#: The libraries of `kfp.Client`, typer's for checking types, the sample's own, and those of
+#: reports: together seconds.
+HEAVY = {"kfp.client", "kubernetes", "google.auth", "google.cloud", "pydantic"}
+HEAVY |= {"joblib", "matplotlib", "numpy", "pandas", "sklearn", "jinja2"}
 
 
-def imported(*words: str) -> tuple[process.Result, set[str]]:
-    done = process.query([sys.executable, "-c", CODE, *words], cwd=ROOT, check=False, timeout=300)
+def imported(*words: str, code: str = CODE) -> tuple[process.Result, set[str]]:
+    done = process.query([sys.executable, "-c", code, *words], cwd=ROOT, check=False, timeout=300)
     return done, set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -36,6 +52,15 @@ def test_help_imports_no_command(words: tuple[str, ...]) -> None:
     ours = {name for name in modules if name.startswith("kfpkit.")}
     core = {f"kfpkit.core.{name}" for name in ("console", "errors", "process", "signals")}
     assert ours == {"kfpkit.cli", "kfpkit.cli.options", "kfpkit.core", *core}
+    assert not modules & ({"kfp", "kfp_server_api", "requests", "yaml"} | HEAVY)
+
+
+def test_no_command_imports_anything_heavy_to_refuse() -> None:
+    done, modules = imported(code=REFUSED)
+    assert done.ok, done.stderr
+    assert "there is no target 'no-such-target'" in done.stderr
+    assert {"kfpkit.cli.run_cluster", "kfpkit.cli.upgrade"} <= modules
+    assert not modules & HEAVY
 
 
 @pytest.mark.parametrize("words", [("run", "nope"), ("run", "penguins", "--target")])

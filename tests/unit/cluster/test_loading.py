@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kfpkit.cluster import lifecycle, loading
@@ -67,14 +69,20 @@ def test_an_image_that_nobody_builds_comes_from_the_engine_to_the_nodes_that_lac
     engine_has: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(process, "run", lambda argv, **_: ran.append(argv))
+
+    def run(argv: list[str], **_: object) -> None:
+        ran.append(argv)
+        if argv[:3] == ["docker", "save", "--output"]:
+            Path(argv[3]).touch()
+
+    monkeypatch.setattr(process, "run", run)
     engine_has |= {"kfpkit/etcd:1", "kfpkit/kfp-frontend:2.14.3"}
 
     loading.load(load(), [], ["kfpkit/etcd:1", "kfpkit/kfp-frontend:2.14.3"])
 
     saved = [argv[-1] for argv in ran if argv[:2] == ["docker", "save"]]
     assert saved == ["kfpkit/etcd:1", "kfpkit/kfp-frontend:2.14.3"]
-    imported = [argv[2] for argv in ran if "import" in argv]
+    imported = [argv[3] for argv in ran if "import" in argv]
     assert imported == [NODES[1], *NODES]
     assert "kfpkit/kfp-frontend:2.14.3 is not built here: taking it" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import queue
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from kfpkit.core.errors import CommandError, KitError
 from kfpkit.core.waiting import wait_for
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -86,6 +88,16 @@ def test_a_spawned_process_ends_with_its_block() -> None:
     with process.spawned(python("import time; time.sleep(60)")) as running:
         assert running.poll() is None
     assert running.poll() is not None
+
+
+def test_a_repeated_process_is_run_again_and_ends_with_its_block() -> None:
+    seen: queue.Queue[subprocess.Popen[str]] = queue.Queue()
+    argv = python("import time; time.sleep(60)")
+    with process.repeated(argv, seen.put, pause=0):
+        first, second = seen.get(timeout=30), seen.get(timeout=30)
+        assert first.pid != second.pid
+    assert first.poll() is not None
+    assert second.poll() is not None
 
 
 def test_stdin_is_given_but_never_printed(capfd: pytest.CaptureFixture[str]) -> None:

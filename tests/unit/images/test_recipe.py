@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.core.errors import BadInputError
-from kfpkit.images import builder, recipe
+from kfpkit.images import builder, own, recipe
 from kfpkit.images.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -69,11 +69,15 @@ def test_go_mod_requires_the_pinned_version(folder: Path) -> None:
             assert required.get(module, version) == version, source
 
 
-def test_one_compilation_serves_kubernetes_and_its_provisioner() -> None:
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [("local-path-provisioner/go", "kubernetes/go"), ("argo-go", "kfp-go")],
+)
+def test_one_compilation_serves_what_two_modules_share(module: str, other: str) -> None:
     """Go finds a package in its cache only if all that it imports has the same version too."""
     own, shared = (
-        dict(re.findall(r"^\t(\S+) (v\S+)", (recipe.IMAGES / name / "go/go.mod").read_text(), re.M))
-        for name in ("local-path-provisioner", "kubernetes")
+        dict(re.findall(r"^\t(\S+) (v\S+)", (recipe.IMAGES / name / "go.mod").read_text(), re.M))
+        for name in (module, other)
     )
     both = own.keys() & shared.keys()
     assert "k8s.io/client-go" in both
@@ -134,6 +138,19 @@ def test_a_circle_and_an_unknown_need_are_named(tmp_path: Path) -> None:
         recipe.ordered({"a": image("a", tmp_path, needs=("gone",))})
     with pytest.raises(BadInputError, match="there is no image gone"):
         recipe.closure(["gone"], circle)
+
+
+def test_a_build_of_one_image_reads_no_recipe_that_it_does_not_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tag of the kit's own image alone is made of some sixty parsed files."""
+    monkeypatch.setattr(own, "tag", lambda: pytest.fail("read the kit's own code"))
+    monkeypatch.setattr(recipe, "_pin", recipe._pin.__wrapped__)  # it keeps what it has made
+    recipes, _ = builder.plan(["python-runtime"])
+    assert "python" in recipes
+    assert "kfpkit" not in recipes
+    with pytest.raises(BadInputError, match=r"there is no image gone\. Images: .*python-runtime"):
+        builder.plan(["gone"])
 
 
 def test_on_public_bases_an_image_needs_none_of_those_built_here() -> None:

@@ -18,19 +18,19 @@ def frame(flag: int, body: bytes) -> bytes:
 
 
 def message(name: str, fields: dict[str, Any]) -> Any:
-    return json_format.ParseDict(fields, metadata._TYPES[name]())
+    return json_format.ParseDict(fields, metadata.TYPES[name]())
 
 
 def test_the_messages_have_the_servers_field_numbers() -> None:
     # Context 3 in GetContextByTypeAndNameResponse: field 1, of length 2, whose field 1 is 3.
-    answer = metadata._TYPES["GetContextByTypeAndNameResponse"].FromString(b"\x0a\x02\x08\x03")
+    answer = metadata.TYPES["GetContextByTypeAndNameResponse"].FromString(b"\x0a\x02\x08\x03")
     assert answer.context.id == 3
     asked = message(
         "GetExecutionsByContextRequest", {"context_id": 3, "options": {"max_result_size": 7}}
     )
     assert asked.SerializeToString() == b"\x08\x03\x12\x02\x08\x07"
     # Execution: state 3 in field 3, made at 1 (8), written last at 2 (9).
-    done = metadata._TYPES["Execution"].FromString(b"\x18\x03\x40\x01\x48\x02")
+    done = metadata.TYPES["Execution"].FromString(b"\x18\x03\x40\x01\x48\x02")
     assert (done.last_known_state, done.create_time_since_epoch) == (3, 1)
     assert done.last_update_time_since_epoch == 2
 
@@ -192,7 +192,7 @@ def test_a_cached_execution_has_the_pod_of_the_first(monkeypatch: pytest.MonkeyP
     def call(_: str, method: str, request: dict[str, Any]) -> Any:
         if method == "GetContextByTypeAndName":
             return message(f"{method}Response", {"context": {"id": 9}})
-        answer = metadata._TYPES[f"{method}Response"]()
+        answer = metadata.TYPES[f"{method}Response"]()
         if method == "GetExecutionsByContext":
             answer.executions.append(sent(7, cached_execution_id="3"))
             answer.executions.append(sent(8, pod_name="own"))

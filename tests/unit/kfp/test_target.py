@@ -191,27 +191,35 @@ def test_the_overlay_is_the_one_whose_images_the_cluster_has(
     assert choose().overlay == overlay
 
 
-def test_the_machine_is_asked_each_thing_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_machine_is_asked_each_thing_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: bool
+) -> None:
     """Each answer of kubectl takes some tenths of a second, and a run waits for them."""
+    want = version("KUBERNETES_VERSION")
+    own = tmp_path / f"kfpkit/bin/kubectl-{want}"
+    if kept:
+        own.parent.mkdir(parents=True)
+        own.touch()
     asked: list[str] = []
     answers = {
-        "docker info": "",
-        "docker ps": "kfp-control-plane running\n",
-        "kubectl version": json.dumps(
-            {"clientVersion": {"gitVersion": version("KUBERNETES_VERSION")}}
-        ),
-        "kubectl --context": json.dumps({"data": {"images": "packages"}}),
+        "docker ps --quiet": "",
+        "docker ps --all": "kfp-control-plane running\n",
+        "kubectl version --client": json.dumps({"clientVersion": {"gitVersion": want}}),
+        "kubectl --context kind-kfp": json.dumps({"data": {"images": "packages"}}),
     }
 
     def query(argv: list[str], **_: object) -> process.Result:
-        asked.append(" ".join(argv))
-        return process.Result(0, answers[" ".join(argv[:2])], "")
+        asked.append(" ".join(argv[:3]).replace(str(own), "kubectl"))
+        return process.Result(0, answers[asked[-1]], "")
 
     monkeypatch.setattr(process, "query", query)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tools.kubectl.cache_clear()
-    assert choose().overlay == "kind-packages"
+    target = choose()
     tools.kubectl.cache_clear()
-    assert [" ".join(line.split()[:2]) for line in asked] == [*answers]
+    assert (target.overlay, target.kubectl) == ("kind-packages", str(own) if kept else "kubectl")
+    assert asked == [one for one in answers if not kept or one != "kubectl version --client"]
 
 
 def test_a_dry_run_without_a_cluster_takes_what_the_cluster_would_be_made_of(

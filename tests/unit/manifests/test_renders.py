@@ -384,7 +384,7 @@ def test_the_controllers_settings_have_known_keys(documents: list[Document]) -> 
         assert isinstance(yaml.safe_load(data[key]), dict)
     keep = yaml.safe_load(data["workflowDefaults"])["spec"]
     assert keep["ttlStrategy"] == {"secondsAfterCompletion": 86400}
-    assert keep["podGC"] == {"strategy": "OnWorkflowCompletion", "deleteDelayDuration": "3600s"}
+    assert keep["podGC"] == {"strategy": "OnWorkflowCompletion", "deleteDelayDuration": "300s"}
 
 
 def test_releases_differ_only_in_what_the_release_says() -> None:
@@ -402,6 +402,7 @@ def test_releases_differ_only_in_what_the_release_says() -> None:
                 "ml-pipeline-ui",
                 "persistence-agent",
                 "scheduled-workflow",
+                "warm-driver",
                 "workflow-controller",
             )
         },

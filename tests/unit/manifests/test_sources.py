@@ -145,7 +145,8 @@ def test_components_come_in_the_order_that_the_readme_gives(name: str) -> None:
 
     assert places == sorted(places)
     assert places.count(1) == places.count(2) == 1
-    first = [name for name in ("network-policies", "prune") if MANIFESTS / "options" / name in used]
+    order = ("network-policies", "prune", "warm-driver")
+    first = [name for name in order if MANIFESTS / "options" / name in used]
     assert [component.name for component in used[: len(first)]] == first
 
 

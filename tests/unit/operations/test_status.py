@@ -8,7 +8,9 @@ import pytest
 import typer
 
 from kfpkit.cli import install
-from kfpkit.kfp import target
+from kfpkit.core.errors import CommandError
+from kfpkit.core.findings import warning
+from kfpkit.kfp import target, webhook
 from kfpkit.kfp.target import Target
 from kfpkit.kube import render
 from kfpkit.kube.health import Workload
@@ -37,6 +39,7 @@ def test_a_part_that_something_has_stopped_is_not_ready(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
+    monkeypatch.setattr(webhook, "troubles", lambda _: iter(()))
     monkeypatch.setattr(lifecycle, "components", lambda _: parts())
     monkeypatch.setattr(lock, "read", lambda _: None)
     install.status()
@@ -59,6 +62,25 @@ def test_a_part_that_something_has_stopped_is_not_ready(
     assert "make upgrade goes on with it" in " ".join(said.err.split())
 
 
+def test_that_runs_use_driver_pods_is_said_and_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
+    monkeypatch.setattr(lifecycle, "components", lambda _: parts())
+    monkeypatch.setattr(lock, "read", lambda _: None)
+    found = warning("runs use driver pods: why", "make install")
+    monkeypatch.setattr(webhook, "troubles", lambda _: iter([found]))
+    install.status()
+    assert "runs use driver pods: why. make install" in " ".join(capsys.readouterr().err.split())
+
+    def refuse(_: Target) -> None:
+        raise CommandError("kubectl get", 1, "it is forbidden")
+
+    monkeypatch.setattr(webhook, "troubles", refuse)
+    install.status()
+    assert "not looked at: the webhook" in " ".join(capsys.readouterr().err.split())
+
+
 class Asked(Target):
     """A target that has the overlay's workloads, and notes what it is asked for."""
 
@@ -78,3 +100,15 @@ def test_the_pods_and_events_of_past_runs_are_not_read() -> None:
     many = [words for words in asked if {"pods", "events"} & {*words}]
     assert len(many) == 3
     assert all("selector=" in words[-1] for words in many), many
+
+
+def test_events_are_read_only_while_a_store_has_no_pod() -> None:
+    class Ready(Asked):
+        def items(self, kinds: Sequence[str], *selector: str) -> list[dict[str, Any]]:
+            ready = {"status": dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas"), 1)}
+            return [one | ready for one in super().items(kinds, *selector)]
+
+    asked.clear()
+    found = lifecycle.components(Ready("kind-packages", "nowhere", "kubectl"))
+    assert {one.kind for one in found if one.done} == {"Deployment", "StatefulSet"}
+    assert [words[0] for words in asked] == ["deployments"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from kfpkit.kfp import api
 from kfpkit.kfp.metadata import Execution, Home
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
+from kfpkit.kube import watch
 from kfpkit.kube.health import PART, RUN
 from kfpkit.runs import remote, results
 from kfpkit.runs.place import Place
@@ -123,10 +126,18 @@ class Cluster(Target):
     """A cluster with one Workflow, or none."""
 
     workflows: Sequence[dict[str, Any]] = ()
+    asked = 0
 
     def items(self, kinds: Any, *selector: str) -> list[dict[str, Any]]:
         del kinds, selector
+        Cluster.asked += 1
         return list(self.workflows)
+
+
+def demo(nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a Workflow with these nodes."""
+    status = {"phase": "Succeeded", "nodes": {node["name"]: node for node in nodes}}
+    return {"metadata": {"name": "demo"}, "status": status}
 
 
 def follow(
@@ -134,6 +145,7 @@ def follow(
     says: str | list[str],
     nodes: Sequence[dict[str, Any]] = (),
     placed: dict[str, Execution] | None = None,
+    told: dict[str, Any] | None = None,
 ) -> tuple[Run, list[str]]:
     """Return a run of the tasks `a` and `b` after a look at its end, and the changes shown."""
     looks = iter([says] if isinstance(says, str) else says)
@@ -143,6 +155,11 @@ def follow(
 
     monkeypatch.setattr(api, "connect", lambda _: SimpleNamespace(get_run=get_run))
     monkeypatch.setattr(remote, "INTERVAL", 0)
+    monkeypatch.setattr(
+        watch,
+        "opened",
+        lambda *_: nullcontext(SimpleNamespace(object=told, changed=threading.Event())),
+    )
 
     def recorded(*_: object) -> tuple[dict[str, Execution], Home]:
         if placed is None:
@@ -152,8 +169,7 @@ def follow(
     monkeypatch.setattr(results, "recorded", recorded)
     target = Cluster("kind", "kind-kfp", "kubectl")
     if nodes:
-        status = {"phase": "Succeeded", "nodes": {node["name"]: node for node in nodes}}
-        target.__dict__["workflows"] = [{"metadata": {"name": "demo"}, "status": status}]
+        target.__dict__["workflows"] = [demo(nodes)]
     run = Run(
         "1", "demo", "v", "kind", State.RUNNING, START, tasks=[Task("a", "a"), Task("b", "b")]
     )
@@ -247,3 +263,15 @@ def test_a_run_that_nothing_moves_is_said_once(
     follow(monkeypatch, ["RUNNING", "RUNNING", "FAILED"], placed={"a": execution(State.FAILED)})
     said = capsys.readouterr().err
     assert said.count("the run will stay RUNNING for ever: its Workflow was removed") == 1
+
+
+def test_what_a_watch_tells_is_not_asked_for_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "asked", 0)
+    _, changes = follow(
+        monkeypatch,
+        ["RUNNING", "RUNNING", "SUCCEEDED"],
+        [node("a", "Succeeded"), node("b", "Succeeded")],
+        told=demo([node("a", "Succeeded")]),
+    )
+    assert changes == ["a succeeded", "b succeeded"]
+    assert Cluster.asked == 1

@@ -1,0 +1,241 @@
+"""Which drivers are to run: each suspended driver node once, and again while a part is away."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from kfpkit.kfp.workflow import nodes
+from kfpkit.warm import drive
+from kfpkit.warm.drive import Job, Outcome
+from kfpkit.warm.metadata import Proxy
+from kfpkit.warm.nodes import ended, is_open
+from kfpkit.warm.webhook import ANNOTATION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kfpkit.warm.lease import Lease
+    from kfpkit.warm.logs import Logs
+    from kfpkit.warm.nodes import Writer
+
+#: Drivers that run at once; each waits for most of its time.
+SLOTS = 6
+
+#: Seconds between two tries while a part is away: the first wait, and the longest.
+FIRST, LONGEST = 1.0, 10.0
+
+#: Seconds after which a node that was written and is still suspended is taken up again.
+LOST = 60.0
+
+Key = tuple[str, str]
+
+
+@dataclass
+class Card:
+    """A driver node on the board.
+
+    Attributes:
+        job: The node as it was last seen.
+        since: When its driver was first tried (wall clock, for people).
+        began: The same, on the monotonic clock.
+        tries: How often it was tried.
+        due: When it is tried next; infinite while it is at work or written.
+        written: When its end was written; 0 until then.
+    """
+
+    job: Job
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic)
+    tries: int = 0
+    due: float = 0.0
+    written: float = 0.0
+
+    @property
+    def tried(self) -> str:
+        """How often and since when it was tried, for people."""
+        times = f"{self.tries} time{'s' if self.tries > 1 else ''}"
+        return f"tried {times} since {self.since:%H:%M:%S} UTC"
+
+
+class Board:
+    """What is to be driven, and the threads that drive.
+
+    Args:
+        lease: Only its holder drives.
+        writer: Writes nodes' ends.
+        logs: Keeps drivers' logs.
+        outage: Seconds that a part may be away before a node fails.
+    """
+
+    def __init__(self, lease: Lease, writer: Writer, logs: Logs, outage: float) -> None:
+        self._lease = lease
+        self._writer = writer
+        self._logs = logs
+        self._outage = outage
+        self._lock = threading.Lock()
+        self._cards: dict[Key, Card] = {}
+        #: Nodes at work. One that was dropped and is there again waits until its driver has ended.
+        self._running: set[Key] = set()
+        self._pool = ThreadPoolExecutor(SLOTS, "driver")
+        self._keeping = ThreadPoolExecutor(2, "log")
+        self._proxies: queue.SimpleQueue[Proxy] = queue.SimpleQueue()
+        for _ in range(SLOTS):
+            self._proxies.put(Proxy(lambda: lease.held))
+        self.numbers = {"driven": 0, "failed": 0, "tried_again": 0}
+
+    def see(self, workflow: Mapping[str, Any]) -> None:
+        """Take up the driver nodes of a Workflow that are suspended, and forget the others."""
+        note = workflow["metadata"].get("annotations", {}).get(ANNOTATION)
+        if not note:
+            return
+        commands = json.loads(note)
+        uid = workflow["metadata"]["uid"]
+        stopped = (
+            "shutdown" in workflow["spec"] or workflow["spec"].get("activeDeadlineSeconds") == 0
+        )
+        found: dict[Key, Job] = {}
+        for node in nodes(workflow.get("status", {})).values():
+            command = commands.get(node.get("templateName", ""))
+            if command is not None and is_open(node) and not stopped:
+                job = Job(workflow, node, command)
+                found[job.key] = job
+        with self._lock:
+            for key in [k for k in self._cards if k[0] == uid and k not in found]:
+                del self._cards[key]
+            for key, job in found.items():
+                card = self._cards.get(key)
+                lost = card and card.written and time.monotonic() - card.written > LOST
+                if card is None or lost:
+                    self._cards[key] = Card(job)
+                else:
+                    card.job = job
+        self.start_due()
+
+    def forget(self, uid: str) -> None:
+        """Drop all nodes of a Workflow that has ended or is no longer there."""
+        with self._lock:
+            for key in [key for key in self._cards if key[0] == uid]:
+                del self._cards[key]
+
+    def keep_only(self, uids: set[str]) -> None:
+        """Drop all nodes of Workflows other than these."""
+        with self._lock:
+            for key in [key for key in self._cards if key[0] not in uids]:
+                del self._cards[key]
+
+    def start_due(self) -> None:
+        """Start the drivers whose time has come."""
+        now = time.monotonic()
+        with self._lock:
+            due = [
+                key
+                for key, card in self._cards.items()
+                if card.due <= now and key not in self._running
+            ]
+            for key in due:
+                self._cards[key].due = float("inf")
+            self._running.update(due)
+        for key in due:
+            self._pool.submit(self._work, key)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no driver runs."""
+        return not self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many nodes are on the board and not written."""
+        with self._lock:
+            return sum(not card.written for card in self._cards.values())
+
+    def _work(self, key: Key) -> None:
+        with self._lock:
+            card = self._cards.get(key)
+        proxy = self._proxies.get()
+        try:
+            if card is not None and self._lease.held:
+                self._drive(key, card, proxy)
+        except requests.RequestException as error:
+            say(card, f"the Kubernetes API is away: {error}")
+            self._again(card, FIRST)
+        except Exception as error:  # one node's trouble must not end the thread
+            say(card, f"cannot be driven: {error!r}")
+            self._again(card, LONGEST)
+        finally:
+            proxy.away = ""
+            self._proxies.put(proxy)
+            with self._lock:
+                self._running.discard(key)
+
+    def _drive(self, key: Key, card: Card, proxy: Proxy) -> None:
+        job = card.job
+        began = time.monotonic()
+
+        def hindrance() -> str:
+            if not self._lease.held:
+                return "the lease: another replica drives"
+            return proxy.away if self._knows(key, card) else "the run: it has ended"
+
+        outcome = drive.run(job, proxy.port, hindrance)
+        card.tries += 1
+        if not self._knows(key, card) or not self._lease.held:
+            return
+        if outcome.outputs is None and outcome.away:
+            if time.monotonic() - card.began < self._outage:
+                self._wait(card, outcome)
+                return
+            outcome = Outcome(reason=f"{outcome.reason} ({card.tried})", log=outcome.log)
+        self._end(card, outcome, began)
+
+    def _wait(self, card: Card, outcome: Outcome) -> None:
+        """Say in the node's message what is waited for, and try again later."""
+        self.numbers["tried_again"] += 1
+        part, why = outcome.away, outcome.reason.removeprefix(f"{outcome.away}: ")
+        message = f"waiting for {part}: {why} ({card.tried})"
+        say(card, message)
+        self._writer.write(card.job, {"message": message})
+        self._again(card, min(FIRST * 2 ** (card.tries - 1), LONGEST))
+
+    def _end(self, card: Card, outcome: Outcome, began: float) -> None:
+        place = self._logs.place(card.job)
+        took = time.monotonic() - began
+        if outcome.outputs is None:
+            # Whoever reads the message looks for the log next.
+            self._keep(card, outcome.log)
+        self._writer.write(card.job, ended(outcome.outputs, outcome.reason, place))
+        card.written = time.monotonic()
+        self.numbers["failed" if outcome.outputs is None else "driven"] += 1
+        how = f"failed: {outcome.reason}" if outcome.outputs is None else "driven"
+        say(card, f"{how} in {took:.2f} s, written in {card.written - began - took:.2f} s")
+        if outcome.outputs is not None:
+            self._keeping.submit(self._keep, card, outcome.log)
+
+    def _keep(self, card: Card, text: bytes) -> None:
+        if why := self._logs.keep(card.job, text):
+            say(card, f"its log could not be stored: {why}")
+
+    def _again(self, card: Card | None, seconds: float) -> None:
+        if card is not None:
+            card.due = time.monotonic() + seconds
+
+    def _knows(self, key: Key, card: Card) -> bool:
+        """Whether a node is still to be driven."""
+        with self._lock:
+            return self._cards.get(key) is card
+
+
+def say(card: Card | None, text: str) -> None:
+    """Write a line of the log: one JSON object."""
+    about = {"workflow": card.job.name, "node": card.job.node["displayName"]} if card else {}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    print(json.dumps({"time": now, **about, "message": text}), flush=True)  # noqa: T201 - a pod's log
