@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 #: Rounds; of the quick form at most: it begins another only where there is time.
 ROUNDS = 3
 
-#: Seconds within which the quick form begins what it has time for.
-QUICK = 13 * 60.0
+#: Seconds until which the quick form begins a scenario, and by which a further round of one is to
+#: have ended.
+FIRST, AGAIN = 9 * 60.0, 13 * 60.0
 
 #: Where the results go.
 FOLDER = "bench"
@@ -111,13 +112,14 @@ def bench(
     results = Results(environment.describe(ours.target), quick)
     try:
         sides.install(ours, upstream, timeout=1800)
-        _measure(results, wanted, rest, ours, upstream, rounds, began)
+        _measure(results, wanted, rest, ours, upstream, rounds, began, output)
     except KeyboardInterrupt:
         results.interrupted = True
         raise
     finally:
         try:
-            _write(results, output)
+            if _write(results, output):
+                console.out.print(f"{output / 'bench.html'} and bench.json", markup=False)
         finally:
             _end(ours, upstream, leave=leave)
     console.say(f"measured in {(time.monotonic() - began) / 60:.0f} minutes")
@@ -144,6 +146,18 @@ def select(names: str, *, quick: bool) -> tuple[list[Scenario], list[str]]:
     return [one for one in SCENARIOS if one.name in chosen], [n for n in OTHERS if n in chosen]
 
 
+def fits(turns: list[Measured], elapsed: float) -> bool:
+    """Return whether the quick form has the time for another round of a scenario.
+
+    Args:
+        turns: Those that there have been of it.
+        elapsed: Seconds since the start.
+    """
+    if not turns:
+        return elapsed <= FIRST
+    return elapsed + sum(one.took for one in turns[-2:]) <= AGAIN
+
+
 def _measure(
     results: Results,
     wanted: list[Scenario],
@@ -152,19 +166,23 @@ def _measure(
     upstream: Side,
     rounds: int,
     began: float,
+    output: Path,
 ) -> None:
     with ExitStack() as stack:
         runners = stack.enter_context(opened(ours, upstream)) if wanted else {}
         for number in range(1, rounds + 1):
             for scenario in wanted:
                 turns = results.measured.setdefault(scenario.name, [])
-                again = sum(one.took for one in turns[-2:])
-                if results.quick and turns and time.monotonic() - began + again > QUICK:
+                if results.quick and not fits(turns, time.monotonic() - began):
+                    if not turns:
+                        del results.measured[scenario.name]
+                        console.warn(f"no time left for: {scenario.title}")
                     continue
                 for side, other in ((ours, upstream), (upstream, ours)):
                     sides.give_turn(side, other)
                     turns.append(runners[side.name].measure(scenario, number))
                     _tell(scenario, turns[-1])
+                _write(results, output)
     # After the runs: what has just been installed has nothing in its memory yet.
     for name in rest:
         console.say(OTHERS[name].title)
@@ -181,13 +199,14 @@ def _tell(scenario: Scenario, turn: Measured) -> None:
     )
 
 
-def _write(results: Results, folder: Path) -> None:
+def _write(results: Results, folder: Path) -> bool:
+    """Write what there is so far; return whether there is anything."""
     if not results.measured and not results.others:
-        return
+        return False
     found = results.description()
     (folder / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (folder / "bench.html").write_text(page.render(found), encoding="utf-8")
-    console.out.print(f"{folder / 'bench.html'} and bench.json", markup=False)
+    return True
 
 
 def _end(ours: Side, upstream: Side, *, leave: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.sides import Side
 
 #: Samples of both sides at rest.
-SAMPLES = 10
+SAMPLES = 6
 
 #: Added to the ports of kind's configuration for a second cluster.
 SHIFT = 10000
@@ -109,8 +110,19 @@ def second_cluster(text: str) -> str:
     return yaml.safe_dump(found)
 
 
+def growth(ours: Side, upstream: Side) -> dict[str, Any]:
+    """Return what the API and the cache's look-up take with many runs: see benchmarks/growth.py.
+
+    Its containers are its own: neither side is asked.
+    """
+    del ours, upstream
+    found: dict[str, Any] = import_module("benchmarks.growth").measure([1000, 100_000], 5)
+    return found
+
+
 #: By name.
 OTHERS = {
     "idle": Other("memory and processor at rest", True, idle),
+    "growth": Other("the API with 1 000 and 100 000 runs", False, growth),
     "from-nothing": Other("from no cluster to the end of a first run", False, from_nothing),
 }

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmarks.phases import MOMENTS, PHASES
+from benchmarks.sides import ASIDE
 from kfpkit.core.versions import ROOT
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def render(found: Mapping[str, Any]) -> str:
         one_by_one=one_by_one(found),
         idle=idle_plot(found["others"]["idle"]) if "idle" in found["others"] else None,
         parts=parts_of(found["others"]["idle"]) if "idle" in found["others"] else [],
+        loaded=loaded(found),
+        aside=ASIDE,
         busy=busy(found),
     )
 
@@ -120,6 +123,23 @@ def medians(turns: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
         for side in SIDES
         if (mine := [one for one in turns if one["side"] == side and one["seconds"]])
     }
+
+
+def loaded(found: Mapping[str, Any]) -> list[tuple[str, dict[str, tuple[float, float]]]]:
+    """Return for the sampled scenarios, by side, the most MiB and cores of all parts together."""
+    shown = []
+    for one in found["compared"]:
+        most = {}
+        for side in SIDES:
+            uses = [t["use"] for t in found["measured"][one["name"]] if t["side"] == side]
+            if any(uses):
+                most[side] = (
+                    max(use["bytes"] for use in uses if use) / 2**20,
+                    max(use["cores"] for use in uses if use),
+                )
+        if most:
+            shown.append((one["title"], most))
+    return shown
 
 
 def busy(found: Mapping[str, Any]) -> list[str]:

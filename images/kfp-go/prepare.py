@@ -20,7 +20,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import status_pb2
 
 from kfpkit.core.process import query
-from kfpkit.images.builder import uv
+from kfpkit.images.builder import NO_DEBUGGING, uv
 
 if TYPE_CHECKING:
     from kfpkit.images.builder import Build
@@ -79,7 +79,9 @@ def prepare(build: Build) -> None:
     files = descriptors(packages)
 
     plugin = module / "protoc-gen-go"
-    command = ["go", "build", "-o", str(plugin), "google.golang.org/protobuf/cmd/protoc-gen-go"]
+    # As the programs are compiled, so that the packages they share are compiled once.
+    command = ["go", "build", "-trimpath", NO_DEBUGGING, "-o", str(plugin)]
+    command += ["google.golang.org/protobuf/cmd/protoc-gen-go"]
     build.run(command, cwd=module, env=build.go_env)
     sent, answered = module / "request.bin", module / "response.bin"
     sent.write_bytes(request(files).SerializeToString())

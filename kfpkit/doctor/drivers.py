@@ -20,8 +20,8 @@ def drivers(target: Target) -> Iterator[Finding]:
     known = webhook.configured(target)
     if not webhook.wanted(target.documents):
         if known:
-            again = f"make install {' '.join(target.variables)}"
-            yield warning("the overlay has no warm driver, and the cluster its webhook", again)
+            said = "the overlay has no warm driver, and the cluster has its webhook"
+            yield warning(said, webhook.AGAIN)
         yield skipped("the overlay has no warm driver: each driver has a pod")
         return
     found = list(webhook.troubles(target))

@@ -37,6 +37,10 @@ PROGRAMS = {"debian": "debootstrap"}
 #: and Go's build cache is a fifth smaller.
 NO_DEBUGGING = "-gcflags=all=-dwarf=false"
 
+#: Percent by which Go's compiler and linker let memory grow between two collections; Go's own 100
+#: costs the larger packages a quarter more processor time.
+GROWTH = 400
+
 _MAJOR = re.compile(r"v[0-9]+")
 
 
@@ -111,6 +115,7 @@ def go_env(unchecked: Sequence[str] = ()) -> dict[str, str]:
         # Writable, so that the cache can be removed with ordinary means.
         "GOFLAGS": "-modcacherw",
         "GOWORK": "off",
+        "GOGC": str(GROWTH),
     }
     if unchecked:
         env["GONOSUMDB"] = ",".join(unchecked)
@@ -272,14 +277,13 @@ def _build_all(recipes: Mapping[str, Recipe], digests: Mapping[str, str]) -> dic
 def _startable(
     queue: Sequence[str], recipes: Mapping[str, Recipe], running: Iterable[Build]
 ) -> str | None:
-    """Return the first image in the queue that shares no Go module with one being built.
+    """Return the first image in the queue that may be built now: one with Go programs at a time.
 
-    Two at a time would compile the module's packages twice; one after the other, the second finds
-    them in Go's build cache.
+    Two at a time would compile the packages that they share twice; one after the other, the second
+    finds them in Go's build cache. Go itself keeps every core busy.
     """
-    busy = {part.module for build in running for part in build.recipe.go}
-    free = (name for name in queue if busy.isdisjoint(p.module for p in recipes[name].go))
-    return next(free, None)
+    compiling = any(build.recipe.go for build in running)
+    return next((name for name in queue if not (compiling and recipes[name].go)), None)
 
 
 def _progress(build: Build) -> str:

@@ -40,6 +40,9 @@ LASTS, LEFT, SOON = timedelta(days=3650), timedelta(days=365), timedelta(days=60
 #: What says that the warm driver is passed over.
 FALLBACK = "runs use driver pods"
 
+#: What mends the certificate and the configuration, whatever is wrong with them.
+AGAIN = "make install"
+
 _SHOWN = ("--show-managed-fields", "--output=json")
 
 #: Clocks that are behind take a new one too.
@@ -180,19 +183,17 @@ def configured(target: Target) -> dict[str, Any] | None:
 def troubles(target: Target) -> Iterator[Finding]:
     """Yield why runs use driver pods although the warm driver is installed, or soon will."""
     name = configuration_name(target.namespace)
-    again = f"make install {' '.join(target.variables)}"
     found = configured(target)
     values = secrets.read(target, SECRET)
     if found is None:
-        yield warning(f"{FALLBACK}: there is no {KIND} {name}", again)
+        yield warning(f"{FALLBACK}: there is no {KIND} {name}", AGAIN)
     if fault := fault_of(values, target.namespace, SOON):
-        rotate = f"make rotate-secrets {' '.join(target.variables)}"
-        yield warning(fault if "ends" in fault else f"{FALLBACK}: {fault}", rotate)
+        yield warning(fault if "ends" in fault else f"{FALLBACK}: {fault}", AGAIN)
     elif found is not None:
         bundle = found["webhooks"][0]["clientConfig"].get("caBundle", "")
         if base64.b64decode(bundle).decode(errors="replace").strip() != values[CRT].strip():
             what = f"the caBundle of {KIND} {name} does not fit the Secret {SECRET}"
-            yield warning(f"{FALLBACK}: {what}", again)
+            yield warning(f"{FALLBACK}: {what}", AGAIN)
     slices = target.items(["endpointslices"], "--selector", f"kubernetes.io/service-name={NAME}")
     ready = [
         endpoint

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.images import builder, cache
-from kfpkit.images.recipe import Recipe
+from kfpkit.images.recipe import GoBuild, Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,3 +79,18 @@ def test_a_packed_program_brings_its_capability_along(tmp_path: Path) -> None:
         content = archive.extractfile(entry)
         assert content is not None
         assert content.read() == b"program"
+
+
+def test_one_image_with_go_programs_is_built_at_a_time(tmp_path: Path) -> None:
+    """Else Go compiles what both need twice."""
+    go = (GoBuild(tmp_path, {}),)
+    compiled, other, plain = (
+        Recipe(name, tmp_path, (f"x/{name}:1",), (), go=part)
+        for name, part in {"compiled": go, "other": go, "plain": ()}.items()
+    )
+    recipes = {one.name: one for one in (compiled, other, plain)}
+    running = [builder.Build(compiled, "abc", tmp_path, tmp_path / "log")]
+
+    assert builder._startable(["other", "plain"], recipes, []) == "other"
+    assert builder._startable(["other", "plain"], recipes, running) == "plain"
+    assert builder._startable(["other"], recipes, running) is None

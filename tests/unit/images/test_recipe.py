@@ -69,11 +69,15 @@ def test_go_mod_requires_the_pinned_version(folder: Path) -> None:
             assert required.get(module, version) == version, source
 
 
-def test_one_compilation_serves_kubernetes_and_its_provisioner() -> None:
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [("local-path-provisioner/go", "kubernetes/go"), ("argo-go", "kfp-go")],
+)
+def test_one_compilation_serves_what_two_modules_share(module: str, other: str) -> None:
     """Go finds a package in its cache only if all that it imports has the same version too."""
     own, shared = (
-        dict(re.findall(r"^\t(\S+) (v\S+)", (recipe.IMAGES / name / "go/go.mod").read_text(), re.M))
-        for name in ("local-path-provisioner", "kubernetes")
+        dict(re.findall(r"^\t(\S+) (v\S+)", (recipe.IMAGES / name / "go.mod").read_text(), re.M))
+        for name in (module, other)
     )
     both = own.keys() & shared.keys()
     assert "k8s.io/client-go" in both

@@ -8,7 +8,9 @@ import pytest
 import typer
 
 from kfpkit.cli import install
-from kfpkit.kfp import target
+from kfpkit.core.errors import CommandError
+from kfpkit.core.findings import warning
+from kfpkit.kfp import target, webhook
 from kfpkit.kfp.target import Target
 from kfpkit.kube import render
 from kfpkit.kube.health import Workload
@@ -37,6 +39,7 @@ def test_a_part_that_something_has_stopped_is_not_ready(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
+    monkeypatch.setattr(webhook, "troubles", lambda _: iter(()))
     monkeypatch.setattr(lifecycle, "components", lambda _: parts())
     monkeypatch.setattr(lock, "read", lambda _: None)
     install.status()
@@ -57,6 +60,25 @@ def test_a_part_that_something_has_stopped_is_not_ready(
         install.status()
     said = capsys.readouterr()
     assert "make upgrade goes on with it" in " ".join(said.err.split())
+
+
+def test_that_runs_use_driver_pods_is_said_and_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(target, "choose", lambda *_, **__: TARGET)
+    monkeypatch.setattr(lifecycle, "components", lambda _: parts())
+    monkeypatch.setattr(lock, "read", lambda _: None)
+    found = warning("runs use driver pods: why", "make install")
+    monkeypatch.setattr(webhook, "troubles", lambda _: iter([found]))
+    install.status()
+    assert "runs use driver pods: why. make install" in " ".join(capsys.readouterr().err.split())
+
+    def refuse(_: Target) -> None:
+        raise CommandError("kubectl get", 1, "it is forbidden")
+
+    monkeypatch.setattr(webhook, "troubles", refuse)
+    install.status()
+    assert "not looked at: the webhook" in " ".join(capsys.readouterr().err.split())
 
 
 class Asked(Target):

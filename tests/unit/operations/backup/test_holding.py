@@ -83,3 +83,12 @@ def test_a_backup_that_fails_in_the_middle_leaves_nothing(
 def test_what_a_killed_backup_stopped_is_started_again(there: Cluster) -> None:
     assert restore.resume(there) == list(SCHEDULER)
     assert there.state.configmaps == {}
+
+
+def test_what_an_overlay_does_not_have_is_not_stopped() -> None:
+    there = cluster()
+    names = [name for name in WRITERS if name != "warm-driver"]
+    there.state.deployments = [{"metadata": {"name": name}, "spec": {}} for name in names]
+    holding.stop(there, WRITERS)
+    scaled = [words.split()[1] for words in there.state.ran if words.startswith("scale")]
+    assert scaled == [f"deployment/{name}" for name in names]
