@@ -79,7 +79,7 @@ class Results:
 
     def description(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
-        done = [one for one in SCENARIOS if one.name in self.measured]
+        done = [one for one in SCENARIOS if self.measured.get(one.name)]
         return {
             "environment": self.environment,
             "quick": self.quick,
@@ -114,6 +114,7 @@ def bench(
         sides.install(ours, upstream, timeout=1800)
         _measure(results, wanted, rest, ours, upstream, rounds, began, output)
     except KeyboardInterrupt:
+        console.warn("interrupted: what there is is written, and the cluster put back as it was")
         results.interrupted = True
         raise
     finally:
@@ -201,7 +202,7 @@ def _tell(scenario: Scenario, turn: Measured) -> None:
 
 def _write(results: Results, folder: Path) -> bool:
     """Write what there is so far; return whether there is anything."""
-    if not results.measured and not results.others:
+    if not any(results.measured.values()) and not results.others:
         return False
     found = results.description()
     (folder / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -92,7 +92,9 @@ def from_nothing(ours: Side, upstream: Side) -> dict[str, Any]:
         try:
             for name, words in steps.items():
                 began = time.monotonic()
-                process.stream([sys.executable, "-m", "kfpkit", *words], cwd=ROOT)
+                process.stream(
+                    [sys.executable, "-m", "kfpkit", *words], cwd=ROOT, on_line=console.say
+                )
                 taken[name] = time.monotonic() - began
                 console.say(f"{name}: {taken[name]:.0f} s")
         finally:

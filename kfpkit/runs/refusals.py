@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from kfpkit.core import console
 from kfpkit.core.errors import BadInputError, join_names
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.values import LARGEST_INTEGER
+from kfpkit.runs import size
 from kfpkit.runs.parameters import SHOWN_CHARACTERS, parse, parts, read_json
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def admit(
         BadInputError: The run would not be the one that is written down: a parameter is wrong; the
             pipeline takes an artifact; it has an integer beyond 2^53, NaN or an infinity as a
             default that the run would use, as a task's constant input, or as an item of a loop; or
-            a cluster would evaluate a text.
+            a cluster would evaluate a text, or cannot keep what the run becomes.
     """
     spec = _compiled(pipeline)
     if lost := ir.unused(spec):
@@ -94,6 +96,7 @@ def admit(
     _check_loop_items(spec, on_cluster=names is not None)
     if names is not None:
         _check_for_cluster(spec, given, names)
+        _check_size(spec, {parameter.name: parameter.value for parameter in given})
     return spec, given
 
 
@@ -145,6 +148,32 @@ def _check_for_cluster(
         if "--function_to_execute" in container.get("args", []):
             place = f"the source of component {name.removeprefix('exec-')}"
             _check_braces(place, container["command"], _IN_SOURCE)
+
+
+def _check_size(spec: Spec, values: Mapping[str, Any]) -> None:
+    """Refuse a pipeline that is too large for a cluster; warn of one that may become so."""
+    for name, bytes_ in size.graphs(spec).items():
+        if bytes_ > size.ARGUMENT:
+            place = ir.short_name(name) or "the pipeline"
+            raise BadInputError(
+                f"{place} is too large: its tasks are described in {bytes_:,} bytes, all of which "
+                f"its driver is given as one argument, and Linux takes {size.ARGUMENT:,}",
+                "Put some of its tasks into a pipeline that is used as a task",
+            )
+    kept = size.workflow(spec)
+    if kept > size.WORKFLOW:
+        raise BadInputError(
+            f"the pipeline is too large: its Workflow has about {kept:,} bytes, and Argo keeps "
+            f"{size.WORKFLOW:,}",
+            "Make several pipelines of it, or a loop of tasks that are alike",
+        )
+    grown = kept + size.state(spec, values)
+    if grown > size.WORKFLOW:
+        console.warn(
+            f"the run may fail before its end: with the state of its {size.tasks(spec, values)} "
+            f"tasks its Workflow grows to about {grown:,} bytes, and Argo keeps {size.WORKFLOW:,}; "
+            "make several pipelines of it, or loop over fewer items"
+        )
 
 
 def _check_loop_items(spec: Spec, *, on_cluster: bool) -> None:

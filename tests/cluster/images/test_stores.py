@@ -9,6 +9,9 @@ import pytest
 
 from kfpkit.core.versions import ROOT
 from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.database import SHELL, Database
+from kfpkit.kfp.indexes import INDEXES, missing
+from kfpkit.kfp.target import choose
 from tests.support.containers import PATIENCE
 
 if TYPE_CHECKING:
@@ -178,11 +181,13 @@ def test_metadata_server_waits_for_its_database_and_metadata_outlives_it(
     assert metadata.stop() == 0
 
 
-def test_api_server_makes_its_database_and_its_bucket(
-    docker: Engine, volume: Path, tmp_path: Path
-) -> None:
-    """It then looks for Kubernetes, which is the cluster tests' part."""
-    objects = tmp_path / "objects"
+def api_server(docker: Engine, mariadb: Container, folder: Path) -> tuple[Container, Path]:
+    """Return an API server, and the folder of its store's buckets.
+
+    It makes its database and its bucket, and then looks for Kubernetes, which is the cluster tests'
+    part.
+    """
+    objects = folder / "objects"
     objects.mkdir()
     objects.chmod(0o777)
     store = docker.start(
@@ -193,8 +198,7 @@ def test_api_server_makes_its_database_and_its_bucket(
             *("--env", "ROOT_ACCESS_KEY=key", "--env", "ROOT_SECRET_KEY=secret"),
         ),
     )
-    mariadb = database(docker, volume)
-    config = tmp_path / "config"
+    config = folder / "config"
     config.mkdir()
     settings = {
         "DBDriverName": "mysql",
@@ -224,10 +228,53 @@ def test_api_server_makes_its_database_and_its_bucket(
     api = docker.start(
         "kfp-api-server", "--config=/config", "-logtostderr=true", options=tuple(options)
     )
-
     api.wait_for_output("Object store client initialized successfully")
+    return api, objects
+
+
+def test_api_server_makes_its_database_and_its_bucket(
+    docker: Engine, volume: Path, tmp_path: Path
+) -> None:
+    mariadb = database(docker, volume)
+    _, objects = api_server(docker, mariadb, tmp_path)
+
     assert [path.name for path in objects.iterdir()] == ["mlpipeline"]
     assert "run_details" in sql(mariadb, "root", "SHOW TABLES FROM mlpipeline").split()
+
+
+def test_the_kits_indexes_outlast_a_start_of_the_api_server_and_a_dump(
+    docker: Engine, volume: Path, tmp_path: Path
+) -> None:
+    mariadb = database(docker, volume)
+
+    class Asked(Database):
+        def argv(self, script: str) -> list[str]:
+            environment = ["--env", f"MARIADB_ROOT_PASSWORD={PASSWORD}"]
+            argv = ["docker", "exec", "--interactive", *environment, mariadb.name]
+            return [*argv, "bash", "-c", SHELL + script]
+
+    asked = Asked(choose("gke", context="none"))
+    mariadb.wait_for_output("port: 3306")
+    assert not missing(asked)  # Of tables that are not there yet.
+    api, _ = api_server(docker, mariadb, tmp_path)
+    assert missing(asked) == list(INDEXES)
+    for index in INDEXES:
+        asked.execute(index.sql)
+    assert not missing(asked)
+
+    api.kill()
+    since = len(api.output())
+    api.start()
+    wait_for(
+        "the API server's second start",
+        lambda: None if "Object store client init" in api.output()[since:] else api.output()[-300:],
+        timeout=PATIENCE,
+    )
+    assert not missing(asked)
+    asked.dump(tmp_path / "dump.gz")
+    asked.load(tmp_path / "dump.gz")
+    asked.swap()
+    assert not missing(asked)
 
 
 def test_object_store_starts_as_in_the_manifests_and_says_that_it_is_well(

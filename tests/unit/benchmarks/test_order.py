@@ -101,6 +101,15 @@ def test_an_end_before_its_time_keeps_what_there_is_and_puts_the_cluster_back(
     assert (tmp_path / "bench.html").exists()
 
 
+def test_before_the_first_turn_has_ended_there_is_nothing_to_write(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.raised["row-1 ours 1"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        bench.bench(scenarios="row-1", output=tmp_path)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_what_was_half_installed_is_removed(stage: Stage, tmp_path: Path) -> None:
     stage.raised["install"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
