@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import CommandError
+from kfpkit.kfp import webhook
 from kfpkit.kfp.states import BAD, ENDED, Phase
 from kfpkit.kfp.workflow import Node, Workflow
 from kfpkit.kube import health
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from kfpkit.kfp.target import Target
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-
-#: Name of the Deployment and of its pods.
-_WARM_DRIVER = "warm-driver"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def select(
 
 def _away(target: Target) -> str:
     """Return why no pod of the warm driver is ready; empty where one is."""
-    pods = target.items(["pods"], "--selector", f"{health.PART}={_WARM_DRIVER}")
+    pods = target.items(["pods"], "--selector", f"{health.PART}={webhook.NAME}")
     if any(_is_ready(pod) for pod in pods):
         return ""
     sick = next(filter(None, map(health.sick_pod, pods)), None)
@@ -213,7 +211,7 @@ def commands(case: Case, target: Target) -> dict[str, str]:
     """Return the commands, and parts of some, that the rows of `REASONS` name."""
     workflow, pod = case.facts.workflow, case.pod_name
     controller = target.line("logs", "deployment/workflow-controller", "--tail=50")
-    runner = _WARM_DRIVER if case.node.warm else "workflow-controller"
+    runner = webhook.NAME if case.node.warm else "workflow-controller"
     # What KFP's drivers are called with; only printed, for a person to judge.
     called = json.dumps(workflow.spec) + workflow.drivers
     named = re.search(r'"--pipeline_name",\s*"([\w .-]+)"', called)
