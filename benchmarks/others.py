@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks import footprint
+from benchmarks.growth import measure
 from kfpkit.cluster import config
 from kfpkit.core import console, process
 from kfpkit.core.versions import ROOT
@@ -118,8 +118,7 @@ def growth(ours: Side, upstream: Side) -> dict[str, Any]:
     Its containers are its own: neither side is asked.
     """
     del ours, upstream
-    found: dict[str, Any] = import_module("benchmarks.growth").measure([1000, 100_000], 5)
-    return found
+    return measure([1000, 100_000], 5)
 
 
 #: By name.

@@ -85,7 +85,8 @@ class Seen:
     status: Mapping[str, Any] = field(default_factory=dict)
 
     def take_pod(self, pod: Mapping[str, Any], now: float) -> None:
-        """Note what a pod has reached."""
+        """Note what a pod has reached; its Workflow was there before, whichever is heard first."""
+        self.created = min(self.created, now)
         node = pod["metadata"].get("annotations", {}).get(NODE, pod["metadata"]["name"])
         moments = self.pods.setdefault(node, {})
         for name in reached(pod):

@@ -156,6 +156,7 @@ def test_a_pod_that_comes_before_its_workflow_is_kept() -> None:
     watch.take({"type": "ADDED", "object": pod("w-1")}, 1)
     watch.take({"type": "ADDED", "object": workflow("")}, 2)
     assert watch.runs["run"].pods == {"w-1": {"created": 1}}
+    assert watch.runs["run"].created == 1
 
 
 def test_a_watch_that_ends_is_told() -> None:
