@@ -19,6 +19,9 @@ ANNOTATION = "kfpkit.dev/drivers"
 #: Before the name of a driver's template that keeps its pod.
 WITH_POD = "pod-"
 
+#: The container of a step's pod that copies KFP's launcher, and is held to half a processor.
+_LAUNCHER = "kfp-launcher"
+
 #: Image of a task whose driver does its work, and that is no image: volumes made and deleted.
 _NO_IMAGE = "argostub/"
 
@@ -82,6 +85,7 @@ def changes(workflow: dict[str, Any], image: str) -> list[dict[str, Any]]:
             operations.append(
                 {"op": "replace", "path": f"/spec/templates/{number}", "value": value}
             )
+        operations += _unthrottled(number, template)
     with_pods = set()
     arguments = [(f"/spec{place}", p) for place, p in _parameters(workflow["spec"])]
     values = {parameter["name"]: parameter.get("value", "") for _, parameter in arguments}
@@ -189,6 +193,15 @@ def _suspended(template: dict[str, Any]) -> dict[str, Any]:
         "outputs": {"parameters": supplied},
         "suspend": {},
     }
+
+
+def _unthrottled(number: int, template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what takes the limit of processors off the copy of the launcher."""
+    for place, container in enumerate(template.get("initContainers", [])):
+        limits = container.get("resources", {}).get("limits", {})
+        if container.get("name") == _LAUNCHER and "cpu" in limits:
+            path = f"/spec/templates/{number}/initContainers/{place}/resources/limits/cpu"
+            yield {"op": "remove", "path": path}
 
 
 def _tasks(templates: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -59,7 +59,7 @@ def workflow(*templates: dict[str, Any], **arguments: str) -> dict[str, Any]:
 
 
 def applied(item: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply a JSON patch of `add` and `replace`."""
+    """Apply a JSON patch of `add`, `replace` and `remove`."""
     item = copy.deepcopy(item)
     for operation in operations:
         parts = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
@@ -70,6 +70,8 @@ def applied(item: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str,
             place.append(operation["value"])
         elif isinstance(place, list):
             place[int(parts[-1])] = operation["value"]
+        elif operation["op"] == "remove":
+            del place[parts[-1]]
         else:
             assert operation["op"] == "add" or parts[-1] in place
             place[parts[-1]] = operation["value"]
@@ -162,6 +164,17 @@ def test_a_task_that_makes_a_volume_keeps_its_drivers_pod() -> None:
     assert work["template"] == "system-container-driver"
     assert "container" in templates[make["template"]]
     assert "suspend" in templates[work["template"]]
+
+
+def test_the_copy_of_the_launcher_may_use_a_whole_processor() -> None:
+    limits = {"limits": {"cpu": "500m", "memory": "128Mi"}, "requests": {"cpu": "100m"}}
+    copies = [{"name": n, "resources": copy.deepcopy(limits)} for n in ("mine", "kfp-launcher")]
+    impl = {"name": "system-container-impl", "initContainers": copies}
+    mine, theirs = changed(workflow(impl, driver("system-dag-driver")))["spec"]["templates"][0][
+        "initContainers"
+    ]
+    assert mine["resources"] == limits
+    assert theirs["resources"] == {**limits, "limits": {"memory": "128Mi"}}
 
 
 def test_texts_of_users_stay_data_wherever_they_are() -> None:
