@@ -38,7 +38,7 @@ PROGRAMS = {"debian": "debootstrap"}
 NO_DEBUGGING = "-gcflags=all=-dwarf=false"
 
 #: Percent by which Go's compiler and linker let memory grow between two collections; Go's own 100
-#: costs the larger packages a quarter more processor time.
+#: costs packages of a second and more 13 to 37 % more processor time, for a third less memory.
 GROWTH = 400
 
 _MAJOR = re.compile(r"v[0-9]+")
