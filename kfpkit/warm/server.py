@@ -17,8 +17,9 @@ WEBHOOK, HEALTH = 8443, 8080
 #: Bytes of the largest request: the Kubernetes API itself takes 3 MiB, and a review has it once.
 LARGEST = 8 * 1024 * 1024
 
-#: Seconds that a connection may stand still.
-IDLE = 10.0
+#: Seconds for a handshake; and that a connection may stand still, which is longer than the
+#: Kubernetes API keeps one (90 s), so that it never asks on one that is being closed.
+HANDSHAKE, IDLE = 10.0, 100.0
 
 
 def serve(
@@ -74,7 +75,7 @@ def serve(
 
         def finish_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
             # In the connection's own thread, so that a slow handshake keeps nobody waiting.
-            request.settimeout(IDLE)
+            request.settimeout(HANDSHAKE)
             try:
                 if tls is not None:
                     request = self.context().wrap_socket(request, server_side=True)
