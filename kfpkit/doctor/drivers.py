@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kfpkit.core.findings import Finding, ok, skipped, warning
 from kfpkit.kfp import webhook
 from kfpkit.kube import health
+from kfpkit.warm.api import ENDED
 from kfpkit.warm.webhook import ANNOTATION
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def drivers(target: Target) -> Iterator[Finding]:
         if known:
             said = "the overlay has no warm driver, and the cluster has its webhook"
             yield warning(said, webhook.AGAIN)
+        for name in _waiting(target):
+            yield warning(
+                f"the run of {name} began with the warm driver, and waits for it",
+                "Terminate it, and clone it in the web UI",
+            )
         yield skipped("the overlay has no warm driver: each driver has a pod")
         return
     found = list(webhook.troubles(target))
@@ -53,3 +59,12 @@ def _newest(target: Target, known: dict[str, Any]) -> dict[str, Any] | None:
         if workflow["metadata"]["creationTimestamp"] > since
     ]
     return max(found, key=lambda item: item["metadata"]["creationTimestamp"], default=None)
+
+
+def _waiting(target: Target) -> list[str]:
+    """Return the Workflows under way whose drivers have no pods."""
+    return [
+        str(workflow["metadata"]["name"])
+        for workflow in target.items([health.WORKFLOWS], f"--selector={ENDED}!=true")
+        if ANNOTATION in workflow["metadata"].get("annotations", {})
+    ]

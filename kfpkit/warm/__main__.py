@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -16,6 +17,9 @@ from kfpkit.warm.board import Board, say
 from kfpkit.warm.lease import EVERY, Lease
 from kfpkit.warm.logs import Logs
 from kfpkit.warm.nodes import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Seconds that drivers have to end when the pod is to end.
 GRACE = 20.0
@@ -53,11 +57,15 @@ class Program:
         while not self._board.idle and time.monotonic() < until:
             self._over.wait(0.1)
         self._over.set()
-        self._lease.release()
+        if self._board.idle:  # else it runs out after the last of them
+            self._lease.release()
 
     def _keep_lease(self) -> None:
         while not self._over.is_set():
-            self._lease.renew()
+            try:
+                self._lease.renew()
+            except Exception as error:  # it is not held then, which healthz tells after a while
+                say(None, f"the Lease cannot be renewed: {error!r}")
             self._over.wait(EVERY)
 
     def _watch(self) -> None:
@@ -67,9 +75,12 @@ class Program:
                     self._follow()
                 else:
                     self._board.keep_only(set())
-                    self._answered = time.monotonic()
-            except (requests.RequestException, ValueError) as error:
+                    self._answered = self._lease.answered
+            except requests.RequestException as error:
                 say(None, f"the Kubernetes API is away: {error}")
+                self._ending.wait(1.0)
+            except Exception as error:  # whatever it is, the next look may go well
+                say(None, f"Workflows cannot be followed: {error!r}")
                 self._ending.wait(1.0)
 
     def _follow(self) -> None:
@@ -78,14 +89,20 @@ class Program:
         self._answered = time.monotonic()
         self._board.keep_only({w["metadata"]["uid"] for w in workflows})
         for workflow in workflows:
-            self._board.see(workflow)
+            self._see(workflow)
         for what, workflow in self._api.changes(version):
             if not self._lease.held or self._ending.is_set():
                 return
             if what == "DELETED":
                 self._board.forget(workflow["metadata"]["uid"])
             else:
-                self._board.see(workflow)
+                self._see(workflow)
+
+    def _see(self, workflow: Mapping[str, Any]) -> None:
+        try:
+            self._board.see(workflow)
+        except Exception as error:  # one that cannot be read must not keep the others waiting
+            say(None, f"{workflow['metadata']['name']} cannot be read: {error!r}")
 
     def _webhook(self, path: str, body: bytes) -> tuple[int, bytes]:
         if path != "/mutate" or self._why_not():

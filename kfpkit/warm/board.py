@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ class Card:
     Attributes:
         job: The node as it was last seen.
         since: When its driver was first tried (wall clock, for people).
-        began: The same, on the monotonic clock.
+        began: The same, on the monotonic clock; 0 until then.
         tries: How often it was tried.
         due: When it is tried next; infinite while it is at work or written.
         written: When its end was written; 0 until then.
@@ -54,7 +54,7 @@ class Card:
 
     job: Job
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
     tries: int = 0
     due: float = 0.0
     written: float = 0.0
@@ -103,9 +103,11 @@ class Board:
             "shutdown" in workflow["spec"] or workflow["spec"].get("activeDeadlineSeconds") == 0
         )
         found: dict[Key, Job] = {}
-        for node in nodes(workflow.get("status", {})).values():
+        known = nodes(workflow.get("status", {}))
+        for node in known.values():
             command = commands.get(node.get("templateName", ""))
-            if command is not None and is_open(node) and not stopped:
+            # A run that is ended from outside still runs its exit handlers.
+            if command is not None and is_open(node) and (not stopped or _of_exit(node, known)):
                 job = Job(workflow, node, command)
                 found[job.key] = job
         with self._lock:
@@ -161,16 +163,20 @@ class Board:
     def _work(self, key: Key) -> None:
         with self._lock:
             card = self._cards.get(key)
+            if card is not None:  # it may be another one than when this was asked for
+                card.due = float("inf")
         proxy = self._proxies.get()
         try:
             if card is not None and self._lease.held:
                 self._drive(key, card, proxy)
+            else:
+                self._again(card, FIRST)
         except requests.RequestException as error:
             say(card, f"the Kubernetes API is away: {error}")
             self._again(card, FIRST)
         except Exception as error:  # one node's trouble must not end the thread
             say(card, f"cannot be driven: {error!r}")
-            self._again(card, LONGEST)
+            self._give_up(card, error)
         finally:
             proxy.away = ""
             self._proxies.put(proxy)
@@ -186,10 +192,17 @@ class Board:
                 return "the lease: another replica drives"
             return proxy.away if self._knows(key, card) else "the run: it has ended"
 
+        card.began = card.began or began
         outcome = drive.run(job, proxy.port, hindrance)
         card.tries += 1
-        if not self._knows(key, card) or not self._lease.held:
+        if not self._knows(key, card):
             return
+        if not self._lease.held:
+            self._again(card, FIRST)
+            return
+        if outcome.outputs is None and proxy.away and not outcome.away:
+            # The driver itself has told of it, in words of its own.
+            outcome = replace(outcome, away=proxy.away.partition(":")[0])
         if outcome.outputs is None and outcome.away:
             if time.monotonic() - card.began < self._outage:
                 self._wait(card, outcome)
@@ -224,6 +237,16 @@ class Board:
         if why := self._logs.keep(card.job, text):
             say(card, f"its log could not be stored: {why}")
 
+    def _give_up(self, card: Card | None, error: Exception) -> None:
+        """Try again after trouble of our own, for as long as an outage may last."""
+        if card is not None and card.began and time.monotonic() - card.began > self._outage:
+            try:
+                self._writer.write(card.job, ended(None, repr(error), None))
+                card.written = time.monotonic()
+            except requests.RequestException as refusal:
+                say(card, f"its end cannot be written: {refusal}")
+        self._again(card, float("inf") if card and card.written else LONGEST)
+
     def _again(self, card: Card | None, seconds: float) -> None:
         if card is not None:
             card.due = time.monotonic() + seconds
@@ -232,6 +255,13 @@ class Board:
         """Whether a node is still to be driven."""
         with self._lock:
             return self._cards.get(key) is card
+
+
+def _of_exit(node: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a node belongs to an exit handler."""
+    while node and not node.get("name", "").endswith(".onExit"):
+        node = known.get(node.get("boundaryID", ""), {})
+    return bool(node)
 
 
 def say(card: Card | None, text: str) -> None:

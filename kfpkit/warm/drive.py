@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
 from kfpkit.kfp.workflow import pod_name
-from kfpkit.warm.webhook import as_data, filled
+from kfpkit.warm.webhook import TEXTS, as_data, filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,12 @@ REASON = 1000
 
 #: Output that is a patch of the step's pod, in JSON.
 PATCH = "pod-spec-patch"
+
+#: An argument that 2.17.0's driver reads a file for.
+_FILE = re.compile("@|--?component=@")
+
+#: Bytes of an argument of a program on Linux, with its end.
+_ARGUMENT = 128 * 1024
 
 _MLMD = ("--mlmd_server_address", "--mlmd_server_port")
 
@@ -117,6 +124,10 @@ def run(job: Job, port: int, hindrance: Callable[[], str]) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder, "outputs", name) for name in job.command["outputs"]}
         line, given = _command(job, paths, port)
+        if any(_FILE.match(value) for name, value in pairwise(line) if name not in TEXTS):
+            return Outcome(reason="an argument names a file, which is none of a run's business")
+        if given[0]:
+            line = _with_files(line, Path(folder))
         log = Path(folder, "main.log")
         env = {name: _variable(value, job) for name, value in job.command["env"].items()}
         try:
@@ -126,8 +137,10 @@ def run(job: Job, port: int, hindrance: Callable[[], str]) -> Outcome:
                 why = _wait(driver, hindrance)
                 if why:
                     driver.kill()
-        except OSError as error:  # an argument above 128 KiB
-            return Outcome(reason=f"the driver cannot be started: {error.strerror}")
+        except OSError as error:
+            reason = f"the driver cannot be started: {error.strerror}"
+            # An argument above 128 KiB stays too long; memory or room may be there later.
+            return Outcome(reason=reason, away="" if error.errno == errno.E2BIG else "this pod")
         text = log.read_bytes()[-LOG:]
         if why:
             return Outcome(reason=why, away=why.partition(":")[0], log=text)
@@ -183,6 +196,18 @@ def _command(job: Job, paths: Mapping[str, Path], port: int) -> tuple[list[str],
     line = filled(job.command["args"], lookup)
     given = [next((v for n, v in pairwise(line) if n == o), "") for o in _MLMD]
     return [*line, _MLMD[0], "127.0.0.1", _MLMD[1], str(port)], given
+
+
+def _with_files(line: list[str], folder: Path) -> list[str]:
+    """Return a command line of 2.17.0, which takes a `--component` that is too long in a file."""
+    line = [*line]
+    for place, name in enumerate(line[:-1]):
+        text = line[place + 1].encode()
+        if name == "--component" and len(text) >= _ARGUMENT:
+            path = folder / "component.json"
+            path.write_bytes(text)
+            line[place + 1] = f"@{path}"
+    return line
 
 
 def _global(value: str, workflow: Mapping[str, Any]) -> str:

@@ -41,6 +41,8 @@ class Lease:
         self._api = kubernetes
         self._holder = holder
         self._until = 0.0
+        #: When the Kubernetes API last said who holds it (monotonic clock).
+        self.answered = time.monotonic()
         self._seen: tuple[str, float] = ("", 0.0)
 
     @property
@@ -55,6 +57,7 @@ class Lease:
             taken = self._take()
         except requests.RequestException:
             return self.held  # For as long as was counted on, whatever became of the request.
+        self.answered = time.monotonic()
         self._until = began + COUNTED if taken else 0.0
         return self.held
 

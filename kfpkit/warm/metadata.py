@@ -7,6 +7,7 @@ driver that was killed at any step can be run again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,13 @@ TIMEOUT = 20.0
 
 #: What a write must be over by: less than what is left of the lease when it begins.
 WRITE = 3.0
+
+#: Answers after which a driver is run again: the server is away, or has the execution by now.
+_LATER = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ALREADY_EXISTS,
+)
 
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _CHANNEL = [*_ANY_SIZE, ("grpc.max_reconnect_backoff_ms", 1000)]
@@ -61,12 +69,14 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
                 if method != f"/{SERVICE}/PutExecution":
                     return self._call(method, request)
                 request = self._once(request)
+                if not context.is_active():  # the driver has been ended meanwhile
+                    context.abort(grpc.StatusCode.CANCELLED, "nobody waits for it")
                 if not self._held():
                     self.away = "the lease: another replica drives"
                     context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.away)
                 return self._call(method, request, WRITE)
             except grpc.RpcError as error:
-                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                if error.code() in _LATER:
                     self.away = f"metadata: {error.details()}"
                 context.abort(error.code(), error.details())
                 raise
@@ -76,11 +86,16 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _once(self, request: bytes) -> bytes:
         """Return the request, as one that changes the execution where there is one already."""
         message = TYPES["PutExecutionRequest"].FromString(request)
-        if not message.execution.id and (found := self._existing(message)):
-            message.execution.id = found
+        execution = message.execution
+        if not execution.id and (found := self._existing(message)):
+            execution.id = found
+        elif not execution.id and not execution.name and (wanted := _identity(execution)):
+            # The server refuses a second one of a name, should two ever ask at the same time.
+            text = repr((message.contexts[-1].id, wanted))
+            execution.name = f"kfpkit/{hashlib.sha256(text.encode()).hexdigest()}"
+        if execution.id and message.artifact_event_pairs:
             self._drop_events(message)
-            return bytes(message.SerializeToString())
-        return request
+        return bytes(message.SerializeToString())
 
     def _existing(self, message: Any) -> int:
         """Return the number of the execution that the same task has already, or 0.
@@ -131,11 +146,9 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 def _identity(execution: Any) -> tuple[str, int, str, int] | None:
-    """Return what an execution is known by: its name, or graph, task and round (-1 for none)."""
-    if execution.name:
-        return execution.name, 0, "", -1
+    """Return what an execution is known by: graph, task and round (-1 for none), or its name."""
     values = {p.key: p.value for p in execution.custom_properties}
     if "parent_dag_id" not in values:
-        return None
+        return (execution.name, 0, "", -1) if execution.name else None
     turn = values["iteration_index"].int_value if "iteration_index" in values else -1
     return "", values["parent_dag_id"].int_value, values["task_name"].string_value, turn

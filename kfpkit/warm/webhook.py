@@ -34,7 +34,7 @@ _KNOWN = re.compile(
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 #: Arguments whose values are texts of users, whatever is in them.
-_TEXTS = ("--pipeline_name", "--run_display_name")
+TEXTS = ("--pipeline_name", "--run_display_name")
 
 #: Arguments of a task that Argo gives to Kubernetes as they are, so not as JSON.
 _RAW = "pod-metadata"
@@ -139,7 +139,7 @@ def _named(arguments: list[str]) -> Iterator[tuple[str, str]]:
     """Yield each argument with what it is to be filled with; empty where it is a text."""
     before = ""
     for argument in arguments:
-        match = None if before in _TEXTS else _PLACEHOLDER.fullmatch(argument)
+        match = None if before in TEXTS else _PLACEHOLDER.fullmatch(argument)
         yield argument, match[1] if match else ""
         before = argument
 

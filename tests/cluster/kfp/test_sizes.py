@@ -12,28 +12,33 @@ from tests.support.pipelines.sizes import READERS
 from tests.support.started import SIZES
 
 if TYPE_CHECKING:
+    from obstore.store import S3Store
+
     from tests.support.runs import Run
 
 pytestmark = [pytest.mark.kfp, pytest.mark.turn(4), pytest.mark.timeout(1800)]
 
 
-def printed(run: Run, task: str) -> str:
+def printed(run: Run, task: str, store: S3Store) -> str:
     """Return what a task's pods printed: the API finds no log of a run with a compressed state."""
-    names = [workflow.pod_name(node) for node in run.pods(task)]
-    return "".join(run.target.query("logs", name, "--container=main").stdout for name in names)
+    folder = f"artifacts/{run.workflow['metadata']['name']}"
+    keys = [f"{folder}/{workflow.pod_name(node)}/main.log" for node in run.pods(task)]
+    return "".join(bytes(store.get(key).bytes()).decode(errors="replace") for key in keys)
 
 
 @pytest.mark.parametrize(("name", "size"), SIZES)
-def test_a_value_arrives_up_to_the_limit(name: str, size: int, runs: dict[str, Run]) -> None:
+def test_a_value_arrives_up_to_the_limit(
+    name: str, size: int, runs: dict[str, Run], store: S3Store
+) -> None:
     run = runs[f"{name}-{size}"].finish(SIZES[name, size])
-    assert f"wrote {size}\n" in printed(run, "write")
+    assert f"wrote {size}\n" in printed(run, "write", store)
     if name == "read_often":
         tasks = ["measure", *(f"measure-{n}" for n in range(2, READERS + 1))]
-        assert all(f"read {size}\n" in printed(run, task) for task in tasks)
+        assert all(f"read {size}\n" in printed(run, task, store) for task in tasks)
     elif SIZES[name, size] == "FAILED":
-        assert "argument list too long" in printed(run, "measure")
+        assert "argument list too long" in printed(run, "measure", store)
     elif name == "read_once":
-        assert f"read {size}\n" in printed(run, "measure")
+        assert f"read {size}\n" in printed(run, "measure", store)
 
 
 def test_the_api_finds_no_log_of_a_run_with_a_compressed_state(runs: dict[str, Run]) -> None:

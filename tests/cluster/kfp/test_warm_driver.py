@@ -51,7 +51,8 @@ def test_no_driver_has_a_pod_and_no_task_two_executions(
 ) -> None:
     run = runs[name]
     run.wait_until("its end", lambda: None if run.state in FINAL else run.state)
-    assert set(driver_types(run)) == {"Suspend"}
+    # What was not reached is skipped.
+    assert set(driver_types(run)) - {"Skipped"} == {"Suspend"}
     assert doubled(target, run) == []
 
 
@@ -77,7 +78,7 @@ def test_a_run_survives_the_death_of_its_driver_at_any_moment(
     target: Target, start: Callable[..., Run], compiled: Callable[..., Path]
 ) -> None:
     items = [f"{uuid.uuid4().hex} {number}" for number in range(6)]
-    run = start(compiled("many", "many"), {"text": "x", "items": ["take", *items]})
+    run = start(compiled("many", "many"), {"text": uuid.uuid4().hex, "items": ["take", *items]})
     for _ in range(KILLS):
         before = len(run.nodes()) if run.state != "PENDING" else 0
 

@@ -203,3 +203,58 @@ def test_a_node_is_not_driven_twice_at_once(place: Place) -> None:
     place.settle()
     assert place.started == 2
     assert len(place.writer.changes) == 1
+
+
+def test_a_lease_that_was_away_for_a_moment_leaves_no_node_behind(place: Place) -> None:
+    def run(hindrance: Callable[[], str]) -> Outcome:
+        place.lease.held = False
+        assert hindrance().startswith("the lease")
+        return Outcome(reason="ended", away="the lease")
+
+    place.outcomes = [run, DRIVEN]
+    place.board.see(workflow())
+    wait_for("its end", lambda: None if place.started and place.board.idle else "-", timeout=10)
+    place.lease.held = True
+    place.settle()
+    assert [change.get("phase") for change in place.writer.changes] == ["Succeeded"]
+
+
+def test_an_exit_handler_is_driven_though_its_run_is_ended(place: Place) -> None:
+    item = workflow(activeDeadlineSeconds=0)
+    item["status"]["nodes"]["w-1"]["boundaryID"] = "w-3"
+    item["status"]["nodes"]["w-3"] = {"name": "w.root.exit-handler-1.onExit", "type": "DAG"}
+    place.outcomes = [DRIVEN]
+    place.board.see(item)
+    place.settle()
+    assert place.writer.changes[0]["phase"] == "Succeeded"
+
+
+def test_what_the_proxy_knows_counts_though_the_driver_says_it_otherwise(place: Place) -> None:
+    proxies = [place.board._proxies.get() for _ in range(board.SLOTS)]
+
+    def run(_hindrance: Callable[[], str]) -> Outcome:
+        for proxy in proxies:
+            proxy.away = "metadata: gone"
+        return Outcome(reason="KFP driver: something else")
+
+    for proxy in proxies:
+        place.board._proxies.put(proxy)
+    place.outcomes = [run, DRIVEN]
+    place.board.see(workflow())
+    place.settle()
+    assert place.writer.changes[0]["message"].startswith("waiting for metadata: ")
+    assert place.writer.changes[-1]["phase"] == "Succeeded"
+
+
+def test_trouble_of_its_own_ends_a_node_only_after_the_time_for_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(_hindrance: Callable[[], str]) -> Outcome:
+        raise ValueError("embedded null byte")
+
+    place = Place(monkeypatch, 0)
+    place.outcomes = [run]
+    place.board.see(workflow())
+    place.settle()
+    assert place.writer.changes[0]["phase"] == "Failed"
+    assert "embedded null byte" in place.writer.changes[0]["message"]

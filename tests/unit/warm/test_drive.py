@@ -104,6 +104,24 @@ def test_the_step_gets_the_metadata_server_of_the_installation(
 
 
 @pytest.mark.usefixtures("program")
+def test_no_argument_makes_the_driver_read_a_file() -> None:
+    for line in (["--component", "@/etc/hostname"], ["--component=@/etc/hostname", "x"]):
+        outcome = drive.run(job("t", ARGS + line), 99, lambda: "")
+        assert outcome.outputs is None
+        assert "names a file" in outcome.reason
+    named = ["--pipeline_name", "@me", *ARGS]
+    assert drive.run(job("t", named), 99, lambda: "").outputs
+
+
+@pytest.mark.usefixtures("program")
+def test_a_graph_that_is_too_long_for_an_argument_is_in_a_file_where_the_driver_reads_one() -> None:
+    line = [*ARGS[:4], "--component", "x" * 200_000, *ARGS[6:]]
+    told = ["--mlmd_server_address", "m", "--mlmd_server_port", "1"]
+    assert drive.run(job("t", line), 99, lambda: "").outputs is None
+    assert patch(drive.run(job("t", line + told), 99, lambda: ""))["seen"]["--component"][0] == "@"
+
+
+@pytest.mark.usefixtures("program")
 def test_what_stands_in_the_way_ends_a_driver() -> None:
     outcome = drive.run(job("hang"), 99, lambda: "metadata: it is away")
     assert outcome.outputs is None

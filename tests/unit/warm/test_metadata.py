@@ -109,6 +109,27 @@ def test_what_changes_of_an_execution_is_written(server: Server) -> None:
     assert server.kept[number].last_known_state == 2
 
 
+def test_a_new_execution_has_a_name_that_another_of_the_same_task_would_have(
+    server: Server,
+) -> None:
+    put(Proxy(lambda: True), execution=task("a"))
+    first = server.kept.pop(1).name
+    put(Proxy(lambda: True), execution=task("a"))
+    assert server.kept.pop(1).name == first
+    put(Proxy(lambda: True), execution=task("a", turn=1))
+    assert server.kept[1].name != first
+
+
+def test_what_was_published_may_be_published_again(server: Server) -> None:
+    """As by the driver of a cached task, which was killed before its node was written."""
+    pairs = [{"event": {"artifact_id": 9, "type": 3}}]
+    proxy = Proxy(lambda: True)
+    number = put(proxy, execution=task("a"))
+    for _ in range(2):
+        put(proxy, execution={**task("a"), "id": number}, artifact_event_pairs=pairs)
+    assert server.events == [(number, 9)]
+
+
 def test_an_event_is_written_once(server: Server) -> None:
     pairs = [{"event": {"artifact_id": 9, "type": 3}}]
     proxy = Proxy(lambda: True)
