@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.findings import Finding, ok, skipped, warning
 from kfpkit.kfp import webhook
+from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.kube import health
 from kfpkit.warm.api import ENDED
-from kfpkit.warm.webhook import ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -37,7 +37,7 @@ _ROUND_DRIVERS = ("iteration-driver", "iteration-item-driver")
 _NUMBER = re.compile(r"\((\d+)(:[^)]*)?\)$")
 
 #: Annotation of a Workflow: the drivers that the warm driver runs, by their templates, as JSON.
-DRIVERS = "kfpkit.dev/drivers"
+ANNOTATION = "kfpkit.dev/drivers"
 
 #: What the warm driver writes before a driver's last error, and before what it waits for.
 _ERROR, _WAITING = "driver: ", "waiting for "
@@ -119,7 +119,7 @@ class Workflow:
         item = item or {}
         metadata = item.get("metadata", {})
         self.name = str(metadata.get("name", ""))
-        self.drivers = str(metadata.get("annotations", {}).get(DRIVERS, ""))
+        self.drivers = str(metadata.get("annotations", {}).get(ANNOTATION, ""))
         self.spec: Mapping[str, Any] = item.get("spec", {})
         self.status: Mapping[str, Any] = item.get("status", {})
         self.phase = str(self.status.get("phase", ""))

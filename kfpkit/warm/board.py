@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from kfpkit.kfp.workflow import nodes
+from kfpkit.kfp.workflow import ANNOTATION, nodes
 from kfpkit.warm import drive
 from kfpkit.warm.drive import Job, Outcome
 from kfpkit.warm.metadata import Proxy
 from kfpkit.warm.nodes import ended, is_open
-from kfpkit.warm.webhook import ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,14 +7,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from kfpkit.kfp.workflow import ANNOTATION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Templates of drivers, as KFP's compiler names them (backend/src/v2/compiler/argocompiler).
 DRIVERS = ("system-container-driver", "system-dag-driver")
-
-#: Annotation of a Workflow: the drivers' command lines by template.
-ANNOTATION = "kfpkit.dev/drivers"
 
 #: Before the name of a driver's template that keeps its pod.
 WITH_POD = "pod-"

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from kfpkit.kfp.states import BAD, ENDED
-from kfpkit.kfp.workflow import DRIVERS, LOGS, nodes, pod_name
+from kfpkit.kfp.workflow import ANNOTATION, LOGS, nodes, pod_name
 
 Object = dict[str, Any]
 
@@ -33,7 +33,7 @@ def warm(item: Object) -> Object:
         status = {**status, "nodes": found}
     return {
         **item,
-        "metadata": {**item.get("metadata", {}), "annotations": {DRIVERS: json.dumps(drivers)}},
+        "metadata": {**item.get("metadata", {}), "annotations": {ANNOTATION: json.dumps(drivers)}},
         "spec": {**item.get("spec", {}), "templates": templates},
         "status": status,
     }

@@ -10,8 +10,9 @@ import pytest
 
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import metadata
+from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.kube import forward
-from kfpkit.warm.webhook import ANNOTATION, DRIVERS
+from kfpkit.warm.webhook import DRIVERS
 from tests.support.runs import FINAL, Run
 
 if TYPE_CHECKING:

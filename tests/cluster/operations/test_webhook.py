@@ -11,11 +11,12 @@ from kfpkit.core import process
 from kfpkit.core.waiting import wait_for
 from kfpkit.doctor.drivers import drivers
 from kfpkit.kfp import secrets, webhook
+from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.kube import health
 from kfpkit.operations import installation as lifecycle
 from kfpkit.operations import rotate
 from kfpkit.operations import webhook as operations
-from kfpkit.warm.webhook import ANNOTATION, DRIVERS
+from kfpkit.warm.webhook import DRIVERS
 from tests.support import installation
 from tests.support.installation import Wanted
 

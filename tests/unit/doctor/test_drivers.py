@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.doctor.drivers import drivers
 from kfpkit.kfp import webhook
-from kfpkit.warm.webhook import ANNOTATION
+from kfpkit.kfp.workflow import ANNOTATION
 from tests.support import webhooks
 from tests.support.webhooks import State, installed
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.core.waiting import wait_for
+from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.warm import board, drive
 from kfpkit.warm.board import Board
 from kfpkit.warm.drive import Outcome
-from kfpkit.warm.webhook import ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

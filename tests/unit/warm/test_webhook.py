@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.warm import webhook
 
 IMAGE = "kfp-driver:1"
@@ -92,7 +93,7 @@ def test_a_driver_suspends_and_its_command_line_is_kept() -> None:
     supplied = {p["name"]: p["valueFrom"] for p in first["outputs"]["parameters"]}
     assert supplied == {"condition": {"supplied": {}}, "execution-id": {"supplied": {}}}
     assert after["metadata"]["annotations"]["kept"] == "1"
-    note = json.loads(after["metadata"]["annotations"][webhook.ANNOTATION])
+    note = json.loads(after["metadata"]["annotations"][ANNOTATION])
     assert note["system-dag-driver"] == {
         "args": driver("x")["container"]["args"],
         "env": {"KFP_POD_NAME": "$(metadata.name)", "PLAIN": "x"},
@@ -103,7 +104,7 @@ def test_a_driver_suspends_and_its_command_line_is_kept() -> None:
 def test_a_workflow_without_annotations_gets_them() -> None:
     item = workflow(driver("system-dag-driver"))
     del item["metadata"]["annotations"]
-    assert list(changed(item)["metadata"]["annotations"]) == [webhook.ANNOTATION]
+    assert list(changed(item)["metadata"]["annotations"]) == [ANNOTATION]
 
 
 def test_a_workflow_that_was_changed_before_stays_as_it_is() -> None:
