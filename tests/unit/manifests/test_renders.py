@@ -396,7 +396,7 @@ def test_the_controllers_settings_have_known_keys(documents: list[Document]) -> 
         assert isinstance(yaml.safe_load(data[key]), dict)
     keep = yaml.safe_load(data["workflowDefaults"])["spec"]
     assert keep["ttlStrategy"] == {"secondsAfterCompletion": 86400}
-    assert keep["podGC"] == {"strategy": "OnWorkflowCompletion", "deleteDelayDuration": "300s"}
+    assert keep["podGC"] == {"strategy": "OnPodSuccess", "deleteDelayDuration": "300s"}
 
 
 def test_releases_differ_only_in_what_the_release_says() -> None:
