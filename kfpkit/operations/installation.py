@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: registry may fail once.
 PATIENCE = 120.0
 
+#: The same of one that waiting cannot help: a Deployment may still tell of its former version.
+SETTLED = 5.0
+
 #: Lines of a sick container's log in the error.
 LOG_LINES = 15
 
@@ -304,7 +307,7 @@ def wait_until_ready(
             del sick_since[key]
         for (name, reason), sickness in ill.items():
             since = sick_since.setdefault((name, reason), now)
-            if sickness.final or now - since >= PATIENCE:
+            if now - since >= (SETTLED if sickness.final else PATIENCE):
                 raise KitError(*_explain(target, name, sickness, again))
         return "; ".join(f"{p.name}: {p.state}" for p in found if not p.done) or None
 
