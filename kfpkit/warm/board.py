@@ -35,6 +35,11 @@ FIRST, LONGEST = 1.0, 10.0
 #: Seconds after which a node that was written and is still suspended is taken up again.
 LOST = 60.0
 
+#: Seconds after the end of a Workflow's newest driver at which the Workflow is touched. Argo's
+#: controller writes what it has stored over what its watch has told it meanwhile
+#: (INFORMER_WRITE_BACK), so it may not know of that end until something changes again.
+TOUCHES = (3.0, 10.0, 30.0, 60.0)
+
 Key = tuple[str, str]
 
 
@@ -84,6 +89,8 @@ class Board:
         self._cards: dict[Key, Card] = {}
         #: Nodes at work. One that was dropped and is there again waits until its driver has ended.
         self._running: set[Key] = set()
+        #: Of each Workflow: a job of it, when the newest was written, and how often it was touched.
+        self._touched: dict[str, tuple[Job, float, int]] = {}
         self._pool = ThreadPoolExecutor(SLOTS, "driver")
         self._keeping = ThreadPoolExecutor(2, "log")
         self._proxies: queue.SimpleQueue[Proxy] = queue.SimpleQueue()
@@ -126,12 +133,14 @@ class Board:
         with self._lock:
             for key in [key for key in self._cards if key[0] == uid]:
                 del self._cards[key]
+            self._touched.pop(uid, None)
 
     def keep_only(self, uids: set[str]) -> None:
         """Drop all nodes of Workflows other than these."""
         with self._lock:
             for key in [key for key in self._cards if key[0] not in uids]:
                 del self._cards[key]
+            self._touched = {uid: t for uid, t in self._touched.items() if uid in uids}
 
     def start_due(self) -> None:
         """Start the drivers whose time has come."""
@@ -145,6 +154,16 @@ class Board:
             for key in due:
                 self._cards[key].due = float("inf")
             self._running.update(due)
+            quiet = [
+                uid
+                for uid, (_, since, times) in self._touched.items()
+                if now - since >= TOUCHES[times]
+            ]
+            for uid in quiet:
+                job, since, times = self._touched.pop(uid)
+                self._keeping.submit(self._touch, job)
+                if times + 1 < len(TOUCHES):
+                    self._touched[uid] = (job, since, times + 1)
         for key in due:
             self._pool.submit(self._work, key)
 
@@ -226,11 +245,19 @@ class Board:
             self._keep(card, outcome.log)
         self._writer.write(card.job, ended(outcome.outputs, outcome.reason, place))
         card.written = time.monotonic()
+        with self._lock:
+            self._touched[card.job.key[0]] = (card.job, card.written, 0)
         self.numbers["failed" if outcome.outputs is None else "driven"] += 1
         how = f"failed: {outcome.reason}" if outcome.outputs is None else "driven"
         say(card, f"{how} in {took:.2f} s, written in {card.written - began - took:.2f} s")
         if outcome.outputs is not None:
             self._keeping.submit(self._keep, card, outcome.log)
+
+    def _touch(self, job: Job) -> None:
+        try:
+            self._writer.touch(job)
+        except requests.RequestException as error:
+            say(None, f"{job.name} could not be touched: {error}")
 
     def _keep(self, card: Card, text: bytes) -> None:
         if why := self._logs.keep(card.job, text):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kfpkit.warm.api import Api
     from kfpkit.warm.drive import Job
 
+#: Annotation that says when a Workflow was last touched.
+TOUCHED = "kfpkit.dev/touched"
+
 #: How often a write is tried again after the Workflow has changed in between.
 TRIES = 20
 
@@ -79,6 +82,20 @@ class Writer:
         with self._lock:
             if place not in self._waiting and not lock.locked():
                 self._locks.pop(place, None)
+
+    def touch(self, job: Job) -> None:
+        """Change nothing of a Workflow that matters, so that whoever watches it sees it again.
+
+        Raises:
+            requests.RequestException: The Kubernetes API is away, or the Workflow is.
+        """
+        now = datetime.now(UTC).isoformat()
+        path = f"/metadata/annotations/{TOUCHED.replace('/', '~1')}"
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": job.key[0]},
+            {"op": "add", "path": path, "value": now},
+        ]
+        self._api.patch(api.WORKFLOWS, job.name, operations)
 
     def _write(self, name: str, uid: str, changes: dict[str, dict[str, Any]]) -> None:
         for attempt in range(TRIES):

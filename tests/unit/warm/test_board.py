@@ -46,10 +46,15 @@ class Lease:
 class Writer:
     def __init__(self) -> None:
         self.changes: list[dict[str, Any]] = []
+        self.touched = 0
 
     def write(self, job: Job, change: dict[str, Any]) -> None:
         assert job.node["id"] == "w-1"
         self.changes.append(change)
+
+    def touch(self, job: Job) -> None:
+        assert job.name == "w"
+        self.touched += 1
 
 
 class Logs:
@@ -258,3 +263,22 @@ def test_trouble_of_its_own_ends_a_node_only_after_the_time_for_an_outage(
     place.settle()
     assert place.writer.changes[0]["phase"] == "Failed"
     assert "embedded null byte" in place.writer.changes[0]["message"]
+
+
+def test_a_workflow_is_touched_after_its_drivers_until_it_is_gone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Argo's controller may have missed the last end."""
+    monkeypatch.setattr(board, "TOUCHES", (0.0, 0.01, 9999.0))
+    place.outcomes = [DRIVEN]
+    place.board.see(workflow())
+    place.settle()
+
+    def touched() -> str | None:
+        place.board.start_due()
+        return None if place.writer.touched == 2 else str(place.writer.touched)
+
+    wait_for("it to be touched", touched, timeout=10, interval=0.01)
+    assert place.board._touched
+    place.board.forget("u")
+    assert not place.board._touched
