@@ -49,8 +49,8 @@ class Card:
 
     Attributes:
         job: The node as it was last seen.
-        since: When its driver was first tried (wall clock, for people).
-        began: The same, on the monotonic clock; 0 until then.
+        since: When it was first seen (wall clock, for people).
+        began: When its driver was first tried (monotonic clock); 0 until then.
         tries: How often it was tried.
         due: When it is tried next; infinite while it is at work or written.
         written: When its end was written; 0 until then.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import process
 from kfpkit.kfp.workflow import pod_name
-from kfpkit.warm.webhook import TEXTS, as_data, filled
+from kfpkit.warm.webhook import TEXTS, as_data, filled, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,8 +177,10 @@ def failed(log: str, code: int) -> Outcome:
 def _command(job: Job, paths: Mapping[str, Path], port: int) -> tuple[list[str], list[str]]:
     """Return the arguments, and those of the metadata server that the template has itself."""
     meta = job.workflow["metadata"]
+    of_run = job.workflow["spec"].get("arguments", {}).get("parameters", [])
+    arguments = {a["name"]: a.get("value", "") for a in of_run}
     inputs = {
-        parameter["name"]: _global(str(parameter.get("value", "")), job.workflow)
+        parameter["name"]: resolved(str(parameter.get("value", "")), arguments)
         for parameter in job.node.get("inputs", {}).get("parameters", [])
     }
 
@@ -189,7 +191,7 @@ def _command(job: Job, paths: Mapping[str, Path], port: int) -> tuple[list[str],
             return str(paths[name.removeprefix("outputs.parameters.").removesuffix(".path")])
         kind, _, key = name.removeprefix("workflow.").partition(".")
         if kind == "parameters":
-            return _global(f"{{{{{name}}}}}", job.workflow)
+            return str(arguments.get(key, f"{{{{{name}}}}}"))
         value = meta.get(kind, "")
         return str(value.get(key, "") if key else value)
 
@@ -208,15 +210,6 @@ def _with_files(line: list[str], folder: Path) -> list[str]:
             path.write_bytes(text)
             line[place + 1] = f"@{path}"
     return line
-
-
-def _global(value: str, workflow: Mapping[str, Any]) -> str:
-    """Return what an input is that names an argument of the Workflow."""
-    name = re.fullmatch(r"\{\{workflow\.parameters\.(.+)\}\}", value)
-    if not name:
-        return value
-    arguments = workflow["spec"].get("arguments", {}).get("parameters", [])
-    return next((str(a.get("value", "")) for a in arguments if a["name"] == name[1]), value)
 
 
 def _variable(value: str, job: Job) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kfpkit.kfp.workflow import ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Templates of drivers, as KFP's compiler names them (backend/src/v2/compiler/argocompiler).
 DRIVERS = ("system-container-driver", "system-dag-driver")
@@ -90,9 +90,8 @@ def changes(workflow: dict[str, Any], image: str) -> list[dict[str, Any]]:
     values = {parameter["name"]: parameter.get("value", "") for _, parameter in arguments}
     for path, task in _tasks(templates):
         own = {p["name"]: p.get("value", "") for _, p in _parameters(task)}
-        if task.get("template") in commands and _NO_IMAGE in _resolved(
-            own.get("container"), values
-        ):
+        container = resolved(str(own.get("container", "")), values)
+        if task.get("template") in commands and _NO_IMAGE in container:
             with_pods.add(task["template"])
             name = WITH_POD + task["template"]
             operations.append({"op": "replace", "path": f"{path}/template", "value": name})
@@ -124,6 +123,12 @@ def as_data(value: Any) -> Any:
     except ValueError:
         return value
     return value.replace("{{", r"\u007b\u007b")
+
+
+def resolved(value: str, arguments: Mapping[str, Any]) -> str:
+    """Return what a value is that names an argument of the Workflow; another one as it is."""
+    name = re.fullmatch(r"\{\{workflow\.parameters\.(.+)\}\}", value)
+    return str(arguments.get(name[1], value)) if name else value
 
 
 def filled(arguments: list[str], lookup: Callable[[str], str]) -> list[str]:
@@ -217,8 +222,3 @@ def _parameters(item: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the arguments of a Workflow or a task, with their pointers inside it."""
     found = item.get("arguments", {}).get("parameters", [])
     return [(f"/arguments/parameters/{place}", p) for place, p in enumerate(found)]
-
-
-def _resolved(value: Any, arguments: dict[str, Any]) -> str:
-    name = re.fullmatch(r"\{\{workflow\.parameters\.(.+)\}\}", str(value or ""))
-    return str(arguments.get(name[1], "") if name else value)
