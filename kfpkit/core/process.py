@@ -31,6 +31,10 @@ _DETACHED: list[subprocess.Popen[str]] = []
 #: Files that every process but a daemon gets a copy of: see `holding`.
 _HELD: set[int] = set()
 
+#: Bytes of one argument or variable at most, its closing NUL included: Linux' MAX_ARG_STRLEN. The
+#: same on a cluster, where the launcher gives the executor's input as an argument too.
+LARGEST_ARGUMENT = 128 * 1024
+
 #: Exit code that a shell gives for a command it cannot find.
 NOT_FOUND = 127
 

@@ -17,6 +17,7 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from kfpkit.core import process
 from kfpkit.kfp import spec as ir
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 #: Bytes that Argo keeps of a Workflow.
 WORKFLOW = 1024 * 1024
 
-#: Bytes of an argument of a program on Linux, MAX_ARG_STRLEN without the zero at its end.
-ARGUMENT = 128 * 1024 - 1
+#: Bytes of an argument of a program on Linux, without the zero at its end.
+ARGUMENT = process.LARGEST_ARGUMENT - 1
 
 #: Bytes of a Workflow without tasks, and of a task and a loop beside their texts and names.
 _EMPTY, _TASK, _LOOP = 7_100, 780, 1_500

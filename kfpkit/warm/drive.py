@@ -39,9 +39,6 @@ PATCH = "pod-spec-patch"
 #: An argument that 2.17.0's driver reads a file for.
 _FILE = re.compile("@|--?component=@")
 
-#: Bytes of an argument of a program on Linux, with its end.
-_ARGUMENT = 128 * 1024
-
 _MLMD = ("--mlmd_server_address", "--mlmd_server_port")
 
 #: glog's first letter and the date of a line that ends a program, up to its text.
@@ -205,7 +202,7 @@ def _with_files(line: list[str], folder: Path) -> list[str]:
     line = [*line]
     for place, name in enumerate(line[:-1]):
         text = line[place + 1].encode()
-        if name == "--component" and len(text) >= _ARGUMENT:
+        if name == "--component" and len(text) >= process.LARGEST_ARGUMENT:
             path = folder / "component.json"
             path.write_bytes(text)
             line[place + 1] = f"@{path}"

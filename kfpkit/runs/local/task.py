@@ -178,10 +178,10 @@ class Tasks:
         longest = max(
             len(word.encode(errors="surrogateescape")) + 1 for word in (*command, *arguments, image)
         )
-        if longest > task_process.LARGEST_ARGUMENT:
+        if longest > process.LARGEST_ARGUMENT:
             raise BadInputError(
                 f"an argument of the container has {longest:,} bytes; Linux allows "
-                f"{task_process.LARGEST_ARGUMENT:,}",
+                f"{process.LARGEST_ARGUMENT:,}",
                 "Pass what is large as an artifact, which may have any size",
             )
         name = f"kfpkit-{uuid.uuid4()}"

@@ -25,10 +25,6 @@ from kfpkit.runs.local import task_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: Bytes of one argument or variable at most, its closing NUL included: Linux' MAX_ARG_STRLEN. The
-#: same on a cluster, where the launcher gives the executor's input as an argument too.
-LARGEST_ARGUMENT = 128 * 1024
-
 #: Signals whose name alone does not say enough.
 _CAUSES = {
     signal.SIGKILL: " (out of memory?)",
@@ -152,14 +148,14 @@ def _check_size(parts: _Parts) -> None:
         BadInputError: The source or the executor's input is larger than one argument may be.
     """
     source = len(parts.source.encode()) + 1
-    if source > LARGEST_ARGUMENT:
+    if source > process.LARGEST_ARGUMENT:
         raise BadInputError(
             f"the source of the component {parts.function}, with all that is embedded in it, has "
-            f"{source:,} bytes; Linux allows {LARGEST_ARGUMENT:,}",
+            f"{source:,} bytes; Linux allows {process.LARGEST_ARGUMENT:,}",
             "Move it, or the files embedded in it, into the base image or into an artifact",
         )
     size = len(parts.executor_input.encode()) + 1
-    if size <= LARGEST_ARGUMENT:
+    if size <= process.LARGEST_ARGUMENT:
         return
     given = json.loads(parts.executor_input).get("inputs", {})
     sizes = {
@@ -173,7 +169,7 @@ def _check_size(parts: _Parts) -> None:
         largest = largest.replace(" is ", " is the metadata of the artifact ")
     raise BadInputError(
         f"the inputs of the component {parts.function} have {size:,} bytes as JSON, and Linux "
-        f"allows {LARGEST_ARGUMENT:,}{largest}",
+        f"allows {process.LARGEST_ARGUMENT:,}{largest}",
         "Write less into its metadata (of a ROC curve: fewer points); its file may have any size"
         if kind == "artifacts"
         else "Pass it as an artifact, which may have any size",

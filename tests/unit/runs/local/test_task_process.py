@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from kfp import dsl
 
+from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
 from kfpkit.runs.local import task_process
 from tests.support.wheels import make_wheel
@@ -222,7 +223,7 @@ def test_the_metadata_of_an_artifact_count_as_well(tmp_path: Path) -> None:
 def test_what_just_fits_is_passed(tmp_path: Path) -> None:
     """Also where kfp writes it longer than a cluster does: every sign of `é` as \\u00e9."""
     empty = task_process._take_apart(command(echo, tmp_path, parameterValues={"text": ""}))
-    room = task_process.LARGEST_ARGUMENT - 1 - len(empty.executor_input.encode())
+    room = process.LARGEST_ARGUMENT - 1 - len(empty.executor_input.encode())
     text = "é" * (room // 2) + "x" * (room % 2)
     ended, _ = run(echo, tmp_path, text=text)
     assert ended.returncode == 0
