@@ -15,7 +15,7 @@ from kfpkit.core.findings import Verdict
 from kfpkit.core.waiting import wait_for
 from kfpkit.doctor import checks
 from kfpkit.doctor.check import examine
-from kfpkit.kfp import reach
+from kfpkit.kfp import metadata, reach
 from kfpkit.kfp.database import METADATA, Database
 from kfpkit.kube import health
 from kfpkit.operations import installation as lifecycle
@@ -186,6 +186,19 @@ def require_whole(run: Run, store: S3Store) -> None:
     # After a launcher was killed, 2.14.3 leaves the state of the run's own execution at "running".
     assert rows[:-1] == steps, rows
     assert rows[-1][0] == "system.DAGExecution", rows
+
+
+def doubled(address: str, run_id: str) -> list[tuple[object, ...]]:
+    """Return the tasks of a run that have more than one execution in the metadata.
+
+    Args:
+        address: Host and port of the metadata server's bridge.
+        run_id: The run's ID.
+    """
+    found = metadata.executions(address, run_id)
+    assert found, run_id
+    times = Counter((one.graph, one.task, one.round) for one in found)
+    return [task for task, count in times.items() if count > 1]
 
 
 def require_recovered(seconds: float) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.core.waiting import wait_for
-from kfpkit.kfp import metadata
 from kfpkit.kfp.workflow import ANNOTATION
 from kfpkit.kube import forward
 from kfpkit.warm.webhook import DRIVERS
+from tests.support import evidence
 from tests.support.runs import FINAL, Run
 
 if TYPE_CHECKING:
@@ -32,13 +32,10 @@ BRACES = '{{workflow.status}} {{=1+1}} {"a": "{{workflow.uid}}"}'
 KILLS = 5
 
 
-def doubled(target: Target, run: Run) -> list[object]:
+def doubled(target: Target, run: Run) -> list[tuple[object, ...]]:
     """Return the tasks that have more than one execution in the metadata."""
     with forward.opened(target, forward.METADATA) as address:
-        found = metadata.executions(address, run.id)
-    assert found
-    times = Counter((one.graph, one.task, one.round) for one in found)
-    return [task for task, count in times.items() if count > 1]
+        return evidence.doubled(address, run.id)
 
 
 def driver_types(run: Run) -> Counter[str]:
