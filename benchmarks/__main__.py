@@ -9,7 +9,6 @@ machine. docs/design/speed.md says what is compared, and what came out.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -22,9 +21,10 @@ from benchmarks import environment, page, sides
 from benchmarks.others import OTHERS
 from benchmarks.phases import ratios, spread
 from benchmarks.scenarios import SCENARIOS, Measured, Scenario, opened
+from kfpkit.cli import launch
 from kfpkit.cluster import config
-from kfpkit.core import console, process, signals
-from kfpkit.core.errors import BadInputError, KitError, refusals_of
+from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError
 from kfpkit.kfp.target import choose
 from kfpkit.operations import installation
 
@@ -221,17 +221,6 @@ def _end(ours: Side, upstream: Side, *, leave: bool) -> None:
     sides.give_turn(ours, upstream)
 
 
-def main() -> None:
-    """Run it; a `KitError` becomes one line and exit code 1."""
-    signals.unwind()
-    process.set_dry_run(False)
-    try:
-        with refusals_of():
-            app()
-    except KitError as error:
-        console.err.print(f"error: {error}", style="bold red", markup=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    process.set_dry_run(False)
+    launch(app)

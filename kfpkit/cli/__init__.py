@@ -107,13 +107,13 @@ def _spare_this_machine() -> None:
         os.environ[name] = ",".join(spared)
 
 
-def main() -> None:
-    """Run the command line; a `KitError` becomes one line and exit code 1."""
+def launch(program: typer.Typer) -> None:
+    """Run a command line; a `KitError` becomes one line and exit code 1."""
     signals.unwind()
     _spare_this_machine()
     try:
         with refusals_of():
-            app()
+            program()
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         sys.exit(1)
@@ -123,3 +123,8 @@ def main() -> None:
             console.err.print("interrupted", style="bold red")
             sys.exit(INTERRUPTED)
         raise
+
+
+def main() -> None:
+    """Run the kit's own."""
+    launch(app)
