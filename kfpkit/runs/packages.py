@@ -32,8 +32,10 @@ TIMEOUT = 8
 #: Exit codes of curl for an address that does not resolve, or where nobody answers.
 _NOBODY = {6: "its name does not resolve", 7: "nobody answers", 28: f"no answer in {TIMEOUT} s"}
 
-#: The same for a certificate that is not trusted.
+#: The same for a certificate that is not trusted, and what curl says where it is of a private
+#: authority: a public one sends no such chain.
 _UNTRUSTED = 60
+_PRIVATE = re.compile("self.signed certificate")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
     """Refuse packages that the nodes of a kind cluster cannot reach; warn where they may be there.
 
     A pod goes to the network through its node. Where a task is told of another way, by variables of
-    pip or of a proxy, nothing is asked.
+    pip or of a proxy or by a trusted host, nothing is asked.
 
     Raises:
         BadInputError: No node reaches an index, and the image lacks the packages.
@@ -82,7 +84,7 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
             what = (
                 f"a task of {install.component} installs {names}, and no pod reaches {said[index]}"
             )
-            if install.certain and "certificate" not in said[index]:
+            if install.certain:
                 raise BadInputError(
                     what,
                     "Put them into the image (docs/use/your-pipeline.md), or name an index that "
@@ -94,10 +96,11 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
 def installs(spec: Spec) -> Iterator[Install]:
     """Yield what components install from an index that is not known to be in their images."""
     for name, container in _python(spec):
-        variables = {one["name"].lower() for one in container.get("env", [])}
-        if any(one.startswith("pip_") or one.endswith("_proxy") for one in variables):
-            continue
         steps = task_process.installs_of(container["command"]) or []
+        variables = {one["name"].lower() for one in container.get("env", [])}
+        told = any(one.startswith("pip_") or one.endswith("_proxy") for one in variables)
+        if told or any("--trusted-host" in step for step in steps):
+            continue
         packages = [p for step in steps for p in _packages(step)]
         if container["image"] in (RUNTIME_IMAGE, DEFAULT):
             there = _locked()
@@ -159,8 +162,8 @@ def _trouble(node: str, index: str) -> str:
     host = urlsplit(index).hostname or index
     if host.endswith(".svc") or ".svc." in host:
         return ""  # of the cluster, which a node does not resolve
-    argv = ["docker", "exec", node, "curl", "--silent", f"--max-time={TIMEOUT}"]
-    code = process.query([*argv, "--output=/dev/null", index], check=False).returncode
-    if code == _UNTRUSTED:
-        return f"{host}: its certificate is none that the nodes trust"
-    return f"{host}: {_NOBODY[code]}" if code in _NOBODY else ""
+    argv = ["docker", "exec", node, "curl", "--silent", "--show-error", f"--max-time={TIMEOUT}"]
+    asked = process.query([*argv, "--output=/dev/null", index], check=False)
+    if asked.returncode == _UNTRUSTED and _PRIVATE.search(asked.stderr):
+        return f"{host}: its certificate is of an authority that images do not know"
+    return f"{host}: {_NOBODY[asked.returncode]}" if asked.returncode in _NOBODY else ""
