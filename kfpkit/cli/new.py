@@ -20,30 +20,30 @@ app.add_typer(new_app, name="new")
 
 NewName = Annotated[str, argument("NAME", "Name of what is new, and of its folder")]
 Form = Annotated[str, option("FORM", "Form of components: python, or yaml for a ComponentSpec")]
-Folder = Annotated[Path, option("FOLDER", "Folder that takes the new one; default where you are")]
+Folder = Annotated[Path | None, option("FOLDER", "Folder that takes the new one; default where you are")]
 RuntimeImage = Annotated[str, option("RUNTIME_IMAGE", "Image of the tasks, for other clusters")]
 
 
 @new_app.command()
 def pipeline(
-    name: NewName,
+    name: NewName = "",
     form: Form = "python",
-    folder: Folder = Path(),
+    folder: Folder = None,
     runtime_image: RuntimeImage = "",
 ) -> None:
     """Write a small pipeline with tests, to make your own of."""
-    _write("pipeline", form, name, folder, runtime_image)
+    _write("pipeline", form, name, folder or Path(), runtime_image)
 
 
 @new_app.command()
 def component(
-    name: NewName,
+    name: NewName = "",
     form: Form = "python",
-    folder: Folder = Path(),
+    folder: Folder = None,
     runtime_image: RuntimeImage = "",
 ) -> None:
     """Write a small component with tests and a pipeline of it alone."""
-    _write("component", form, name, folder, runtime_image)
+    _write("component", form, name, folder or Path(), runtime_image)
 
 
 def _write(kind: str, form: str, name: str, folder: Path, image: str) -> None:
