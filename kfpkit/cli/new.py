@@ -20,7 +20,9 @@ app.add_typer(new_app, name="new")
 
 NewName = Annotated[str, argument("NAME", "Name of what is new, and of its folder")]
 Form = Annotated[str, option("FORM", "Form of components: python, or yaml for a ComponentSpec")]
-Folder = Annotated[Path | None, option("FOLDER", "Folder that takes the new one; default where you are")]
+Folder = Annotated[
+    Path | None, option("FOLDER", "Folder that takes the new one; default where you are")
+]
 RuntimeImage = Annotated[str, option("RUNTIME_IMAGE", "Image of the tasks, for other clusters")]
 
 

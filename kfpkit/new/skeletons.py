@@ -5,13 +5,12 @@ The skeletons are the folders of `skeleton/`. Each is a working one itself, of t
 
 from __future__ import annotations
 
+import ast
 import builtins
-import io
 import keyword
 import os
 import re
 import tempfile
-import tokenize
 import unicodedata
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -137,11 +136,16 @@ def _check_name(kind: str, name: str, sources: dict[Path, str]) -> None:
 
 
 def _names(sources: dict[Path, str]) -> set[str]:
-    """Return the names in the files of a skeleton that the name itself stands in, too."""
-    texts = [text for file, text in sources.items() if file.name in ("pipeline.py", "component.py")]
-    return {
-        token.string
-        for text in texts
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.NAME
-    } - {"my_name"}
+    """Return the names of a skeleton's modules and parameters that its own name must not hide."""
+    found: set[str] = set()
+    for file, text in sources.items():
+        if file.name not in ("pipeline.py", "component.py"):
+            continue
+        tree = ast.parse(text)
+        for node in (*tree.body, *ast.walk(tree)):
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)]) if node in tree.body:
+                    found.add(name)
+                case ast.FunctionDef(name=name) | ast.alias(name=name) | ast.arg(arg=name):
+                    found.add(name)
+    return found - {"my_name"}

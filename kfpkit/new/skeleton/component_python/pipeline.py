@@ -2,6 +2,7 @@
 
 from kfp import dsl
 
+# isort: split
 from component import my_name
 
 

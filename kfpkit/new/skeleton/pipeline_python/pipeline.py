@@ -3,6 +3,7 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
+# isort: split
 from my_name_steps import fit_line, write_data
 
 IMAGE = "my-image"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+# isort: split
 from my_name_steps import fit_line, write_data
 
 
