@@ -10,7 +10,11 @@ IMAGE = "my-image"
     base_image=IMAGE,
     install_kfp_package=False,
 )
-def my_name(text: str, counts: Output[Dataset], metrics: Output[Metrics]) -> int:
+def my_name(
+    text: str,
+    counts: Output[Dataset],
+    metrics: Output[Metrics],
+) -> int:
     """Count the words of a text.
 
     A task gets the source of this function, and nothing else of this file: what it

@@ -10,6 +10,7 @@ from kfp.compiler import Compiler
 from kfp.dsl import Dataset, Metrics
 
 MODULE = runpy.run_path(str(Path(__file__).with_name("component.py")))
+COMPONENT = MODULE["my_name"]
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def counts(tmp_path):
 
 def test_words_are_counted(counts):
     metrics = Metrics()
-    assert MODULE["my_name"].python_func("to be or not to be", counts, metrics) == 6
+    assert COMPONENT.python_func("to be or not to be", counts, metrics) == 6
     written = json.loads(Path(counts.path).read_text())
     assert written == {"to": 2, "be": 2, "or": 1, "not": 1}
     assert metrics.metadata == {"words": 6, "different_words": 4}
@@ -27,12 +28,12 @@ def test_words_are_counted(counts):
 
 def test_a_text_without_a_word_is_refused(counts):
     with pytest.raises(ValueError, match="at least one"):
-        MODULE["my_name"].python_func(" ", counts, Metrics())
+        COMPONENT.python_func(" ", counts, Metrics())
 
 
 def test_the_task_runs_in_the_image(tmp_path):
     file = tmp_path / "component.yaml"
-    Compiler().compile(MODULE["my_name"], str(file))
+    Compiler().compile(COMPONENT, str(file))
     compiled = yaml.safe_load(file.read_text())
     (executor,) = compiled["deploymentSpec"]["executors"].values()
     assert executor["container"]["image"] == MODULE["IMAGE"]

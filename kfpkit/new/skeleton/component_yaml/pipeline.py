@@ -5,7 +5,9 @@ from pathlib import Path
 from kfp import dsl
 from kfp.components import load_component_from_file
 
-my_name = load_component_from_file(str(Path(__file__).with_name("component.yaml")))
+HERE = Path(__file__).parent
+
+my_name = load_component_from_file(str(HERE / "component.yaml"))
 
 
 @dsl.pipeline(name="my-name")
