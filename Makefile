@@ -61,6 +61,10 @@ override BIN := $(VENV)/bin
 #: SCENARIOS    Names, with commas between; default all
 #: ROUNDS       Turns of each side
 #: LEAVE        Leave upstream's settings installed
+#: NAME         Name of what is new, and of its folder
+#: FORM         Form of components: python, or yaml for a ComponentSpec
+#: FOLDER       Folder that takes the new one; default where you are
+#: RUNTIME_IMAGE Image of the tasks, for other clusters
 #: PYTHON       The Python that .venv is made with: 3.11, 3.12 or 3.13
 #: PYTEST_ARGS  Words for pytest, as -k name
 #: CHOICE       The tests' markers, as pytest's -m takes them
@@ -76,6 +80,8 @@ takes.report := RUN TARGET=kind $(where) HOST RUNS
 takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
 takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
+takes.new-pipeline := NAME FORM=python FOLDER RUNTIME_IMAGE $(kit)
+takes.new-component := NAME FORM=python FOLDER RUNTIME_IMAGE $(kit)
 takes.cluster-up := NODES=1 IMAGES MIRROR KIND_CONFIG YES=no $(kit)
 takes.cluster-down := KIND_CONFIG YES=no $(kit)
 takes.cluster-status := KIND_CONFIG $(kit)
@@ -195,6 +201,12 @@ schedule: $(VENV)/.synced ## Run a pipeline again and again (CRON or EVERY); wit
 
 unschedule: $(VENV)/.synced ## Delete a recurring run; its runs stay; asks
 	@$(call kfpkit,schedule delete,SCHEDULE)
+
+new-pipeline: $(VENV)/.synced ## Write a small pipeline with tests, to make your own of
+	@$(call kfpkit,new pipeline,NAME)
+
+new-component: $(VENV)/.synced ## Write a small component with tests and a pipeline of it alone
+	@$(call kfpkit,new component,NAME)
 
 ##@ Cluster
 

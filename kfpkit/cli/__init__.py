@@ -52,6 +52,7 @@ COMMANDS = {
     "prune": ("prune", "Show which runs are old, with all of theirs; remove them if told."),
     "inventory": ("inventory", "Write down what an installation holds, artifacts by SHA-256."),
     "compare": ("inventory", "Compare two inventories; exit code 1 if there is a difference."),
+    "new": ("new", "The beginning of a pipeline or a component of your own."),
     "images": ("images", "Images built from package registries."),
     "cache": ("images", "The cache of built images."),
     "compile": ("pipelines", "Write a pipeline's IR YAML, for KFP and for Vertex AI Pipelines."),

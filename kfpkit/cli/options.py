@@ -35,7 +35,7 @@ NAMES: set[str] = set()
 DECIDING = ("TARGET", "OVERLAY", "CONTEXT", "KIND_CONFIG", "DRY_RUN")
 
 #: Options that are a file: a path without a word is the working directory.
-FILES = ("KIND_CONFIG", "TARGETS", "OUTPUT")
+FILES = ("KIND_CONFIG", "TARGETS", "OUTPUT", "FOLDER")
 
 #: Names that other programs set in the environment for purposes of their own.
 OF_OTHERS = ("HOST", "PORT", "TARGET")

@@ -75,6 +75,7 @@ CALLED = {
     "golden-check": ("golden",),
     **{f"cluster-{verb}": (f"cluster {verb}",) for verb in ("up", "down", "status")},
     **{f"images-{verb}": (f"images {verb}",) for verb in ("list", "push")},
+    **{f"new-{kind}": (f"new {kind}",) for kind in ("pipeline", "component")},
     **{f"cache-{verb}": (f"cache {verb}",) for verb in ("info", "clean")},
 }
 

@@ -1,0 +1,1 @@
+"""Skeletons that a user's own pipeline or component begins as."""
