@@ -105,8 +105,8 @@ class Artifact:
         metadata: JSON values by key.
         size: Bytes, also where it was too large to bring here; None when there is no file.
         rounded: Keys of the metadata whose numbers are only known with six decimals.
-        sha256: Of the file, or of a folder as `sha256` has it, in hex; empty where its bytes are
-            not here.
+        sha256: Of the file, or of a folder as `kfp.digest` has it, in hex; empty where its bytes
+            are not here.
     """
 
     name: str
@@ -173,10 +173,12 @@ class Task:
     def spend(self, phase: Phase, begin: datetime | None, end: datetime | None) -> None:
         """Take note of what some of the time went into; of what is not known, none is taken."""
         seconds = _seconds(begin, end)
-        if self.started and begin and seconds and seconds > 0:
+        if not (self.started and begin) or seconds is None or seconds < 0:
+            return
+        self.phases[str(phase)] = self.phases.get(phase, 0) + seconds
+        if seconds:
             offset = (begin - self.started).total_seconds()
             self.spans = sorted([*self.spans, (str(phase), offset, seconds)], key=lambda s: s[1])
-            self.phases[str(phase)] = self.phases.get(phase, 0) + seconds
 
 
 @dataclass
@@ -229,6 +231,11 @@ class Run:
     def failed(self) -> list[Task]:
         """The rows that failed."""
         return [row for row in self.rows if row.state is State.FAILED]
+
+    @property
+    def first_failed(self) -> Task | None:
+        """The row that failed first; None where none did."""
+        return min(self.failed, key=lambda row: row.finished or self.created, default=None)
 
     def to_json(self) -> str:
         """Return the description as JSON text; times are ISO 8601 with their offset.
