@@ -33,7 +33,28 @@ BAD, REST = "bad", "rest"
 KINDS = (REST, *Phase, BAD)
 
 #: Seconds between two marks of the scale, and how many marks it has at most.
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    21600,
+    43200,
+)
 _MARKS = 6
 
 

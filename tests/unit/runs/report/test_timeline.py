@@ -121,7 +121,7 @@ def test_a_run_that_goes_on_is_drawn_as_far_as_it_is_known() -> None:
         (100, "90 s"),
         (3000, "50 min"),
         (9000, "150 min"),
-        (90000, "20 h"),
+        (90000, "24 h"),
         (86400 * 3.5, "3 d"),
         (86400 * 400, "335 d"),
     ],
