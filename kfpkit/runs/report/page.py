@@ -107,15 +107,46 @@ def write(run: Run, folder: Path) -> Path:
 
 def render(run: Run, folder: Path) -> str:
     """Return the report on a run as HTML; embeds the small documents of the run's folder."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    parts, linked = _documents(run, folder)
+    plots, drawn = _plots(run)
+    return environment().get_template("report.html.j2").render(
+        run=run,
+        script=Markup(script),  # noqa: S704 - our own
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        looped=[row for task in run.tasks for row in task.rounds],
+        metrics=_by_row(metrics(run)),
+        graphs={
+            "wide": figures.graph(run.tasks, upright=False),
+            "tall": figures.graph(run.tasks, upright=True),
+        },
+        node={"width": figures.NODE_WIDTH, "height": figures.NODE_HEIGHT},
+        bars={row.name: _bar(run, row) for row in (*run.tasks, *run.rows)},
+        plots=plots,
+        metadata={id(a): _metadata(a, drawn) for _, a in _all(run)},
+        parts=parts,
+        linked=linked,
+        short=_SHORT,
+        long=_LONG,
+        open=_OPEN,
+    )
+
+
+def environment(*folders: Path) -> Environment:
+    """Return what renders pages on runs: the templates of reports, their filters, and more.
+
+    Args:
+        folders: More templates, looked at first.
+    """
+    made = Environment(
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda text: shown.plain(text) if type(text) is str else text,
     )
-    environment.filters |= {
+    made.filters |= {
         "bytes": _bytes,
         "cause": _cause,
         "duration": durations.write,
@@ -128,32 +159,12 @@ def render(run: Run, folder: Path) -> str:
         "value": shown.value,
         "which": _which,
     }
-    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
-    parts, linked = _documents(run, folder)
-    plots, drawn = _plots(run)
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        State=State,
-        script=Markup(script),  # noqa: S704 - our own
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        looped=[row for task in run.tasks for row in task.rounds],
-        metrics=_by_row(metrics(run)),
-        graphs={
-            "wide": figures.graph(run.tasks, upright=False),
-            "tall": figures.graph(run.tasks, upright=True),
-        },
-        node={"width": figures.NODE_WIDTH, "height": figures.NODE_HEIGHT},
-        bars={row.name: _bar(run, row) for row in (*run.tasks, *run.rows)},
-        plots=plots,
-        numbered=figures.NUMBERED,
-        roc_size=figures.ROC_SIZE,
-        metadata={id(a): _metadata(a, drawn) for _, a in _all(run)},
-        parts=parts,
-        linked=linked,
-        short=_SHORT,
-        long=_LONG,
-        open=_OPEN,
-    )
+    made.globals |= {
+        "State": State,
+        "numbered": figures.NUMBERED,
+        "roc_size": figures.ROC_SIZE,
+    }
+    return made
 
 
 def metrics(run: Run) -> list[Metric]:
