@@ -113,19 +113,31 @@ def compare(sides: Sequence[Side], *, tolerance: float = 0.0, contents: bool = T
         contents: Whether the bytes of artifacts are compared.
 
     Raises:
-        BadInputError: There are fewer than two runs, or more than there are letters for.
+        BadInputError: As `check`.
         OSError: An artifact that is here cannot be read.
     """
-    if not 2 <= len(sides) <= len(string.ascii_uppercase):
-        raise BadInputError(
-            f"{len(sides)} {'run is' if len(sides) == 1 else 'runs are'} named",
-            f"Name two or more, up to {len(string.ascii_uppercase)}",
-        )
+    check(len(sides), tolerance)
     table = _Table(sides, tolerance, contents=contents)
     table.fill()
     letters = dict(zip(string.ascii_uppercase, sides, strict=False))
     found = {section: rows for section, rows in table.rows.items() if rows}
     return Comparison(letters, tolerance, found, _notes(letters, found))
+
+
+def check(runs: int, tolerance: float) -> None:
+    """Refuse what cannot be compared, before any run is read.
+
+    Raises:
+        BadInputError: There are fewer than two runs or more than there are letters for, or the
+            tolerance is no share.
+    """
+    if not 2 <= runs <= len(string.ascii_uppercase):
+        raise BadInputError(
+            f"{runs} {'run is' if runs == 1 else 'runs are'} named",
+            f"Name two or more, up to {len(string.ascii_uppercase)}",
+        )
+    if not 0 <= tolerance < 1:
+        raise BadInputError(f"TOLERANCE={tolerance} is none", "Give a share from 0 to 1, as 0.01")
 
 
 class _Table:
