@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfpkit.kfp.run import State
 from kfpkit.runs.compare import shown
 from kfpkit.runs.compare.comparison import METRICS, Comparison, Row, Section
 from kfpkit.runs.compare.sides import Content
@@ -35,6 +36,9 @@ _ORDER = (
 #: Rows that agree are folded away where a section has more rows than this.
 _OPEN = 30
 
+#: A value's text above this length is folded away.
+_SHORT = 160
+
 #: Curves in one plot, which are told apart by their lines.
 _CURVES = 4
 
@@ -49,7 +53,7 @@ class Cell:
     Attributes:
         text: The value.
         whole: What is only shown when asked for: a whole SHA-256.
-        soft: A word beside it: a size.
+        soft: Beside it: a size, or how far it is from the first run's.
         bar: Per cent of the longest bar of the row, or of the section; None where there is none.
         differs: Whether it is not as the first run's.
     """
@@ -71,17 +75,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Card:
-    """A section of the page, its lines by task."""
+    """A section of the page, its lines by task.
+
+    Attributes:
+        section: Which.
+        bad: How many lines differ and count.
+        open: The lines in the open.
+        folded: Those that are folded away.
+        summary: What is said of these.
+    """
 
     section: Section
-    differing: list[tuple[str, list[Line]]]
-    agreeing: list[tuple[str, list[Line]]]
-    rows: int
-
-    @property
-    def folded(self) -> bool:
-        """Whether the lines that agree are to be folded away."""
-        return self.rows > _OPEN
+    bad: int
+    open: list[tuple[str, list[Line]]]
+    folded: list[tuple[str, list[Line]]]
+    summary: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,8 @@ def render(found: Comparison) -> str:
         name=shown.name,
         pictures=pictures[:_PICTURES],
         left_out=len(pictures[_PICTURES:]),
-        short=160,
+        short=_SHORT,
+        States=list(State),
     )
 
 
@@ -118,10 +127,18 @@ def _card(section: Section, rows: Sequence[Row]) -> Card:
     ]
     longest = max(lengths, default=0)
     lines = [Line(row, _cells(section, row, longest)) for row in rows]
-    # What is never counted is all of one kind.
-    differing = [line for line in lines if line.row.differs and section.counts]
-    agreeing = [line for line in lines if not (line.row.differs and section.counts)]
-    return Card(section, _by_task(differing), _by_task(agreeing), len(lines))
+    differing = [line for line in lines if line.row.differs]
+    bad = len(differing) if section.counts else 0
+    if section is Section.METADATA:
+        said = f"{len(lines):,} values, {len(differing):,} differ"
+        return Card(section, bad, [], _by_task(lines), said)
+    if len(lines) <= _OPEN:
+        return Card(section, bad, _by_task(lines), [], "")
+    if not section.counts:
+        return Card(section, bad, [], _by_task(lines), f"{len(lines):,} tasks")
+    agreeing = [line for line in lines if not line.row.differs]
+    said = f"{len(agreeing):,} that agree"
+    return Card(section, bad, _by_task(differing), _by_task(agreeing), said)
 
 
 def _by_task(lines: Iterable[Line]) -> list[tuple[str, list[Line]]]:
@@ -140,7 +157,7 @@ def _cells(section: Section, row: Row, longest: float) -> list[Cell]:
             Cell(
                 text=shown.cell(section, value),
                 whole=value.sha256 if content else "",
-                soft=_soft(value) if content else "",
+                soft=_size(value) if content else _change(section, first, value),
                 bar=_length(value) / longest * 100 if drawn and _length(value) else None,
                 differs=row.differs and section.counts and value != first,
             )
@@ -148,8 +165,16 @@ def _cells(section: Section, row: Row, longest: float) -> list[Cell]:
     return cells
 
 
-def _soft(value: Content) -> str:
+def _size(value: Content) -> str:
     return f"{value.size:,} bytes" if value.sha256 and value.size is not None else ""
+
+
+def _change(section: Section, first: Any, value: Any) -> str:
+    """Return how far a number is from the first run's, relative to that."""
+    if not section.counts or first == value or not _length(first):
+        return ""
+    numbers = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    return f"{(value - first) / abs(first) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}") if numbers else ""
 
 
 def _length(value: Any) -> float:
