@@ -20,6 +20,10 @@ override BIN := $(VENV)/bin
 #: PIPELINE     FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/
 #: ARGS         Parameters of the run, name=value, quoted as for a shell
 #: RUN          ID of the run
+#: SIDES        Runs to compare: folders of RUNS, TARGET:ID, or IDs on TARGET
+#: ON           Targets to run on in turn, with commas between: local,kind
+#: TOLERANCE    Relative difference that metrics and fractions may have
+#: BYTES        Whether the bytes of artifacts are compared
 #: TARGET       Where: kind, an overlay, or a name of targets.toml; to run a pipeline also local
 #: OVERLAY      Folder of manifests/overlays, or the path of another
 #: CONTEXT      Context of the kubeconfig; that of kind without one
@@ -77,6 +81,8 @@ takes.help :=
 takes.setup := PYTHON=python3
 takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS
 takes.report := RUN TARGET=kind $(where) HOST RUNS
+takes.compare := SIDES TOLERANCE=0.0 BYTES=yes JSON=no OUTPUT TARGET=kind $(where) HOST RUNS
+takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS KIND_CONFIG TARGETS $(kit)
 takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
 takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
@@ -105,7 +111,7 @@ takes.upgrade := TO TARGET=kind $(where) BACKUPS=backups WAIT=600 YES=no TIMEOUT
 takes.rollback := TARGET=kind $(where) BACKUPS=backups YES=no TIMEOUT=2400
 takes.prune := OLDER_THAN KEEP=0 EXPERIMENT APPLY=no YES=no TARGET=kind $(where)
 takes.inventory := TARGET=kind $(where) OUTPUT
-takes.compare := BEFORE AFTER $(kit)
+takes.inventory-compare := BEFORE AFTER $(kit)
 takes.images := NAMES IMAGES YES=no $(kit)
 takes.images-list := RELEASE IMAGES MIRROR $(kit)
 takes.images-push := MIRROR RELEASE IMAGES YES=no $(kit)
@@ -190,6 +196,12 @@ run: $(VENV)/.synced ## Run a pipeline on this machine or a cluster, and report 
 
 report: $(VENV)/.synced ## Follow a run on a cluster, whoever started it, and write its report
 	@$(call kfpkit,report,RUN)
+
+compare: $(VENV)/.synced ## Compare runs, wherever they ran; fail where they differ
+	@$(call kfpkit,compare,SIDES)
+
+agree: $(VENV)/.synced ## Run a pipeline on several targets from one compiled file; fail where its runs differ
+	@$(call kfpkit,agree,PIPELINE)
 
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
 	@$(call kfpkit,up,PIPELINE)
@@ -283,8 +295,8 @@ prune: $(VENV)/.synced ## Show old runs with artifacts, logs, cache entries; APP
 inventory: $(VENV)/.synced ## Write down what an installation holds
 	@$(call kfpkit,inventory)
 
-compare: $(VENV)/.synced ## Fail where two inventories differ
-	@$(call kfpkit,compare,BEFORE AFTER)
+inventory-compare: $(VENV)/.synced ## Fail where two inventories differ
+	@$(call kfpkit,inventory-compare,BEFORE AFTER)
 
 ##@ Images
 

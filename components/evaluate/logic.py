@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from components.evaluate import report as page
 from components.evaluate.evaluation import Evaluation, Roc, SpeciesScores
 from components.executor_output import Metadata
 from components.tables import LABEL, MEASURES, library_versions, read_table, sha256
+
+#: Named in report and card; Python is not, so that both are the same bytes on every machine.
+LIBRARIES = ("joblib", "numpy", "pandas", "scikit-learn")
 
 
 def evaluate(
@@ -173,7 +177,7 @@ def judge(classifier: Any, test: pd.DataFrame, species: list[str], where: str) -
         algorithm=type(classifier).__name__,
         hyper_parameters=_hyper_parameters(classifier),
         importances=_importances(classifier),
-        library_versions=library_versions("joblib", "numpy", "pandas", "scikit-learn"),
+        library_versions={name: version(name) for name in LIBRARIES},
     )
 
 

@@ -28,6 +28,8 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
     "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
+    "compare": ("compare", "Compare runs of one backend or several; exit code 1 at a difference."),
+    "agree": ("compare", "Run a pipeline on several targets and compare; exit code 1 as compare."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
     "schedule": ("schedule", "Recurring runs on a cluster."),
     "cluster": ("cluster", "The local kind cluster."),
@@ -51,8 +53,8 @@ COMMANDS = {
     "rollback": ("upgrade", "Put back what was there before the last upgrade."),
     "prune": ("prune", "Show which runs are old, with all of theirs; remove them if told."),
     "inventory": ("inventory", "Write down what an installation holds, artifacts by SHA-256."),
-    "compare": ("inventory", "Compare two inventories; exit code 1 if there is a difference."),
     "new": ("new", "The beginning of a pipeline or a component of your own."),
+    "inventory-compare": ("inventory", "Compare two inventories; exit code 1 at a difference."),
     "images": ("images", "Images built from package registries."),
     "cache": ("images", "The cache of built images."),
     "compile": ("pipelines", "Write a pipeline's IR YAML, for KFP and for Vertex AI Pipelines."),

@@ -30,9 +30,9 @@ def inventory(where: Where, output: Output = None) -> None:
     console.say(f"{file}: {numbers}")
 
 
-@app.command()
+@app.command("inventory-compare")
 def compare(before: Before, after: After) -> None:
-    """Compare two inventories; exit code 1 if there is a difference."""
+    """Compare two inventories; exit code 1 at a difference."""
     one, other = (json.loads(file.read_text(encoding="utf-8")) for file in (before, after))
     found = holdings.differences(one, other)
     for row in found:

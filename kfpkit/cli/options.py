@@ -127,6 +127,15 @@ Cache = Annotated[
     bool, option("CACHE", "Whether tasks may take outputs of earlier runs", flag=True)
 ]
 Runs = Annotated[Path | None, option("RUNS", "Folder that takes a folder a run; default runs")]
+Sides = Annotated[
+    list[str] | None,
+    argument("SIDES", "Runs to compare: folders of RUNS, TARGET:ID, or IDs on TARGET"),
+]
+On = Annotated[str, option("ON", "Targets to run on in turn, with commas between: local,kind")]
+Tolerance = Annotated[
+    float, option("TOLERANCE", "Relative difference that metrics and fractions may have")
+]
+Bytes = Annotated[bool, option("BYTES", "Whether the bytes of artifacts are compared", flag=True)]
 RunId = Annotated[str, argument("RUN", "ID of the run")]
 Cron = Annotated[str, option("CRON", 'Six fields, UTC: "0 30 6 * * 1-5"')]
 Every = Annotated[str, option("EVERY", "Time between two runs: 90s, 15m, 6h, 1d")]

@@ -179,6 +179,8 @@ def run(
     parameters: Sequence[Parameter],
     folder: Path,
     progress: Progress,
+    *,
+    wait: bool = True,
 ) -> Run:
     """Follow a run to its end, good or bad, and bring its results here.
 
@@ -189,6 +191,7 @@ def run(
         parameters: All parameters of the run.
         folder: The run's own folder; takes the log and the outputs.
         progress: Is told of the tasks and of each change of their states.
+        wait: Without, a run that is not over is described as it is now.
 
     Returns:
         The description of the run.
@@ -214,7 +217,7 @@ def run(
     progress.show(description.tasks)
     interrupted = False
     try:
-        follower.follow()
+        follower.follow(wait=wait)
     except KeyboardInterrupt:
         interrupted = True
     follower.look_at_pods()
@@ -244,12 +247,15 @@ class _Follower:
         #: How far each of its pods got, also of those that have gone.
         self.pods: dict[str, phases.Attempt] = {}
 
-    def follow(self) -> None:
-        """Return when the run is over.
+    def follow(self, *, wait: bool) -> None:
+        """Return when the run is over, or after one look.
 
         Raises:
             KitError: Nothing answered for too long.
         """
+        if not wait:
+            self._look()
+            return
         selector = self._where.selector(self._run.id)
         with watch.opened(self._where.target, WORKFLOWS, selector) as self._watch:
             self._follow()

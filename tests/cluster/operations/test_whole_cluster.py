@@ -179,7 +179,7 @@ def destroy_and_restore(kit: Kit, folder: Path, pipeline: str, version: str, run
     kit("restore", "--backups", backups)
 
     kit("inventory", "--output", str(after))
-    said = kit("compare", str(before), str(after))
+    said = kit("inventory-compare", str(before), str(after))
     print(said, flush=True)  # noqa: T201 - the figures are of interest
     assert "no difference" in said
     counted = {name: int(count) for count, name in re.findall(r"(\d+) ([a-zA-Z ]+)", said)}

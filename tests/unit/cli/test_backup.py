@@ -67,9 +67,9 @@ def test_inventories_are_compared(tmp_path: Path) -> None:
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     before.write_text(json.dumps({"run": {"1": ["a"]}}))
     after.write_text(json.dumps({"run": {}}))
-    same = kit("compare", str(before), str(before))
+    same = kit("inventory-compare", str(before), str(before))
     assert same.returncode == 0
     assert "no difference in 1 run" in same.stdout
-    other = kit("compare", str(before), str(after))
+    other = kit("inventory-compare", str(before), str(after))
     assert other.returncode == 1
     assert other.stdout == "run 1: gone\n"

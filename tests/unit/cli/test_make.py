@@ -146,8 +146,8 @@ def test_what_is_typed_reaches_the_program_unchanged(checkout: Checkout, value: 
     argv, found = checkout.called("run", f"ARGS={value}", f"PIPELINE={value}")
     assert argv == ["kfpkit", "run", f"--args={value}", "--", value]
     assert not {"ARGS", "PIPELINE"} & set(found)
-    argv, _ = checkout.called("compare", f"AFTER={value}")
-    assert argv == ["kfpkit", "compare", "--", "", value]
+    argv, _ = checkout.called("inventory-compare", f"AFTER={value}")
+    assert argv == ["kfpkit", "inventory-compare", "--", "", value]
 
 
 @pytest.mark.parametrize("target", sorted({*TAKES} - OTHERS))
