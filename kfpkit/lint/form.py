@@ -223,12 +223,10 @@ def _endless(subject: Subject) -> Iterator[Hit]:
         }
         for _, path, graph in subject.graphs()
     }
-    for path, graph in [
-        (path, graph["dag"].get("tasks", {})) for _, path, graph in subject.graphs()
-    ]:
+    for _, path, graph in subject.graphs():
         if _reaches(inside, path):
             yield Hit("it is a part of itself", path=path)
-        waits = {name: _upstream(task) for name, task in tasks.items()}
+        waits = {name: _upstream(task) for name, task in graph["dag"].get("tasks", {}).items()}
         ring = sorted(name for name in waits if _reaches(waits, name))
         if ring:
             yield Hit(f"tasks wait for each other: {', '.join(ring[:SHOWN])}", path=path)

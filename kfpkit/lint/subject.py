@@ -394,8 +394,7 @@ def _bound(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            line = event.start_mark.line + 1
-            raise ValueError(f"it is more than {DEEPEST} deep in line {line}")
+            raise ValueError(f"it is more than {DEEPEST} deep")
         if number > MOST_EVENTS:
             raise ValueError(f"it has more than {MOST_EVENTS:,} keys and values")
 
