@@ -14,7 +14,6 @@ from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
-from kfpkit.core.versions import ROOT
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
 from kfpkit.runs.local import run as local
@@ -44,7 +43,7 @@ def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) ->
             return
         spec, given = remote.existing(place, run)
         name = spec["pipelineInfo"]["name"]
-        done = _follow(place, run, spec, given, runs or ROOT / "runs", name)
+        done = _follow(place, run, spec, given, runs or Path("runs"), name)
     ending.fail(done)
 
 
