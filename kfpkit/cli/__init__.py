@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kfpkit.cli.options import DryRun, require_known
-from kfpkit.core import console, process, signals
+from kfpkit.core import console, packages, process, signals
 from kfpkit.core.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
@@ -27,6 +27,7 @@ INTERRUPTED = 130
 #: The module of each command, and the first line of its help.
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
+    "lint": ("lint", "Say what of a pipeline would not run on a target, where and why."),
     "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
     "schedule": ("schedule", "Recurring runs on a cluster."),
@@ -110,6 +111,7 @@ def _spare_this_machine() -> None:
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
     signals.unwind()
+    packages.import_own()
     _spare_this_machine()
     try:
         with refusals_of():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
@@ -12,6 +13,7 @@ from kfpkit.cli.options import (
     Cache,
     Experiment,
     Host,
+    Lint,
     PipelineName,
     Runs,
     Where,
@@ -20,7 +22,6 @@ from kfpkit.cli.options import (
     parameters,
 )
 from kfpkit.core.errors import BadInputError
-from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
 from kfpkit.runs import refusals
 
@@ -38,6 +39,7 @@ def run(
     experiment: Experiment = "",
     cache: Cache = True,
     runs: Runs = None,
+    lint: Lint = True,
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
     here = where.target == LOCAL
@@ -49,12 +51,20 @@ def run(
     found = pipelines.find(pipeline)
     names = {} if here else {"experiment": experiment}
     spec, given = refusals.admit(found, parameters(arguments, args), names)
-    runs = runs or ROOT / "runs"
+    runs = runs or Path("runs")
     # Not before: a refusal does without what these import, and a run on this machine without what
     # belongs to a cluster.
     if here:
-        import_module("kfpkit.cli.run_local").run(found, spec, given, runs)
+        import_module("kfpkit.cli.run_local").run(found, spec, given, runs, lint=lint)
     else:
         import_module("kfpkit.cli.run_cluster").run(
-            found, spec, given, runs, where, host=host, experiment=experiment, cache=cache
+            found,
+            spec,
+            given,
+            runs,
+            where,
+            host=host,
+            experiment=experiment,
+            cache=cache,
+            lint=lint,
         )

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
-from kfpkit.core.versions import ROOT
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
 from kfpkit.runs.local import run as local
@@ -44,7 +43,7 @@ def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) ->
             return
         spec, given = remote.existing(place, run)
         name = spec["pipelineInfo"]["name"]
-        done = _follow(place, run, spec, given, runs or ROOT / "runs", name)
+        done = _follow(place, run, spec, given, runs or Path("runs"), name)
     ending.fail(done)
 
 
@@ -58,6 +57,7 @@ def run(
     host: str,
     experiment: str,
     cache: bool,
+    lint: bool,
 ) -> None:
     """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
 
@@ -70,6 +70,8 @@ def run(
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
+        if lint:
+            linting.admit(found, targets.linted(place.target))
         remote.load_image(place, spec)
         now = datetime.now(UTC)
         run_id = remote.submit(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from kfpkit.kfp import sdk
 
 if TYPE_CHECKING:
     from kfpkit.kfp.pipelines import Pipeline
@@ -47,12 +44,10 @@ class Origin:
         function = getattr(pipeline.func, "pipeline_func", None)
         if function is None:
             return None
-        module = sys.modules.get(function.__module__)
         place = _function(function)
-        names = {**function.__globals__, **(vars(module) if module else {})}
         origin = cls(place.file, place.line, pipeline=function.__name__)
         components: dict[str, str] = {}
-        for name, value in names.items():
+        for name, value in function.__globals__.items():
             inner = getattr(value, "python_func", None) or getattr(value, "pipeline_func", None)
             if inner is not None and hasattr(value, "component_spec"):
                 components[name] = inner.__name__
@@ -114,7 +109,6 @@ class Origin:
 
 def _alike(component: str, function: str) -> bool:
     """Whether a component has its name from a function."""
-    sdk.load()
     plain = function.replace("_", "-").lower().strip("-")
     return _NUMBER.sub("", component) == plain or component == plain
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import math
-import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kfpkit.core.errors import KitError
-from kfpkit.kfp import pipelines, sdk
+from kfpkit.lint import schema
 from kfpkit.lint.origin import Origin
 
 if TYPE_CHECKING:
@@ -31,7 +29,8 @@ if TYPE_CHECKING:
 LARGEST_FILE = 32 << 20
 
 #: How many values a document may have once its aliases are written out, and how deep it may be.
-MOST_VALUES = 2_000_000
+MOST_VALUES = 300_000
+MOST_EVENTS = 2 * MOST_VALUES
 DEEPEST = 90
 
 #: Keys of texts for people.
@@ -135,6 +134,8 @@ class Subject:
     trouble_line: int | None = None
     #: All documents of the text as they stand there; infinities are floats.
     documents: list[Any] = field(default_factory=list)
+    #: The same as YAML's nodes, which know their lines; none of JSON.
+    nodes: list[Any] = field(default_factory=list)
     #: Keys that a mapping has twice, with their lines.
     repeated: list[tuple[str, int]] = field(default_factory=list)
     #: The IR as protobuf's JSON has it (what the newest protos know of it); empty where it is none.
@@ -149,8 +150,24 @@ class Subject:
     @property
     def wrapped(self) -> bool:
         """Whether it is a PipelineJob of Vertex AI, with the IR inside."""
-        first = self.documents[0] if self.documents else None
-        return isinstance(first, dict) and isinstance(first.get("pipelineSpec"), dict)
+        return any(
+            isinstance(one, dict) and one.get("pipelineSpec") is self.document
+            for one in self.documents
+        )
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The document of the IR as it stands in the text; empty where there is none."""
+        for document in self.documents:
+            if isinstance(document, dict) and not _is_platform(document):
+                inner = document.get("pipelineSpec")
+                return inner if isinstance(inner, dict) else document
+        return {}
+
+    @property
+    def platform_documents(self) -> list[dict[str, Any]]:
+        """The documents for platforms as they stand in the text."""
+        return [one for one in self.documents if _is_platform(one)]
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -244,11 +261,8 @@ class Subject:
     @cached_property
     def _lines(self) -> dict[str, int]:
         """Line of every IR path of the text; JSON has none."""
-        if _is_json(self.text) or self.trouble:
-            return {}
-        nodes = list(yaml.compose_all(self.text, Loader=_Texts))
         found: dict[str, int] = {}
-        for document in nodes:
+        for document in self.nodes:
             _note_lines(_unwrapped(document), "", found)
         return found
 
@@ -286,16 +300,14 @@ def read(pipeline: Pipeline | Path, target: str) -> Subject:
             else:
                 subject.text = pipeline.read_bytes().decode()
         except OSError as error:
-            subject.trouble = str(error.strerror)
+            subject.trouble = f"it cannot be read: {error.strerror}"
         except UnicodeDecodeError:
             subject.trouble = "it is not in UTF-8"
     else:
         origin = Origin.of(pipeline)
-        subject = Subject(target, "", origin.file if origin else None, origin=origin)
+        subject = Subject(target, "", origin.file if origin else pipeline.source, origin=origin)
         try:
-            subject.text = _compiled(pipeline)
-        except KitError as error:
-            subject.trouble = error.what
+            subject.text = pipeline.text()
         except ValueError as error:
             subject.trouble = f"kfp cannot compile it: {' '.join(str(error).split())}"
     if not subject.trouble:
@@ -319,26 +331,24 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
-def _compiled(pipeline: Pipeline) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "pipeline.yaml"
-        pipelines.compile_to(pipeline, file)
-        return file.read_text(encoding="utf-8")
-
-
 def _load(subject: Subject) -> None:
     """Read the documents, as far as they can be."""
-    if _is_json(subject.text):
+    if _is_json(subject):
         try:
-            subject.documents = [json.loads(subject.text, object_pairs_hook=_pairs(subject))]
+            subject.documents = [
+                json.loads(subject.text.removeprefix("\ufeff"), object_pairs_hook=_pairs(subject))
+            ]
         except (ValueError, RecursionError) as error:
             subject.trouble = f"it is not JSON: {error}"
         return
-    loader = _Texts(subject.text)
+    text = subject.text.removeprefix("\ufeff")
     try:
+        _bound(text)
+        loader = _Texts(text)
         while loader.check_node():
             node = loader.get_node()
             _measure(node, subject)
+            subject.nodes.append(node)
             subject.documents.append(loader.construct_document(node))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -347,14 +357,16 @@ def _load(subject: Subject) -> None:
         subject.trouble = f"it is not YAML: {' '.join(str(problem).split())}"
     except (ValueError, RecursionError) as error:
         subject.trouble = str(error) if isinstance(error, ValueError) else "it is too deep"
-    finally:
-        loader.dispose()
     if subject.trouble:
-        subject.documents = []
+        subject.documents, subject.nodes = [], []
 
 
-def _is_json(text: str) -> bool:
-    return text.lstrip()[:1] == "{"
+def _is_platform(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("platforms"), dict)
+
+
+def _is_json(subject: Subject) -> bool:
+    return subject.file is not None and subject.file.suffix == ".json"
 
 
 def _pairs(subject: Subject) -> Any:
@@ -367,6 +379,24 @@ def _pairs(subject: Subject) -> Any:
         return made
 
     return pair
+
+
+def _bound(text: str) -> None:
+    """Refuse YAML that is too deep or too large before it is made to values, which recurses.
+
+    Raises:
+        ValueError: It is so.
+    """
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_Texts)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise ValueError(f"it is more than {DEEPEST} deep")
+        if number > MOST_EVENTS:
+            raise ValueError(f"it has more than {MOST_EVENTS:,} keys and values")
 
 
 def _measure(document: Any, subject: Subject) -> None:
@@ -383,8 +413,6 @@ def _measure(document: Any, subject: Subject) -> None:
             return sizes[id(node)]
         if id(node) in above:
             raise ValueError(f"line {node.start_mark.line + 1}: an alias is inside its own anchor")
-        if len(above) > DEEPEST:
-            raise ValueError(f"line {node.start_mark.line + 1}: it is more than {DEEPEST} deep")
         above.add(id(node))
         total = 1
         if isinstance(node, yaml.MappingNode):
@@ -408,51 +436,28 @@ def _measure(document: Any, subject: Subject) -> None:
 
 def _fit(subject: Subject) -> None:
     """Read the documents as the IR and its platforms, if they look like it."""
-    first = subject.documents[0] if subject.documents else None
-    if isinstance(first, dict) and isinstance(first.get("pipelineSpec"), dict):
-        first = first["pipelineSpec"]
-    if not isinstance(first, dict) or not {"pipelineInfo", "root", "deploymentSpec"} & set(first):
+    document = subject.document
+    if not {"pipelineInfo", "root", "deploymentSpec"} & set(document):
         return
-    sdk.load()
-    from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
-    from kfp.pipeline_spec.pipeline_spec_pb2 import (
-        PipelineDeploymentConfig,
-        PipelineSpec,
-        PlatformSpec,
-    )
-
     try:
-        spec = _as(PipelineSpec, first)
-        deployment = _as(PipelineDeploymentConfig, spec.get("deploymentSpec", {}))
+        spec = schema.normal(schema.PIPELINE, _finite(document))
+        deployment = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
         if deployment:
             spec["deploymentSpec"] = deployment
         platform: dict[str, Any] = {}
-        for document in subject.documents[1:]:
-            if isinstance(document, dict) and isinstance(document.get("platforms"), dict):
-                platform = _as(PlatformSpec, document)
-                for one in platform["platforms"].values():
-                    executors = one.get("deploymentSpec", {}).get("executors", {})
-                    for label, settings in executors.items():
-                        executors[label] = _as(KubernetesExecutorConfig, settings)
+        for one in subject.platform_documents:
+            platform = schema.normal(schema.PLATFORM, _finite(one))
+            for settings in platform["platforms"].values():
+                executors = settings.get("deploymentSpec", {}).get("executors", {})
+                for label, kubernetes in executors.items():
+                    executors[label] = schema.normal(schema.KUBERNETES, kubernetes)
     except ValueError as error:
-        subject.misfit = " ".join(str(error).split())
+        subject.misfit = str(error)
+        return
+    except RecursionError:
+        subject.misfit = "it is too deep"
         return
     subject.spec, subject.platform = spec, platform
-
-
-def _as(message: Any, value: Any) -> dict[str, Any]:
-    """Return a value in the form of a message, without what the message has no field for.
-
-    Raises:
-        ValueError: It has not its form.
-    """
-    from google.protobuf import json_format
-
-    try:
-        parsed = json_format.ParseDict(_finite(value), message(), ignore_unknown_fields=True)
-    except (json_format.Error, RecursionError, TypeError, AttributeError) as error:
-        raise ValueError(str(error)) from None
-    return dict(json_format.MessageToDict(parsed))
 
 
 def _finite(value: Any) -> Any:
