@@ -13,6 +13,7 @@ from kfpkit.lint.rule import TARGETS, Hit, Rule
 from kfpkit.lint.subject import Subject, read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from kfpkit.kfp.pipelines import Pipeline
@@ -28,12 +29,15 @@ def rules() -> tuple[Rule, ...]:
     return tuple(rule for rules in found for rule in rules)
 
 
-def check(pipeline: Pipeline | Path, target: str) -> list[Finding]:
+def check(
+    pipeline: Pipeline | Path, target: str, nodes: Sequence[Mapping[str, str]] = ()
+) -> list[Finding]:
     """Return what of a pipeline would not run on a target.
 
     Args:
         pipeline: A pipeline, or a file that should be a compiled one; whatever it holds.
         target: One of `kfpkit.lint.rule.TARGETS`.
+        nodes: What each node of the target has for pods (`status.allocatable`), where it is known.
 
     Raises:
         BadInputError: There is no such target.
@@ -41,6 +45,7 @@ def check(pipeline: Pipeline | Path, target: str) -> list[Finding]:
     if target not in TARGETS:
         raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
     subject = read(pipeline, target)
+    subject.machines = nodes
     return ignores.without(
         [
             _finding(subject, rule, hit)

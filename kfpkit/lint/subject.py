@@ -20,7 +20,7 @@ from kfpkit.lint import schema
 from kfpkit.lint.origin import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.spec import Spec
@@ -146,6 +146,8 @@ class Subject:
     misfit: str = ""
     #: The Python that it was compiled from, where that is known.
     origin: Origin | None = None
+    #: What each node of the target has for pods (`status.allocatable`), where that is known.
+    machines: Sequence[Mapping[str, str]] = ()
 
     @property
     def wrapped(self) -> bool:
