@@ -27,6 +27,7 @@ INTERRUPTED = 130
 #: The module of each command, and the first line of its help.
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
+    "lint": ("lint", "Say what of a pipeline would not run on a target, where and why."),
     "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
     "compare": ("compare", "Compare runs of one backend or several; exit code 1 at a difference."),
     "agree": ("compare", "Run a pipeline on several targets and compare; exit code 1 as compare."),

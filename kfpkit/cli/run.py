@@ -13,6 +13,7 @@ from kfpkit.cli.options import (
     Cache,
     Experiment,
     Host,
+    Lint,
     PipelineName,
     Runs,
     Where,
@@ -38,6 +39,7 @@ def run(
     experiment: Experiment = "",
     cache: Cache = True,
     runs: Runs = None,
+    lint: Lint = True,
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
     here = where.target == LOCAL
@@ -53,8 +55,16 @@ def run(
     # Not before: a refusal does without what these import, and a run on this machine without what
     # belongs to a cluster.
     if here:
-        import_module("kfpkit.cli.run_local").run(found, spec, given, runs)
+        import_module("kfpkit.cli.run_local").run(found, spec, given, runs, lint=lint)
     else:
         import_module("kfpkit.cli.run_cluster").run(
-            found, spec, given, runs, where, host=host, experiment=experiment, cache=cache
+            found,
+            spec,
+            given,
+            runs,
+            where,
+            host=host,
+            experiment=experiment,
+            cache=cache,
+            lint=lint,
         )

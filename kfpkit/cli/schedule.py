@@ -7,6 +7,7 @@ from dataclasses import replace
 import typer
 from rich.table import Column, Table
 
+from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -15,6 +16,7 @@ from kfpkit.cli.options import (
     Experiment,
     Host,
     KnownSchedule,
+    Lint,
     PipelineName,
     ScheduleName,
     Where,
@@ -23,7 +25,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import find
+from kfpkit.cli.targets import find, linted
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
@@ -48,6 +50,7 @@ def put(
     host: Host = "",
     experiment: Experiment = "",
     cache: Cache = True,
+    lint: Lint = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
     when = times.when(cron, every)
@@ -55,6 +58,8 @@ def put(
     names = {"experiment": experiment, "recurring run": schedule}
     _, given = refusals.admit(found, parameters(arguments, args), names)
     with find(where, host) as place:
+        if lint:
+            linting.admit(found, linted(place.target))
         remote.prepare(place, found)
         done = recurring.put(
             place.host,

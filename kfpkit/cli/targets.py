@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import releases
 from kfpkit.kfp import target as targets
+from kfpkit.lint import rule
 from kfpkit.runs import place
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ def choose(where: Where, *, reads: bool = False) -> Target:
             "Put kubectl on PATH; a dry run downloads none",
         )
     return target
+
+
+def linted(target: Target) -> str:
+    """Return the name by which the linter knows an installation."""
+    return rule.of_release(releases.release(target.documents))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:
