@@ -23,8 +23,6 @@ from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     GenericError,
-    NotFoundError,
-    NotSupportedError,
     PreconditionError,
 )
 from obstore.store import GCSStore, LocalStore, S3Store
@@ -136,10 +134,15 @@ def publish(
     manifest = f"{folder}/manifest.json"
     if not _there(store, manifest):
         for key, file in files.items():
-            part = max(PART, -(-file.stat().st_size // PARTS))
+            part = part_size(file.stat().st_size)
             obstore.put(store, f"{folder}/{key}", file, chunk_size=part, max_concurrency=AT_ONCE)
         _put(store, manifest, {**head, "files": listed}, "create")
     return version, _point(store, f"{about['name']}/latest.json", {**head, "manifest": manifest})
+
+
+def part_size(size: int) -> int:
+    """Return the bytes of a part in which a file of `size` bytes is sent."""
+    return max(PART, -(-size // PARTS))
 
 
 def _files(model: Path, model_card: Path) -> dict[str, Path]:
@@ -200,7 +203,7 @@ def _sha256(file: Path) -> str:
 def _there(store: ObjectStore, key: str) -> bool:
     try:
         obstore.head(store, key)
-    except NotFoundError:
+    except FileNotFoundError:
         return False
     return True
 
@@ -215,8 +218,10 @@ def _put(store: ObjectStore, key: str, value: Mapping[str, Any], mode: PutMode) 
         obstore.put(store, key, text, mode=mode)
     except (AlreadyExistsError, PreconditionError):
         return False
-    except (NotSupportedError, GenericError) as error:
-        if not isinstance(error, NotSupportedError) and "NotImplemented" not in str(error):
+    except NotImplementedError:
+        obstore.put(store, key, text)
+    except GenericError as error:
+        if "NotImplemented" not in str(error):  # S3's word for it, with the answer 501
             raise
         obstore.put(store, key, text)
     return True
@@ -231,7 +236,7 @@ def _point(store: ObjectStore, key: str, pointer: Mapping[str, Any]) -> bool:
     for _ in range(TURNS):
         try:
             found = obstore.get(store, key)
-        except NotFoundError:
+        except FileNotFoundError:
             mode: PutMode = "create"
         else:
             meta = found.meta

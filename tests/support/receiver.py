@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Http(ThreadingHTTPServer):
@@ -163,7 +165,7 @@ class _Session(StreamRequestHandler):
 
 class _Printed(list[dict[str, Any]]):
     def append(self, got: dict[str, Any]) -> None:
-        print(json.dumps(got), flush=True)
+        print(json.dumps(got), flush=True)  # noqa: T201 - a program
 
 
 def main(http: int, smtp: int) -> None:
@@ -172,7 +174,7 @@ def main(http: int, smtp: int) -> None:
     for server in servers:
         server.got = _Printed()
         Thread(target=server.serve_forever).start()
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201 - a program
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from email import message_from_string
 from email.policy import default as policy
 from threading import Thread
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Server = TypeVar("Server", Http, Smtp)
 
 #: A word that is in every secret of these tests.
-SECRET = "s3cr3t-Wörd"
+SECRET = "s3cr3t-Wörd"  # noqa: S105 - for these tests only
 PLAIN = "s3cr3t-word"
 
 FAILED = {
@@ -280,16 +280,12 @@ def test_a_server_that_says_a_little_for_ever_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def drip() -> None:
-            with server.accept()[0] as client:
-                try:
-                    while client.sendall(b"X") is None:
-                        client.settimeout(0.05)
-                        try:
-                            client.recv(1)
-                        except TimeoutError:
-                            pass
-                except OSError:
-                    pass
+            client = server.accept()[0]
+            client.settimeout(0.05)
+            with client, suppress(OSError):
+                while client.sendall(b"X") is None:
+                    with suppress(TimeoutError):
+                        client.recv(1)
 
         Thread(target=drip, daemon=True).start()
         where = f"http://127.0.0.1:{server.getsockname()[1]}/{PLAIN}"
