@@ -159,7 +159,7 @@ def test_a_push_that_ends_half_way_is_no_version_and_the_next_one_mends_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(obstore, "put", broken)
-        with pytest.raises(ComponentError, match="cannot be pushed to .+: the disk is full"):
+        with pytest.raises(ComponentError, match=r"cannot be pushed to .+: the disk is full"):
             push(b"new")
     [half] = {*(place / "penguins/versions").iterdir()} - {old}
     assert [file.name for file in half.iterdir()] == ["model"]
@@ -283,9 +283,9 @@ def test_a_folder_is_pushed_with_all_that_is_in_it(
 def test_nothing_to_push_is_refused(push: Callable[..., Path], tmp_path: Path, place: Path) -> None:
     (tmp_path / "empty").mkdir()
     for model in (tmp_path / "empty", tmp_path / "none"):
-        with pytest.raises(ComponentError, match="^there is no file at "):
+        with pytest.raises(ComponentError, match=r"^there is no file at "):
             push(model)
-    with pytest.raises(ComponentError, match="^there is no file at .+none"):
+    with pytest.raises(ComponentError, match=r"^there is no file at .+none"):
         push(model_card=tmp_path / "none")
     assert not place.exists()
 
@@ -294,7 +294,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
     push: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ComponentError, match="^the model cannot be pushed to ") as refused:
+    with pytest.raises(ComponentError, match=r"^the model cannot be pushed to ") as refused:
         push(to=str(tmp_path / "file/models"))
     assert "\n" not in str(refused.value)
 
@@ -304,7 +304,7 @@ def test_a_store_that_is_not_there_is_one_line_without_the_credentials(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    with pytest.raises(ComponentError, match="^the model cannot be pushed to s3://") as refused:
+    with pytest.raises(ComponentError, match=r"^the model cannot be pushed to s3://") as refused:
         push(to="s3://models/a", endpoint="http://127.0.0.1:9")
     assert SECRET not in str(refused.value)
     assert "\n" not in str(refused.value)
