@@ -70,7 +70,9 @@ def test_the_yaml_gives_every_argument_of_the_logic_and_no_other(name: str) -> N
         f"--{each.replace('_', '-')}" for each in wanted
     ]
     assert given == wanted
-    has_artifacts = any(each["type"] != "Float" for each in specification(name).get("outputs", []))
+    has_artifacts = any(
+        each["type"] not in ("Float", "String") for each in specification(name).get("outputs", [])
+    )
     assert ({"executorInput": None} in placeholders) == has_artifacts
 
 

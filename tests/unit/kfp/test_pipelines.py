@@ -113,7 +113,7 @@ def test_a_new_module_is_found_and_what_it_imports_is_not_its_own(folder: Path) 
 def test_a_module_without_a_pipeline_is_left_out_and_named_when_asked_for(folder: Path) -> None:
     (folder / "found_none.py").write_text("X = 1\n")
     assert not {"found_none", "resources"} & set(pipelines.discover())
-    known = r"has no pipeline\. Pipelines: penguins, penguins_yaml\."
+    known = r"has no pipeline\. Pipelines: penguins, penguins_push, penguins_yaml\."
     for name in ("found_none", "resources"):
         with pytest.raises(BadInputError, match=rf"pipelines/{name}\.py {known}"):
             pipelines.find(name)
@@ -165,7 +165,7 @@ def test_a_broken_module_blocks_no_other_and_is_not_imported_to_list_it() -> Non
         with pytest.raises(BadInputError) as caught:
             pipelines.find(name)
         assert caught.value.what == f"there is no pipeline {name or repr('')}"
-        assert caught.value.do.endswith("a pipeline of the kit: penguins, penguins_yaml")
+        assert caught.value.do.endswith("a pipeline of the kit: penguins, penguins_push, penguins_yaml")
 
 
 def test_an_interrupt_while_a_module_is_imported_is_one(folder: Path) -> None:

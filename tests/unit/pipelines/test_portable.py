@@ -1,4 +1,4 @@
-"""Each compiled pipeline is one that KFP and Vertex AI Pipelines accept alike."""
+"""Each compiled pipeline but one is one that KFP and Vertex AI Pipelines accept alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from kfpkit.kfp import pipelines
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = sorted(pipelines.GOLDEN.glob("*.yaml"))
+#: Made for KFP on Kubernetes alone: it takes Secrets, which are a second document.
+KUBERNETES = "penguins_push"
+
+FILES = sorted(file for file in pipelines.GOLDEN.glob("*.yaml") if file.stem != KUBERNETES)
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)

@@ -1,0 +1,1 @@
+"""Notify: say how a run ended, to a webhook, to Slack, by mail."""

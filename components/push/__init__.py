@@ -1,0 +1,1 @@
+"""Push: an accepted model, with its card, to a versioned place."""
