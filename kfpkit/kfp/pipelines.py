@@ -1,4 +1,4 @@
-"""The pipelines of the checkout: finding them, compiling them, and their golden files."""
+"""Pipelines: those of `pipelines/`, of a user's file, compiled ones; and the golden files."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import tempfile
 import traceback
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
-from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,13 @@ from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.core.process import query
 from kfpkit.core.versions import ROOT
 from kfpkit.images import own
-from kfpkit.kfp import sdk
+from kfpkit.kfp import compiled_file, python_file, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from kfpkit.kfp.spec import Spec
 
 GOLDEN = ROOT / "pipelines" / "golden"
 
@@ -46,46 +49,106 @@ _GENERATED = "# Generated from uv.lock by `make golden`; do not edit.\n"
 #: One requirement with its hashes, as uv exports it.
 _KFP = re.compile(r"^kfp==.*(?:\n    --hash=.*)+", re.MULTILINE)
 
+#: Characters of a pipeline's short name at most: it becomes a part of folders' and runs' names.
+LONGEST_NAME = 60
+
 #: What marks a function as a pipeline, in a module's text.
 _DECORATED = re.compile(r"^@.*\bpipeline\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline of `pipelines/`."""
+    """A pipeline, wherever it came from."""
 
-    #: Name of its module, by which it is chosen.
+    #: Short name of where it came from, safe as a folder's; of `pipelines/` the module.
     module: str
-    #: What `@dsl.pipeline` made: a `kfp.dsl.graph_component.GraphComponent`.
-    func: Any
+    #: What `@dsl.pipeline` made: a `kfp.dsl.graph_component.GraphComponent`; None where it was
+    #: compiled elsewhere.
+    func: Any = None
     #: Registry that the image of the sample's tasks is pulled from; empty for its own name.
     image_prefix: str = ""
+    #: The file that it was found in.
+    source: Path | None = None
+    #: What the file holds where it was compiled elsewhere.
+    compiled: str = ""
 
     @property
     def name(self) -> str:
         """The name that KFP knows it by."""
-        return str(self.func.name)
+        return str(self.func.name if self.func else self.spec["pipelineInfo"]["name"])
 
     @property
     def doc(self) -> str:
         """First line of its description."""
-        return (getdoc(self.func.pipeline_func) or "").partition("\n")[0]
+        return str(self.spec["pipelineInfo"].get("description", "")).strip().partition("\n")[0]
 
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """Its parameters by name, each with `type`, `default`, `optional` and `description`."""
-        return self.func.component_spec.inputs or {}
+    @cached_property
+    def spec(self) -> Spec:
+        """The IR as protobuf's JSON has it, not to be changed.
+
+        Raises:
+            BadInputError: It has a number that JSON has not.
+        """
+        if not self.func:
+            return self._documents[0]
+        from google.protobuf import json_format
+
+        try:
+            return dict(json_format.MessageToDict(self.func.pipeline_spec))
+        except json_format.SerializeToJsonError:
+            raise BadInputError(
+                f"the pipeline {self.name} has NaN or an infinity as a default or as a task's "
+                "input, and JSON, which carries a run's values, has neither",
+                "Pass it as a text",
+            ) from None
+
+    @cached_property
+    def platform(self) -> dict[str, Any]:
+        """What it says for platforms, as protobuf's JSON has it; empty where it says nothing."""
+        if not self.func:
+            return self._documents[1]
+        from google.protobuf import json_format
+
+        found = dict(json_format.MessageToDict(self.func.platform_spec))
+        _drop_defaults(found)
+        return found
 
     @property
     def kubernetes(self) -> dict[str, list[str]]:
         """What `kfp.kubernetes` set: the fields of its part of the IR, by component, sorted."""
-        from google.protobuf import json_format
-
-        platforms = json_format.MessageToDict(self.func.platform_spec).get("platforms", {})
-        executors = platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        kubernetes = self.platform.get("platforms", {}).get("kubernetes", {})
+        executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
         return {
             name.removeprefix("exec-"): sorted(fields) for name, fields in sorted(executors.items())
         }
+
+    def text(self, prefix: str = "") -> str:
+        """Return its compiled YAML: one document, or two where `kfp.kubernetes` set something.
+
+        What was compiled elsewhere is returned as it is, byte for byte.
+
+        Args:
+            prefix: Registry that the image of the sample's tasks is pulled from.
+        """
+        return with_prefix(self._compile() if self.func else self.compiled, prefix)
+
+    @cached_property
+    def _documents(self) -> tuple[Spec, dict[str, Any]]:
+        return compiled_file.parse(self.source or Path(self.module), self.compiled)
+
+    def _compile(self) -> str:
+        from kfp.compiler import Compiler
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "pipeline.yaml"
+            Compiler().compile(self.func, str(file))
+            text = file.read_text(encoding="utf-8")
+        spec, divider, platform = text.partition("\n---\n")
+        if divider:
+            compiled = yaml.safe_load(platform)
+            _drop_defaults(compiled)
+            text = spec + divider + yaml.safe_dump(compiled)
+        return text
 
 
 def modules() -> list[str]:
@@ -109,37 +172,94 @@ def discover() -> dict[str, Pipeline]:
     return found
 
 
-def find(name: str) -> Pipeline:
-    """Return one pipeline, importing its module alone.
+def find(text: str) -> Pipeline:
+    """Return one pipeline; of `pipelines/`, its module alone is imported.
 
     Args:
-        name: The module, or `MODULE:NAME` where it has several. A pipeline that another of its
-            module uses as a component need not be told apart, but can be named so.
+        text: `NAME` or `NAME:INNER` of `pipelines/`; `FILE.py` or `FILE.py:INNER`; or a compiled
+            `FILE.yaml`, `FILE.yml` or `FILE.json`. INNER is needed where there are several. A
+            pipeline that another beside it uses as a component need not be told apart, but can be
+            named so.
 
     Raises:
-        BadInputError: There is none of that name, or several.
+        BadInputError: There is none of that name, or several; or the file is no pipeline.
         KitError: The module cannot be imported.
     """
-    module, colon, inner = name.partition(":")
-    if module not in modules():
-        raise BadInputError(f"there is no pipeline {name or repr(name)}", f"Pipelines: {_known()}")
-    mine = _load(module)
-    if colon:
+    file, colon, inner = _split(text)
+    if file is None:
+        name = text.partition(":")[0]
+        if name not in modules():
+            raise BadInputError(f"there is no pipeline {text or repr(text)}", f"Name {_ways()}")
+        known = f"Pipelines: {_known()}"
+        return _choose(_load(name), f"pipelines/{name}.py", name, inner if colon else None, known)
+    if not file.exists():
+        raise BadInputError(f"there is no file {file}", f"Name {_ways()}")
+    if file.is_dir():
+        raise BadInputError(f"{file} is a folder", f"Name a file of it: {file}/FILE.py")
+    if file.suffix in compiled_file.SUFFIXES:
+        if colon:
+            raise BadInputError(f"{file} is compiled, and has one pipeline", f"Leave out :{inner}")
+        found = Pipeline(_label(file), source=file, compiled=compiled_file.read(file))
+        found.spec  # noqa: B018 - says what is wrong with it
+        return found
+    if file.suffix != ".py":
+        raise BadInputError(
+            f"{file} is no pipeline: its name does not end in .py, .yaml, .yml or .json",
+            f"Name {_ways()}",
+        )
+    found_here = _load_file(file)
+    do = "Decorate a function of it with @dsl.pipeline, and call the components in that"
+    return _choose(found_here, str(file), str(file), inner if colon else None, do)
+
+
+def _split(text: str) -> tuple[Path | None, str, str]:
+    """Return the file that a text names (None: it names one of `pipelines/`), `:` and the rest."""
+    known = (".py", *compiled_file.SUFFIXES)
+    before, colon, inner = text.rpartition(":")
+    if before.endswith(known) and not text.endswith(known):
+        return Path(before).expanduser(), colon, inner
+    if text.endswith(known) or "/" in text:
+        return Path(text).expanduser(), "", ""
+    _, colon, inner = text.partition(":")
+    return None, colon, inner
+
+
+def _ways() -> str:
+    """Return what can be named."""
+    return f"a FILE.py[:NAME], a compiled FILE.yaml or .json, or a pipeline of the kit: {_known()}"
+
+
+def _choose(
+    mine: dict[str, Pipeline], place: str, name: str, inner: str | None, otherwise: str
+) -> Pipeline:
+    """Return the pipeline that is meant among those of a module.
+
+    Args:
+        mine: All of them, by the names of their variables.
+        place: The module, for messages.
+        name: What it is called by.
+        inner: The one that is asked for; None where none is.
+        otherwise: What to do where there is none.
+    """
+    if inner is not None:
         if inner not in mine:
-            raise BadInputError(
-                f"pipelines/{module}.py has no pipeline {inner!r}", f"It has {join_names(mine)}"
-            )
+            raise BadInputError(f"{place} has no pipeline {inner!r}", f"It has {join_names(mine)}")
         return mine[inner]
     chosen = _outermost(mine)
     if not chosen:
-        raise BadInputError(f"pipelines/{module}.py has no pipeline", f"Pipelines: {_known()}")
+        raise BadInputError(f"{place} has no pipeline", otherwise)
     if len(chosen) > 1:
         raise BadInputError(
-            f"pipelines/{module}.py has {len(chosen)} pipelines",
-            f"Name one: {join_names([f'{module}:{each}' for each in chosen])}",
+            f"{place} has {len(chosen)} pipelines",
+            f"Name one: {join_names([f'{name}:{each}' for each in chosen])}",
         )
     (pipeline,) = chosen.values()
     return pipeline
+
+
+def _label(file: Path) -> str:
+    """Return a file's name as it is safe in names of folders and runs."""
+    return re.sub(r"[^\w.-]+", "-", file.stem)[:LONGEST_NAME].strip("-.") or "pipeline"
 
 
 def _known() -> str:
@@ -158,27 +278,55 @@ def _load(module: str) -> dict[str, Pipeline]:
     Raises:
         KitError: It cannot be imported, or ends the program; the place is named.
     """
-    sdk.load()
-    from kfp.dsl.graph_component import GraphComponent
+    loaded = _imported(f"pipelines/{module}.py", lambda: import_module(f"pipelines.{module}"))
+    source = Path(str(loaded.__file__))
+    own = _pipelines_of(loaded, own=True)
+    return {name: Pipeline(module, func, source=source) for name, func in own.items()}
 
+
+def _load_file(file: Path) -> dict[str, Pipeline]:
+    """Import a file of a user's; as `_load`, and where it has none of its own, those it imports."""
+    loaded = _imported(str(file), lambda: python_file.load(file))
+    found = _pipelines_of(loaded, own=True) or _pipelines_of(loaded, own=False)
+    label = _label(file)
+    return {name: Pipeline(label, func, source=file) for name, func in found.items()}
+
+
+def _imported(place: str, load: Callable[[], ModuleType]) -> ModuleType:
+    """Return a module that may be broken.
+
+    Raises:
+        KitError: It cannot be imported, or ends the program; the place is named.
+    """
+    sdk.load()
     try:
         with warnings.catch_warnings():
             # Each component without an image would say that a later kfp takes another for it.
             warnings.filterwarnings("ignore", "The default base_image used by", FutureWarning)
-            loaded = import_module(f"pipelines.{module}")
+            return load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever a broken module raises, SystemExit too
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise KitError(
-            f"pipelines/{module}.py cannot be imported: {_place(error)}: {said}", "Mend it"
-        ) from error
+        raise KitError(f"{place} cannot be imported: {_place(error)}: {said}", "Mend it") from error
+
+
+def _pipelines_of(module: ModuleType, *, own: bool) -> dict[str, Any]:
+    """Return the pipelines that a module has by their variables' names.
+
+    Args:
+        module: The module.
+        own: Whether those from another module are left out.
+    """
+    from kfp.dsl.graph_component import GraphComponent
+
     found: dict[int, tuple[str, Any]] = {}
-    for name, value in vars(loaded).items():
-        # One under a second name is the same one; one from another module is that module's.
-        if isinstance(value, GraphComponent) and value.pipeline_func.__module__ == loaded.__name__:
-            found.setdefault(id(value), (name, value))
-    return {name: Pipeline(module, func) for name, func in found.values()}
+    for name, value in vars(module).items():
+        if isinstance(value, GraphComponent):
+            if own and value.pipeline_func.__module__ != module.__name__:
+                continue
+            found.setdefault(id(value), (name, value))  # one under a second name is the same one
+    return dict(found.values())
 
 
 def _outermost(found: dict[str, Pipeline]) -> dict[str, Pipeline]:
@@ -213,7 +361,7 @@ def _short(file: str) -> str:
 
 
 def compile_to(pipeline: Pipeline, file: Path) -> None:
-    """Write a pipeline's IR YAML: one document, or two where `kfp.kubernetes` set something.
+    """Write a pipeline's compiled YAML (`Pipeline.text`).
 
     Args:
         pipeline: The pipeline; its tasks' image was set when its components were imported
@@ -223,19 +371,11 @@ def compile_to(pipeline: Pipeline, file: Path) -> None:
     Raises:
         BadInputError: The file's name ends otherwise: KFP would take it for another format.
     """
-    from kfp.compiler import Compiler
-
     if file.suffix != ".yaml":
         raise BadInputError(f"{file} does not end in .yaml", "Name the file so")
+    text = pipeline.text(pipeline.image_prefix)
     file.parent.mkdir(parents=True, exist_ok=True)
-    Compiler().compile(pipeline.func, str(file))
-    text = with_prefix(file.read_text(encoding="utf-8"), pipeline.image_prefix)
-    spec, divider, platform = text.partition("\n---\n")
-    if divider:
-        compiled = yaml.safe_load(platform)
-        _drop_defaults(compiled)
-        text = spec + divider + yaml.safe_dump(compiled)
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode())
 
 
 def with_prefix(text: str, prefix: str) -> str:
@@ -253,7 +393,8 @@ def _drop_defaults(platform: dict[str, Any]) -> None:
 
     It is what its absence means, and release 2.14.3 fails a run for the field, which it lacks.
     """
-    deployment = platform["platforms"].get("kubernetes", {}).get("deploymentSpec", {})
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {})
+    deployment = kubernetes.get("deploymentSpec", {})
     for executor in deployment.get("executors", {}).values():
         for source in [*executor.get("secretAsEnv", []), *executor.get("configMapAsEnv", [])]:
             if source.get("optional") is False:

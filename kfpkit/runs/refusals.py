@@ -69,7 +69,7 @@ def admit(
             default that the run would use, as a task's constant input, or as an item of a loop; or
             a cluster would evaluate a text, or cannot keep what the run becomes.
     """
-    spec = _compiled(pipeline)
+    spec = pipeline.spec
     if lost := ir.unused(spec):
         raise BadInputError(
             f"kfp compiles the pipeline without {', '.join(lost)}: a task has the name of a "
@@ -79,11 +79,11 @@ def admit(
     _check_artifacts(spec)
     given = parse(spec, arguments)
     for parameter in given:
-        default = pipeline.inputs[parameter.name].default
-        if not parameter.differs and any(_is_large(part) for part in parts(default)):
+        declared = spec["root"]["inputDefinitions"]["parameters"][parameter.name]
+        if not parameter.differs and _loses_digits(declared.get("defaultValue"), parameter.type):
             raise _large(f"the default of parameter {parameter.name!r}")
     for place, type_, value in _constants(spec):
-        if type_ != "NUMBER_DOUBLE" and any(_may_be_large(part, type_) for part in parts(value)):
+        if _loses_digits(value, type_):
             raise _large(place)
     for path, task in _tasks(spec):
         condition = re.sub("'[^']*'", "", task.get("triggerPolicy", {}).get("condition", ""))
@@ -98,19 +98,6 @@ def admit(
         _check_for_cluster(spec, given, names)
         _check_size(spec, {parameter.name: parameter.value for parameter in given})
     return spec, given
-
-
-def _compiled(pipeline: Pipeline) -> Spec:
-    from google.protobuf import json_format
-
-    try:
-        return dict(json_format.MessageToDict(pipeline.func.pipeline_spec))
-    except json_format.SerializeToJsonError:
-        raise BadInputError(
-            f"the pipeline {pipeline.name} has NaN or an infinity as a default or as a task's "
-            "input, and JSON, which carries a run's values, has neither",
-            "Pass it as a text",
-        ) from None
 
 
 def _check_artifacts(spec: Spec) -> None:
@@ -237,8 +224,14 @@ def _is_large(value: Any) -> bool:
     return isinstance(value, int) and abs(value) > LARGEST_INTEGER
 
 
+def _loses_digits(value: Any, type_: str) -> bool:
+    return type_ != "NUMBER_DOUBLE" and any(_may_be_large(part, type_) for part in parts(value))
+
+
 def _may_be_large(value: Any, type_: str) -> bool:
     """Whether a number of a compiled pipeline may be an integer that has lost digits."""
+    if _is_large(value):  # of a file, which may have it whole
+        return True
     if not isinstance(value, float) or abs(value) < LARGEST_INTEGER:
         return False
     return type_ == "NUMBER_INTEGER" or abs(value) <= LARGEST_OF_64_BITS
