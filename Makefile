@@ -73,6 +73,7 @@ takes.help :=
 takes.setup := PYTHON=python3
 takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS
 takes.report := RUN TARGET=kind $(where) HOST RUNS
+takes.cancel := RUN TARGET=kind $(where) HOST
 takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
 takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
@@ -179,11 +180,14 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/pyth
 
 ##@ Run
 
-run: $(VENV)/.synced ## Run a pipeline on this machine or a cluster, and report on it
+run: $(VENV)/.synced ## Run a pipeline on this machine, a cluster or Vertex AI, and report on it
 	@$(call kfpkit,run,PIPELINE)
 
-report: $(VENV)/.synced ## Follow a run on a cluster, whoever started it, and write its report
+report: $(VENV)/.synced ## Follow a run on a cluster or on Vertex AI, whoever started it, and write its report
 	@$(call kfpkit,report,RUN)
+
+cancel: $(VENV)/.synced ## End a run that goes on, on a cluster or on Vertex AI
+	@$(call kfpkit,cancel,RUN)
 
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
 	@$(call kfpkit,up,PIPELINE)

@@ -27,7 +27,8 @@ INTERRUPTED = 130
 #: The module of each command, and the first line of its help.
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
-    "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
+    "report": ("run_cluster", "Follow a run to its end, and write its report."),
+    "cancel": ("cancel", "End a run that goes on, on a cluster or on Vertex AI."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
     "schedule": ("schedule", "Recurring runs on a cluster."),
     "cluster": ("cluster", "The local kind cluster."),
