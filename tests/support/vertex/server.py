@@ -274,6 +274,10 @@ class StandIn:
             return self._answer(method, path, query, body)
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
+        if path.startswith("/storage/v1/b/"):
+            if path.rpartition("/")[2] != BUCKET:
+                raise RefusedError(404, "The specified bucket does not exist.")
+            return {"kind": "storage#bucket", "name": BUCKET, "id": BUCKET}
         if unknown := query.keys() - _QUERY:
             raise RefusedError(400, f'Invalid JSON payload received. Unknown name "{min(unknown)}"')
         name, _, verb = path.removeprefix("/v1/").partition(":")
@@ -388,15 +392,15 @@ def targets(address: str, **more: Any) -> str:
 
 
 @contextmanager
-def served(folder: Path, store: str) -> Iterator[StandIn]:
-    """Start the API alone, with Cloud Storage elsewhere."""
+def served(folder: Path, store: str = "") -> Iterator[StandIn]:
+    """Start the API alone, with Cloud Storage elsewhere; without one it has the bucket, empty."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     address = f"http://127.0.0.1:{server.server_address[1]}"
     file = folder / "targets.toml"
     file.write_text(targets(address), encoding="utf-8")
     runs = folder / "stand-in-runs"
     runs.mkdir()
-    stand_in = StandIn(address, store, file, runs)
+    stand_in = StandIn(address, store or address, file, runs)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"stand_in": stand_in})
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
