@@ -84,6 +84,7 @@ takes.setup := PYTHON=python3
 takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS LINT=yes
 takes.lint-pipeline := PIPELINE TARGET=kfp@2.17.0 $(where) FORMAT=text
 takes.report := RUN TARGET=kind $(where) HOST RUNS
+takes.cancel := RUN TARGET=kind $(where) HOST
 takes.compare := SIDES TOLERANCE=0.0 BYTES=yes JSON=no OUTPUT TARGET=kind $(where) HOST RUNS
 takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS KIND_CONFIG TARGETS $(kit)
 takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit) LINT=yes
@@ -194,13 +195,13 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/pyth
 
 ##@ Run
 
-run: $(VENV)/.synced ## Run a pipeline on this machine or a cluster, and report on it
+run: $(VENV)/.synced ## Run a pipeline on this machine, a cluster or Vertex AI, and report on it
 	@$(call kfpkit,run,PIPELINE)
 
 lint-pipeline: $(VENV)/.synced ## Say what of a pipeline would not run on a target
 	@$(call kfpkit,lint,PIPELINE)
 
-report: $(VENV)/.synced ## Follow a run on a cluster, whoever started it, and write its report
+report: $(VENV)/.synced ## Follow a run on a cluster or on Vertex AI, whoever started it, and write its report
 	@$(call kfpkit,report,RUN)
 
 compare: $(VENV)/.synced ## Compare runs, wherever they ran; fail where they differ
@@ -208,6 +209,9 @@ compare: $(VENV)/.synced ## Compare runs, wherever they ran; fail where they dif
 
 agree: $(VENV)/.synced ## Run a pipeline on several targets from one compiled file; fail where its runs differ
 	@$(call kfpkit,agree,PIPELINE)
+
+cancel: $(VENV)/.synced ## End a run that goes on, on a cluster or on Vertex AI
+	@$(call kfpkit,cancel,RUN)
 
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
 	@$(call kfpkit,up,PIPELINE)

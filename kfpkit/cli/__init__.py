@@ -28,9 +28,10 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
     "lint": ("lint", "Say what of a pipeline would not run on a target, where and why."),
-    "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
+    "report": ("run_cluster", "Follow a run to its end, and write its report."),
     "compare": ("compare", "Compare runs of one backend or several; exit code 1 at a difference."),
     "agree": ("compare", "Run a pipeline on several targets and compare; exit code 1 as compare."),
+    "cancel": ("cancel", "End a run that goes on, on a cluster or on Vertex AI."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
     "schedule": ("schedule", "Recurring runs on a cluster."),
     "cluster": ("cluster", "The local kind cluster."),

@@ -10,7 +10,7 @@ import typer
 
 from kfpkit import lint as engine
 from kfpkit.cli.options import Format, PipelineNames, Where, installation
-from kfpkit.cli.targets import choose, linted
+from kfpkit.cli.targets import choose, linted, vertex
 from kfpkit.core import console
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import pipelines
@@ -59,7 +59,7 @@ def lint(where: Where, pipeline: PipelineNames, format: Format = "text") -> None
 def _target(where: Where) -> str:
     if where.target in rule.TARGETS:
         return where.target
-    return linted(choose(where))
+    return rule.VERTEX if vertex(where) else linted(choose(where))
 
 
 def _check(text: str, target: str) -> Iterator[Finding]:

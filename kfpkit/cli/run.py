@@ -1,4 +1,4 @@
-"""Running a pipeline, on this machine or on a cluster."""
+"""Running a pipeline, on this machine, on a cluster or on Vertex AI."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
+from kfpkit.cli.targets import vertex
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
+from kfpkit.lint import rule
 from kfpkit.runs import refusals
 
 app = typer.Typer()
@@ -43,19 +45,26 @@ def run(
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
     here = where.target == LOCAL
+    on_vertex = None if here else vertex(where, host)
     if here and (named := where.context or where.overlay or host):
         raise BadInputError(
             f"the run is on this machine, and {named} is of a cluster",
             "Say which one with TARGET=, or leave it out",
         )
     found = pipelines.find(pipeline)
-    names = {} if here else {"experiment": experiment}
+    names = {} if here or on_vertex else {"experiment": experiment}
     spec, given = refusals.admit(found, parameters(arguments, args), names)
     runs = runs or Path("runs")
     # Not before: a refusal does without what these import, and a run on this machine without what
     # belongs to a cluster.
     if here:
         import_module("kfpkit.cli.run_local").run(found, spec, given, runs, lint=lint)
+    elif on_vertex:
+        if lint:
+            import_module("kfpkit.cli.linting").admit(found, rule.VERTEX)
+        import_module("kfpkit.cli.on_vertex").run(
+            on_vertex, found, spec, given, runs, experiment=experiment, cache=cache
+        )
     else:
         import_module("kfpkit.cli.run_cluster").run(
             found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import typer
 
 from kfpkit.cli import ending, linting, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
-from kfpkit.cli.targets import find
+from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
 from kfpkit.kube.health import WORKFLOWS
@@ -31,12 +32,15 @@ app = typer.Typer()
 @app.command()
 @installation()
 def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) -> None:
-    """Follow a run on a cluster to its end, and write its report.
+    """Follow a run to its end, and write its report.
 
     Whoever started it.
     """
     if not run:
         raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
+    if on_vertex := vertex(where, host):
+        import_module("kfpkit.cli.on_vertex").report(on_vertex, run, runs or Path("runs"))
+        return
     with find(where, host) as place:
         if process.dry_run():
             console.say(f"would follow the run {run} of {place.host} and write its report")

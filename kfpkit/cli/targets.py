@@ -10,6 +10,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import releases
 from kfpkit.kfp import target as targets
+from kfpkit.kfp import targets_file
 from kfpkit.lint import rule
 from kfpkit.runs import place
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kfpkit.cli.options import Where
     from kfpkit.cluster.config import KindCluster
     from kfpkit.kfp.target import Target
+    from kfpkit.kfp.targets_file import Vertex
     from kfpkit.runs.place import Place
 
 
@@ -51,6 +53,21 @@ def choose(where: Where, *, reads: bool = False) -> Target:
 def linted(target: Target) -> str:
     """Return the name by which the linter knows an installation."""
     return rule.of_release(releases.release(target.documents))
+
+
+def vertex(where: Where, host: str = "") -> Vertex | None:
+    """Return the target on Vertex AI that the options name; None where they name another.
+
+    Raises:
+        BadInputError: They name one, and something of a cluster; or the targets file is wrong.
+    """
+    found = targets_file.vertex(where.target, where.targets)
+    if found and (named := where.context or where.overlay or host):
+        raise BadInputError(
+            f"the target {found.name} is on Vertex AI, and {named} is of a cluster",
+            "Leave it out, or name another target",
+        )
+    return found
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:
