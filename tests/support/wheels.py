@@ -1,4 +1,4 @@
-"""Wheels for tests, without a network: of nothing, or of a package that is installed."""
+"""Wheels for tests: of nothing or of an installed package, without a network; and the kit's own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,51 @@ import zipfile
 from importlib.metadata import distribution
 from typing import TYPE_CHECKING
 
+from kfpkit.core import process
+from kfpkit.core.versions import HOME
+from kfpkit.images.builder import uv
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: A pipeline with a neighbour, as a user has it. {image} is that of its task.
+PIPELINE = """
+from kfp import dsl
+from components.numbers import TWO
+
+@dsl.component(base_image="{image}")
+def add(a: int, b: int) -> int:
+    return a + b
+
+@dsl.pipeline
+def adding(a: int = 1) -> int:
+    return add(a=a, b=TWO).output
+"""
+
+
+def install_kit(folder: Path) -> Path:
+    """Build the kit's wheel, install it as a tool in a folder, and return the program.
+
+    Its packages are those of the lock, out of uv's cache or from the index.
+    """
+    process.query([uv(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(HOME)])
+    (wheel,) = folder.glob("kfpkit-*.whl")
+    locked = folder / "locked.txt"
+    export = ["export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project"]
+    process.query([uv(), *export, "--no-hashes", "--output-file", str(locked)], cwd=HOME)
+    env = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
+    argv = [uv(), "tool", "install", "--quiet", "--python", "3.11", "--constraints", str(locked)]
+    process.query([*argv, str(wheel)], env=env)
+    return folder / "bin" / "kfpkit"
+
+
+def write_pipeline(folder: Path, image: str) -> Path:
+    """Write a pipeline and its neighbour into a folder, and return its file."""
+    (folder / "components").mkdir(parents=True)
+    (folder / "components" / "numbers.py").write_text("TWO = 2\n")
+    file = folder / "my pipeline.py"
+    file.write_text(PIPELINE.format(image=image))
+    return file
 
 
 def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:

@@ -6,6 +6,8 @@ A task without packages of its own runs in the kit's environment, which stands f
 - with the official image `python`: those packages, and the kfp that the component asks for
 - with any other image, whose content the kit does not know: those packages, and below them the
   kit's environment
+- with the image of the sample, where the kit is installed without what the sample imports: the
+  locked packages of that image, too
 
 It is made by uv, from the same index as the kit's own, and kept in the cache by what it is made
 of. The kit's environment is only read.
@@ -21,11 +23,13 @@ import shutil
 import sys
 import sysconfig
 from contextlib import contextmanager
-from importlib.metadata import version
+from functools import cache as cache_of_process
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from components.image import DEFAULT, FOLDER
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.images import cache
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 
 #: The part of the cache.
 PART = "environments"
+
+#: The locked packages of the sample's image.
+LOCKED = FOLDER / "requirements.txt"
 
 #: pip's options as uv has them. uv knows pip's names of the first two as well, but then its own
 #: settings of the user would come before what the component asks for.
@@ -65,6 +72,8 @@ def python_for(
     """
     own = f"kfp=={version('kfp')}"
     steps = [step for words in installs if not _is_there(step := _arguments(words), own)]
+    if image == DEFAULT and not _has_locked():
+        steps = [["--no-deps", f"--requirements={LOCKED}"], *steps]
     if not steps:
         return Path(sys.executable)
     below = ""
@@ -73,6 +82,7 @@ def python_for(
     else:
         below = sysconfig.get_path("purelib")
     made_of = [steps, below, sys.version_info[:2], sys.base_prefix]
+    made_of += [image] if image == DEFAULT else []  # Its tag says what its packages are.
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:20]
     folder = cache.root() / PART / digest
     try:
@@ -83,6 +93,19 @@ def python_for(
     except OSError as error:
         raise KitError(f"the environment of the task cannot be made in {folder}: {error}") from None
     return folder / "bin/python"
+
+
+@cache_of_process
+def _has_locked() -> bool:
+    """Whether the kit's environment has the packages of the sample's image, of any version."""
+    # Those with a condition may not be for this Python.
+    names = re.findall(r"(?m)^([\w.-]+)==[^ ;]+ \\$", LOCKED.read_text(encoding="utf-8"))
+    try:
+        for name in names:
+            version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
@@ -125,7 +148,11 @@ def _is_there(step: Sequence[str], own: str) -> bool:
 
 
 def _packages(step: Sequence[str]) -> list[str]:
-    return [word for word in step if not word.startswith("--")]
+    return [
+        f"the packages of {DEFAULT}" if word.endswith(str(LOCKED)) else word
+        for word in step
+        if not word.startswith("--") or word.endswith(str(LOCKED))
+    ]
 
 
 @contextmanager
