@@ -29,11 +29,12 @@ from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
-from kfpkit.runs import packages, phases, results
+from kfpkit.runs import packages, results
 from kfpkit.runs.explain import explain, gather
 from kfpkit.runs.facts import Facts
 from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete
+from kfpkit.runs.phases import attempts, spend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from kfpkit.kfp.run import Parameter, Task
     from kfpkit.kfp.spec import Spec
     from kfpkit.kfp.workflow import Node
+    from kfpkit.runs.phases import Attempt
     from kfpkit.runs.place import Place
     from kfpkit.runs.progress import Progress
 
@@ -221,7 +223,7 @@ def run(
     except KeyboardInterrupt:
         interrupted = True
     follower.look_at_pods()
-    phases.spend(description, follower.seen, follower.pods)
+    spend(description, follower.seen, follower.pods)
     results.bring(where.target, description, spec, follower.seen, folder)
     if interrupted:
         raise InterruptedRun(description)
@@ -245,7 +247,7 @@ class _Follower:
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
         #: How far each of its pods got, also of those that have gone.
-        self.pods: dict[str, phases.Attempt] = {}
+        self.pods: dict[str, Attempt] = {}
 
     def follow(self, *, wait: bool) -> None:
         """Return when the run is over, or after one look.
@@ -264,7 +266,7 @@ class _Follower:
         """Take note of how far the pods are that are there; where that is refused, say so once."""
         self._looked = time.monotonic()
         try:
-            self.pods |= phases.attempts(self._where.target, self._where.selector(self._run.id))
+            self.pods |= attempts(self._where.target, self._where.selector(self._run.id))
         except KitError as error:
             self._warn(f"where the tasks' time went is not known: {error.what}")
 

@@ -120,7 +120,9 @@ def table(found: Comparison) -> RenderableType:
     described = [row for row in found.sections.get(Section.METADATA, []) if row.differs]
     if described:
         keys = sorted({re.split(r"[.\[]", row.name)[1] for row in described})
-        said = f"{len(described):,} other metadata of artifacts differ, not counted: {', '.join(keys)}"
+        said = (
+            f"{len(described):,} other metadata of artifacts differ, not counted: {', '.join(keys)}"
+        )
         parts.append(Text(shown.plain(said), style="dim"))
     parts += [Text(f"note: {shown.plain(note)}", style="yellow") for note in found.notes]
     parts.append(Text(verdict(found), style="bold green" if found.agree else "bold red"))

@@ -112,9 +112,10 @@ def split(task: Task) -> dict[str, float]:
     return {str(phase): median(seconds) for phase, seconds in found.items() if seconds}
 
 
-def spent(seconds: float) -> str:
+def spent(seconds: float | None) -> str:
     """Return a part of a task's time; one of whole seconds was not measured any finer."""
-    return f"{seconds:.0f} s" if seconds < 10 and seconds % 1 == 0 else durations.write(seconds)
+    whole = seconds is not None and seconds < 10 and seconds % 1 == 0
+    return f"{seconds:.0f} s" if whole else durations.write(seconds)
 
 
 def slowest(task: Task) -> Task | None:

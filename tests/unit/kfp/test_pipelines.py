@@ -165,7 +165,9 @@ def test_a_broken_module_blocks_no_other_and_is_not_imported_to_list_it() -> Non
         with pytest.raises(BadInputError) as caught:
             pipelines.find(name)
         assert caught.value.what == f"there is no pipeline {name or repr('')}"
-        assert caught.value.do.endswith("a pipeline of the kit: penguins, penguins_push, penguins_yaml")
+        assert caught.value.do.endswith(
+            "a pipeline of the kit: penguins, penguins_push, penguins_yaml"
+        )
 
 
 def test_an_interrupt_while_a_module_is_imported_is_one(folder: Path) -> None:

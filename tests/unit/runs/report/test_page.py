@@ -232,7 +232,7 @@ def test_every_contents_link_leads_to_a_section_and_the_reason_comes_first(
     links = [link["href"] for link in page.all("a") if (link["href"] or "").startswith("#")]
     assert links == [f"#{heading['id']}" for heading in page.all("h2")]
     assert links[0] == "#reason"
-    assert links[1:7] == ["#metrics", "#graph", "#tasks", "#time", "#evaluation", "#parameters"]
+    assert links[1:7] == ["#metrics", "#graph", "#time", "#tasks", "#evaluation", "#parameters"]
 
 
 def test_values_that_differ_look_different(run: Run, folder: Path) -> None:
