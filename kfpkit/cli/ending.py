@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kfpkit.core import console, durations
+from kfpkit.cli.options import RUNNING
+from kfpkit.core import console, durations, process
 from kfpkit.core.errors import KitError
 from kfpkit.kfp.run import State
 from kfpkit.runs import shown
@@ -30,6 +33,9 @@ SHOWN_TASKS = 5
 #: How many metrics the terminal shows.
 SHOWN_METRICS = 100
 
+#: The command that makes a report of a run which is there: it runs none.
+REPORT = "report"
+
 #: What to do where a run's folder cannot be written.
 OTHER_FOLDER = "choose another folder: RUNS=folder"
 
@@ -47,10 +53,45 @@ def values_of(given: list[Parameter]) -> str:
 
 def report(done: Run, folder: Path) -> None:
     """Write a run's description and report; print its metrics and where the report is."""
+    done.command = again()
     done.save(folder)
     file = _page().write(done, folder)
     tell(done)
     console.out.print(f"report: {_shown(file)}", markup=False)
+
+
+def again() -> str:
+    """Return the line for a shell that does again what this command did; empty where it ran none.
+
+    It has all that was said, by options and by variables of the environment.
+    """
+    context = RUNNING.get()
+    if context is None or context.info_name == REPORT:
+        return ""
+    options: list[str] = []
+    arguments: list[str] = []
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        source = getattr(context.get_parameter_source(parameter.name or ""), "name", "DEFAULT")
+        if value is None or source == "DEFAULT":
+            continue
+        if parameter.param_type_name == "argument":
+            arguments += [str(one) for one in (value if parameter.nargs != 1 else [value])]
+        elif isinstance(value, bool):
+            options += (parameter.opts if value else parameter.secondary_opts)[:1]
+        else:
+            options.append(f"{parameter.opts[0]}={value}")
+    before = ["--"] if any(one.startswith("-") for one in arguments) else []
+    return process.line([*_program(), context.info_name or "", *options, *before, *arguments])
+
+
+def _program() -> list[str]:
+    """Return what this program is called by: its name where the shell finds it by that."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return [sys.executable, "-m", "kfpkit"]
+    found = shutil.which(called.name)
+    return [called.name if found and Path(found).samefile(called) else str(called)]
 
 
 def tell(done: Run) -> None:

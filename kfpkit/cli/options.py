@@ -11,6 +11,7 @@ import functools
 import inspect
 import os
 import shlex
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,6 +42,10 @@ FILES = ("KIND_CONFIG", "TARGETS", "OUTPUT")
 OF_OTHERS = ("HOST", "PORT", "TARGET")
 
 
+#: The command that runs; each option of the kit's is told it.
+RUNNING: ContextVar[typer.Context | None] = ContextVar("running", default=None)
+
+
 def _judge(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
     """Refuse a place that is empty, and say which variables of the environment do not count.
 
@@ -48,6 +53,7 @@ def _judge(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
         BadInputError: A place is empty, a file has no name, or a variable
             that does not count would decide.
     """
+    RUNNING.set(ctx)
     name = str(param.envvar).removeprefix(PREFIX)
     source = getattr(ctx.get_parameter_source(param.name or ""), "name", "")
     if source == "COMMANDLINE":

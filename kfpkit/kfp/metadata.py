@@ -133,6 +133,8 @@ class Execution:
         finished: When it was last written, which is its end if it has ended.
         pod: The pod that wrote the outputs, which is an earlier run's if it is cached; empty where
             there is none.
+        made_by: ID of that earlier run; empty where it is not cached, or the server has that run no
+            longer.
         inputs: Values of the input parameters.
         outputs: Values of the output parameters.
         artifacts: The output artifacts by name.
@@ -147,6 +149,7 @@ class Execution:
     started: datetime | None = None
     finished: datetime | None = None
     pod: str = ""
+    made_by: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Output] = field(default_factory=list)
@@ -182,7 +185,7 @@ def executions(address: str, run_id: str) -> list[Execution]:
             break
     executions = {number: _execution(messages[number]) for number in sorted(messages)}
     _add_artifacts(address, executions)
-    _add_pods(address, executions, messages)
+    _add_origins(address, executions, messages)
     return list(executions.values())
 
 
@@ -266,16 +269,33 @@ def _context(address: str, run_id: str) -> Any:
     return _call(address, "GetContextByTypeAndName", asked).context
 
 
-def _add_pods(address: str, executions: dict[int, Execution], messages: Mapping[int, Any]) -> None:
-    """Name the pods; of a cached execution that of the one whose outputs it has."""
+def _add_origins(
+    address: str, executions: dict[int, Execution], messages: Mapping[int, Any]
+) -> None:
+    """Name the pods; of a cached execution that of the one whose outputs it has, and its run."""
     own = {number: _properties(m.custom_properties) for number, m in messages.items()}
     first = {number: int(p.get("cached_execution_id") or number) for number, p in own.items()}
-    others = sorted(set(first.values()) - own.keys())
-    if others:
+    names = {number: m.name for number, m in messages.items()}
+    asked = set(own)
+    # Those that wrote the outputs, and the graphs around them up to the pipeline's own.
+    while others := sorted({*first.values(), *_graphs(own)} - asked):
+        asked |= {*others}
         answer = _call(address, "GetExecutionsByID", {"execution_ids": others})
         own |= {m.id: _properties(m.custom_properties) for m in answer.executions}
+        names |= {m.id: m.name for m in answer.executions}
     for number, execution in executions.items():
-        execution.pod = str(own.get(first[number], {}).get("pod_name", ""))
+        at = first[number]
+        execution.pod = str(own.get(at, {}).get("pod_name", ""))
+        while graph := own.get(at, {}).get("parent_dag_id", 0):
+            at = graph
+        # So KFP names the pipeline's own: `backend/src/v2/driver/root_dag.go`.
+        if first[number] != number and names.get(at, "").startswith("run/"):
+            execution.made_by = names[at].removeprefix("run/")
+
+
+def _graphs(properties: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    """Return the graphs that executions are in."""
+    return {graph for each in properties.values() if (graph := each.get("parent_dag_id", 0))}
 
 
 def _add_artifacts(address: str, executions: dict[int, Execution]) -> None:

@@ -21,10 +21,26 @@ from kfpkit.kfp.values import as_number_text
 FILE = "run.json"
 
 #: Written into the file; to be raised when a reader of the old form would misread the new one.
-FORMAT = 2
+FORMAT = 3
+
+#: What is read: what 3 has beside 2 is absent there, as where it is not known.
+READ = (2, FORMAT)
 
 #: The number of a round in a row's name: `for-loop-1[0]/train`.
 ROUND = re.compile(r"\[(\d+)\]")
+
+
+class Phase(StrEnum):
+    """What a task's time went into."""
+
+    #: For its turn after all that it depends on, for a node, and between two attempts.
+    WAITING = "waiting"
+    #: KFP resolves its inputs and looks into the cache.
+    DRIVER = "driver"
+    #: Its images and containers, or its packages, are made ready.
+    START = "start"
+    #: Its own program runs.
+    WORK = "work"
 
 
 class State(StrEnum):
@@ -89,6 +105,8 @@ class Artifact:
         metadata: JSON values by key.
         size: Bytes, also where it was too large to bring here; None when there is no file.
         rounded: Keys of the metadata whose numbers are only known with six decimals.
+        sha256: Of the file, or of a folder as `kfp.digest` has it, in hex; empty where its bytes
+            are not here.
     """
 
     name: str
@@ -98,6 +116,7 @@ class Artifact:
     metadata: dict[str, Any] = field(default_factory=dict)
     size: int | None = None
     rounded: list[str] = field(default_factory=list)
+    sha256: str = ""
 
 
 @dataclass
@@ -119,6 +138,13 @@ class Task:
         error: The end of its output, when it failed.
         cached: Whether KFP took its outputs from an earlier run instead of running it.
         rounds: Of a task inside loops, one task for each round that is known of, in order.
+        phases: Seconds by `Phase`, of all attempts; without those that are not known. What is left
+            of the time it took went into nothing of these. Of a cluster's tasks they are exact to
+            a second, as its times are.
+        spans: The same as a timeline: the phase, seconds from `started` to its begin (below zero
+            before it), and its seconds.
+        cached_from: ID of the run that made its outputs, where they are an earlier run's; empty
+            where that is not known.
     """
 
     name: str
@@ -135,11 +161,24 @@ class Task:
     cached: bool = False
     display_name: str = ""
     rounds: list[Task] = field(default_factory=list)
+    phases: dict[str, float] = field(default_factory=dict)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
+    cached_from: str = ""
 
     @property
     def seconds(self) -> float | None:
         """Seconds it took; None unless it started and finished."""
         return _seconds(self.started, self.finished)
+
+    def spend(self, phase: Phase, begin: datetime | None, end: datetime | None) -> None:
+        """Take note of what some of the time went into; of what is not known, none is taken."""
+        seconds = _seconds(begin, end)
+        if not (self.started and begin) or seconds is None or seconds < 0:
+            return
+        self.phases[str(phase)] = self.phases.get(phase, 0) + seconds
+        if seconds:
+            offset = (begin - self.started).total_seconds()
+            self.spans = sorted([*self.spans, (str(phase), offset, seconds)], key=lambda s: s[1])
 
 
 @dataclass
@@ -155,6 +194,10 @@ class Run:
         error: Why it failed, where no task's error says so.
         log: The run's log, relative to the run's folder; empty when there is none.
         link: Where a web page shows the run; empty when there is none.
+        command: The command of a shell that runs it again with the same parameters; empty where
+            it is not known how it was started.
+        explanation: Of a run that failed: why in a sentence, and what helps below it, a line each;
+            a line that begins with four blanks is a command. Empty where nothing is known.
     """
 
     id: str
@@ -171,6 +214,8 @@ class Run:
     error: str = ""
     log: str = ""
     link: str = ""
+    command: str = ""
+    explanation: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -186,6 +231,11 @@ class Run:
     def failed(self) -> list[Task]:
         """The rows that failed."""
         return [row for row in self.rows if row.state is State.FAILED]
+
+    @property
+    def first_failed(self) -> Task | None:
+        """The row that failed first; None where none did."""
+        return min(self.failed, key=lambda row: row.finished or self.created, default=None)
 
     def to_json(self) -> str:
         """Return the description as JSON text; times are ISO 8601 with their offset.
@@ -204,7 +254,7 @@ class Run:
         """
         try:
             data = json.loads(text)
-            if data.pop("format") != FORMAT:
+            if data.pop("format") not in READ:
                 raise BadInputError("the run description has another format", f"Need {FORMAT}")
             tasks = [_task(task) for task in data.pop("tasks")]
             parameters = [Parameter(**parameter) for parameter in data.pop("parameters")]
@@ -267,6 +317,7 @@ def _task(data: dict[str, Any]) -> Task:
             **_timed(data),
             "artifacts": [Artifact(**artifact) for artifact in data["artifacts"]],
             "rounds": [_task(one) for one in data["rounds"]],
+            "spans": [tuple(span) for span in data.get("spans", [])],
         }
     )
 

@@ -50,6 +50,12 @@ class Explanation:
         more = "" if self.excerpt in self.sentence else f"{self.excerpt}\n"
         return f"{more}{self.sentence}"
 
+    @property
+    def help(self) -> str:
+        """The sentence, and below it what helps, as `Run.explanation` has it."""
+        lines = [self.sentence, *(f"    {command}" for command in self.commands)]
+        return "\n".join([*lines, f"Read {self.runbook}"] if self.runbook else lines)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)

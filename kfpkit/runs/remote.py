@@ -29,7 +29,7 @@ from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
-from kfpkit.runs import results
+from kfpkit.runs import phases, results
 from kfpkit.runs.explain import explain, gather
 from kfpkit.runs.facts import Facts
 from kfpkit.runs.local.run import InterruptedRun
@@ -51,6 +51,9 @@ SOON = 0.2
 
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
+
+#: Seconds between two looks at the pods: the kit's Workflows keep one that succeeded for 300.
+PODS = 120.0
 
 #: Seconds after which a driver that the warm driver is to run, and that says nothing, is looked at.
 DRIVING = 30.0
@@ -208,6 +211,8 @@ def run(
         follower.follow(wait=wait)
     except KeyboardInterrupt:
         interrupted = True
+    follower.look_at_pods()
+    phases.spend(description, follower.seen, follower.pods)
     results.bring(where.target, description, spec, follower.seen, folder)
     if interrupted:
         raise InterruptedRun(description)
@@ -227,8 +232,11 @@ class _Follower:
         #: When each driver without a pod was first seen at work, by its node's ID.
         self._driving: dict[str, float] = {}
         self._watch = watch.Watch()
+        self._looked = time.monotonic()
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
+        #: How far each of its pods got, also of those that have gone.
+        self.pods: dict[str, phases.Attempt] = {}
 
     def follow(self, *, wait: bool) -> None:
         """Return when the run is over, or after one look.
@@ -242,6 +250,14 @@ class _Follower:
         selector = self._where.selector(self._run.id)
         with watch.opened(self._where.target, WORKFLOWS, selector) as self._watch:
             self._follow()
+
+    def look_at_pods(self) -> None:
+        """Take note of how far the pods are that are there; where that is refused, say so once."""
+        self._looked = time.monotonic()
+        try:
+            self.pods |= phases.attempts(self._where.target, self._where.selector(self._run.id))
+        except KitError as error:
+            self._warn(f"where the tasks' time went is not known: {error.what}")
 
     def _follow(self) -> None:
         silent_since: float | None = None
@@ -288,6 +304,8 @@ class _Follower:
             if node.waits or self._lingers(node):
                 self._waits(node)
         self._run.started = self.seen.started or self._run.started
+        if time.monotonic() - self._looked > PODS:
+            self.look_at_pods()
 
     def _lingers(self, node: Node) -> bool:
         """Whether the warm driver has long had a driver to run, and has not said a word."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kfpkit.core import console
 from kfpkit.core.errors import KitError, join_names
 from kfpkit.kfp import metadata
+from kfpkit.kfp.digest import sha256
 from kfpkit.kfp.log import written
 from kfpkit.kfp.object_store import Objects, bucket_of
 from kfpkit.kfp.run import Artifact, Run, State, Task, folder_of
@@ -84,10 +85,15 @@ def bring(target: Target, run: Run, spec: Spec, seen: Workflow, folder: Path) ->
                 declared.get("inputDefinitions", {}),
             )
             if execution:
+                row.cached_from = execution.made_by
                 row.outputs = _typed(execution.outputs, declared.get("outputDefinitions", {}))
                 reader.artifacts(row, execution, folder)
-        if run.state is State.FAILED and not run.failed:
-            run.error = reader.why().text
+        if run.state is State.FAILED:
+            if not run.failed:
+                run.error = reader.why().text
+            first = run.first_failed
+            about = (first, executions.get(first.name)) if first else ()
+            run.explanation = reader.why(*about).help
     artifacts = [(row, artifact) for row in run.rows for artifact in row.artifacts]
     if rounded := [f"{row.name}.{one.name}" for row, one in artifacts if one.rounded]:
         console.say(
@@ -158,10 +164,11 @@ class _Reader:
                 numbers = unrounded(output, exact[output.name]["artifacts"][0]["metadata"])
             except (KeyError, IndexError, TypeError, AttributeError):  # the step prints there, too
                 numbers = {}
-            row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
+            path = below / output.name
+            row.artifacts.append(self._artifact(row, output, numbers, folder, path))
 
     def _artifact(
-        self, output: Output, numbers: dict[str, Any], folder: Path, path: Path
+        self, row: Task, output: Output, numbers: dict[str, Any], folder: Path, path: Path
     ) -> Artifact:
         """Return an artifact, its files brought here unless they are too large."""
         known = output.metadata | numbers
@@ -172,14 +179,16 @@ class _Reader:
             objects = self._objects.find(output.uri, access)
             if objects is None:
                 # Whoever writes no file has the place that KFP gave it all the same.
-                own = self._home.root and output.uri.startswith(f"{self._home.root}/")
+                # So has what is cached, in the folder of the run that made it.
+                root = self._home.root.replace(self._run.id, row.cached_from or self._run.id)
+                own = root and output.uri.startswith(f"{root}/")
                 return replace(artifact, uri="") if own else artifact
             artifact = replace(artifact, size=objects.size)
             if objects.size > ARTIFACT_BYTES:
                 console.say(f"{output.uri} stays where it is: {objects.size:,} bytes")
                 return artifact
             self._objects.fetch(output.uri, access, objects, folder / path)
-            return replace(artifact, path=str(path))
+            return replace(artifact, path=str(path), sha256=sha256(folder / path))
         except KitError as error:
             self._warn(str(error).removesuffix("."))
             return artifact

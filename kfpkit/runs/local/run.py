@@ -9,6 +9,7 @@ from kfpkit.core import process
 from kfpkit.core.errors import KitError
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.run import Run, State
+from kfpkit.runs import phases
 from kfpkit.runs.local.graph import Graph
 from kfpkit.runs.local.rows import Rows
 from kfpkit.runs.local.task import PIPELINE_ROOT, Log, Tasks
@@ -117,6 +118,11 @@ def run(
         rows.close(State.CANCELLED)
     description.error = "\n".join(graph.errors)
     description.finished = _now()
+    phases.wait(description)
+    if first := description.first_failed:
+        said = first.error.strip().splitlines()[-1:] or ["it printed nothing"]
+        look = process.line(["grep", "-F", f"{first.name} | ", str(folder / LOG)])
+        description.explanation = f"the step {first.name} failed: {said[0]}\n    {look}"
     if interrupted:
         raise InterruptedRun(description)
     return description

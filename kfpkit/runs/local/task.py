@@ -9,6 +9,7 @@ import shutil
 import threading
 import uuid
 from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp import values as local_values
-from kfpkit.kfp.run import Artifact, folder_of
+from kfpkit.kfp.digest import sha256
+from kfpkit.kfp.run import Artifact, Phase, folder_of
 from kfpkit.runs.local import task_process
 from kfpkit.runs.local.task_process import Ended
 
@@ -129,10 +131,13 @@ class Tasks:
                 self._log.write(
                     row.name, f"attempt {attempt + 1} of {retries + 1} failed; the next in {wait} s"
                 )
+                begin = datetime.now(UTC)
                 self.stopped.wait(wait)
+                row.spend(Phase.WAITING, begin, datetime.now(UTC))
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(self, row: Task, component: Spec, container: Spec, inputs: Values) -> Values:
+        begin = datetime.now(UTC)
         root = self._folder / PIPELINE_ROOT / folder_of(row.name)
         shutil.rmtree(root, ignore_errors=True)  # of the attempt before
         root.mkdir(parents=True)
@@ -151,6 +156,8 @@ class Tasks:
             ended = self._in_container(container["image"], command, arguments, variables, on_line)
         else:
             ended = task_process.run([*command, *arguments], container["image"], variables, on_line)
+        row.spend(Phase.START, begin, ended.began)
+        row.spend(Phase.WORK, ended.began, datetime.now(UTC))
         said, problem = _said(root / _SAID)
         row.artifacts = self._artifacts(component, given, said)
         if ended.returncode:
@@ -194,9 +201,10 @@ class Tasks:
             code = process.run_group(
                 [*argv, image, *command[1:], *arguments], env=variables, on_line=on_line
             )
+            began = _began(name)
         finally:
             process.query(["docker", "rm", "--force", name], check=False)
-        return Ended(code, f"exit code {code}" if code else "")
+        return Ended(code, f"exit code {code}" if code else "", began)
 
     def _command(
         self, row: Task, container: Spec, inputs: Values, given: Spec
@@ -266,6 +274,7 @@ class Tasks:
             path=os.path.relpath(path, self._folder) if there else "",
             metadata=runtime.get("metadata", {}),
             size=_size(path) if there else None,
+            sha256=sha256(path) if there else "",
         )
 
     def _import(self, row: Task, component: Spec, importer: Spec, inputs: Values) -> Values:
@@ -288,6 +297,15 @@ class Tasks:
         }
         row.artifacts = [self._artifact(name, runtime) for name in declared]
         return {name: [runtime] for name in declared}
+
+
+def _began(container: str) -> datetime | None:
+    """Return when the program of a container began."""
+    argv = ["docker", "inspect", "--format={{.State.StartedAt}}", container]
+    try:
+        return datetime.fromisoformat(process.query(argv, check=False).stdout.strip())
+    except ValueError:
+        return None
 
 
 class _TaskError(KitError):

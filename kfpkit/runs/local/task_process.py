@@ -15,6 +15,7 @@ import shlex
 import signal
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,8 @@ class Ended:
     returncode: int
     #: Empty where the exit code is 0.
     why: str
+    #: When its program began; None where that is not known.
+    began: datetime | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def run(
         argv += ["--executor_input", parts.executor_input]
         argv += ["--function_to_execute", parts.function]
         env = {**_environment(python, installed), **variables}
+        began = datetime.now(UTC)
         try:
             returncode = process.run_group(argv, env=env, on_line=on_line)
         except OSError as error:
@@ -119,7 +123,7 @@ def run(
                 f"the largest, {name}, has {len(value.encode()):,} bytes",
                 "Unset it, or pass what it holds as a file",
             ) from None
-    return Ended(returncode, _why(returncode))
+    return Ended(returncode, _why(returncode), began)
 
 
 def _environment(python: Path, installed: Path) -> dict[str, str]:

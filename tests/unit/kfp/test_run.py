@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp.run import Run, State, Task
+from kfpkit.kfp.run import Phase, Run, State, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +65,43 @@ def test_what_json_has_no_number_for_is_a_text() -> None:
     run = a_run(Task("make", "make", outputs={"x": math.nan, "y": [math.inf, {"z": -math.inf}]}))
     read = json.loads(run.to_json(), parse_constant=pytest.fail)
     assert read["tasks"][0]["outputs"] == {"x": "NaN", "y": ["Infinity", {"z": "-Infinity"}]}
+
+
+def test_where_the_time_went_comes_back() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    at = [begin + timedelta(seconds=seconds) for seconds in range(8)]
+    task = Task("train", "train", started=at[2], finished=at[7])
+    task.spend(Phase.WORK, at[4], at[5])
+    task.spend(Phase.WAITING, at[0], at[2])
+    task.spend(Phase.WORK, at[6], at[7])
+    assert task.phases == {"waiting": 2, "work": 2}
+    assert task.spans == [("waiting", -2, 2), ("work", 2, 1), ("work", 4, 1)]
+    run = a_run(task)
+    assert Run.from_json(run.to_json()) == run
+
+
+def test_of_time_that_is_not_known_nothing_is_noted() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    later = at + timedelta(seconds=1)
+    task = Task("train", "train", started=at)
+    task.spend(Phase.START, None, at)
+    task.spend(Phase.WORK, at, None)
+    task.spend(Phase.DRIVER, later, at)
+    Task("new", "new").spend(Phase.WORK, at, later)
+    assert (task.phases, task.spans) == ({}, [])
+
+
+def test_a_description_of_format_2_is_read(run: Run) -> None:
+    data = json.loads(run.to_json()) | {"format": 2}
+    for new in ("command", "explanation"):
+        del data[new]
+    for task in data["tasks"]:
+        for new in ("phases", "spans", "cached_from"):
+            del task[new]
+        for artifact in task["artifacts"]:
+            del artifact["sha256"]
+    read = Run.from_json(json.dumps(data))
+    assert [task.name for task in read.tasks] == [task.name for task in run.tasks]
+    assert not any(task.phases or task.cached_from for task in read.tasks)
+    artifacts = [artifact for task in read.tasks for artifact in task.artifacts]
+    assert {artifact.sha256 for artifact in artifacts} == {""}
