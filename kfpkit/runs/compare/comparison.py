@@ -114,7 +114,6 @@ def compare(sides: Sequence[Side], *, tolerance: float = 0.0, contents: bool = T
 
     Raises:
         BadInputError: As `check`.
-        OSError: An artifact that is here cannot be read.
     """
     check(len(sides), tolerance)
     table = _Table(sides, tolerance, contents=contents)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp.digest import sha256
 from kfpkit.kfp.run import FILE, Artifact, Run
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Content:
 
     Attributes:
         type: The artifact type's schema title.
-        sha256: Of the file, or of a folder as a whole; empty where the bytes are not here.
+        sha256: Of the file, or of a folder as a whole; empty where its bytes were never here.
         size: Bytes; None where that is not known either, or where there is no file.
     """
 
@@ -62,25 +62,8 @@ def read(path: Path) -> Side:
 
 
 def content(artifact: Artifact, folder: Path) -> Content:
-    """Return what an artifact holds; its bytes are read from the run's folder if they are there.
-
-    Raises:
-        OSError: They are there and cannot be read.
-    """
+    """Return what an artifact holds: its bytes now, or else what its run has noted of them."""
     path = (folder / artifact.path).resolve()
     here = artifact.path and path.is_relative_to(folder.resolve()) and path.exists()
-    return Content(artifact.type, sha256(path) if here else "", artifact.size)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex; of a folder that of its listing.
-
-    A folder's listing has a line `sha256  path` for each file in it, by path, as `sha256sum` writes
-    it. An empty folder inside does not count: an object store has none.
-    """
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    lines = [f"{sha256(files[name])}  {name}\n" for name in sorted(files)]
-    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+    digest = sha256(path) if here else artifact.sha256
+    return Content(artifact.type, digest, artifact.size)

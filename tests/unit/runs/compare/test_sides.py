@@ -62,6 +62,13 @@ def test_the_bytes_of_a_file_and_of_a_folder_are_hashed(tmp_path: Path) -> None:
     assert content(many, tmp_path).sha256 != hashlib.sha256(listing).hexdigest()
 
 
+def test_bytes_that_have_gone_are_known_by_what_the_run_has_noted(tmp_path: Path) -> None:
+    noted = Artifact("a", "t", "", "one", size=1, sha256="f" * 64)
+    assert content(noted, tmp_path) == Content("t", "f" * 64, 1)
+    (tmp_path / "one").write_bytes(b"x")
+    assert content(noted, tmp_path).sha256 == hashlib.sha256(b"x").hexdigest()
+
+
 @pytest.mark.parametrize("path", ["", "gone", "../outside", "/etc/hostname"])
 def test_bytes_that_are_not_in_the_folder_are_not_read(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("x")
