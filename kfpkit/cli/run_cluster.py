@@ -69,7 +69,7 @@ def run(
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(
             place,

@@ -53,9 +53,9 @@ def put(
     when = times.when(cron, every)
     found = pipelines.find(pipeline)
     names = {"experiment": experiment, "recurring run": schedule}
-    spec, given = refusals.admit(found, parameters(arguments, args), names)
+    _, given = refusals.admit(found, parameters(arguments, args), names)
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        remote.prepare(place, found)
         done = recurring.put(
             place.host,
             replace(found, image_prefix=place.target.image_prefix),
