@@ -151,6 +151,7 @@ def _pipeline_name(subject: Subject) -> Iterator[Hit]:
                 path=path,
             )
     elif subject.target in KFP:
+        name = name.rpartition("/")[2]  # what a server puts before it is for its database
         if len(name) > LONGEST_NAME:
             yield Hit(
                 f"the name has {len(name)} characters, and KFP keeps {LONGEST_NAME}", path=path

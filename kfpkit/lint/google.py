@@ -178,7 +178,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "vertex-placeholder",
-        Severity.ERROR,
+        Severity.WARNING,
         ELSEWHERE,
         "A placeholder that the target does not fill",
         "The text `{{$.pipeline_…}}` arrives as it stands. KFP fills the names and IDs of run and "

@@ -39,12 +39,15 @@ PROSE = {"description", "displayName"}
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_NO_TEXTS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
+
+
 class _Texts(_Loader):  # type: ignore[misc]
-    """Reads dates as the texts that they are."""
+    """Reads dates, and `=`, as the texts that they are."""
 
 
 _Texts.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in all_ if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in all_ if tag not in _NO_TEXTS]
     for first, all_ in _Loader.yaml_implicit_resolvers.items()
 }
 
