@@ -297,7 +297,7 @@ def _bytes(values: Mapping[str, Any]) -> int:
 def _large_workflow(subject: Subject) -> Iterator[Hit]:
     spec = subject.spec
     # What lacks a part, or leads back to itself, has no size: rules on the form say so.
-    with suppress(KeyError, TypeError, ValueError, RecursionError):
+    with suppress(AttributeError, KeyError, TypeError, ValueError, RecursionError):
         wide = {
             name: bytes_ for name, bytes_ in size.graphs(spec).items() if bytes_ > size.ARGUMENT
         }
@@ -398,12 +398,23 @@ def _is_exit(task: Place) -> bool:
     return bool(task.task.get("triggerPolicy", {}).get("strategy") == _ENDS_ALWAYS)
 
 
+def _above(task: Place) -> set[str]:
+    """Return the tasks that one waits for; `kfpkit.kfp.spec` has it for what is whole."""
+    producers = {
+        source.get(kind, {}).get("producerTask", "")
+        for sources in task.task.get("inputs", {}).values()
+        for source in sources.values()
+        for kind in ("taskOutputParameter", "taskOutputArtifact")
+    }
+    return (producers - {""}) | {*task.task.get("dependentTasks", [])}
+
+
 def _exit_task(subject: Subject) -> Iterator[Hit]:
     by_path = {task.path: task for task in subject.tasks()}
     ends: dict[str, Place] = {}
     for task in by_path.values():
         graph = task.path.rpartition(".")[0]
-        above = sorted(ir.upstream(task.task))
+        above = sorted(_above(task))
         for name in above:
             other = by_path.get(f"{graph}.{name}")
             if other and _is_exit(other) and subject.target in KFP:
