@@ -13,6 +13,7 @@ from kfpkit.lint.reading import read
 from kfpkit.lint.rule import TARGETS, Hit, Rule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from kfpkit.kfp.pipelines import Pipeline
@@ -29,12 +30,15 @@ def rules() -> tuple[Rule, ...]:
     return tuple(rule for rules in found for rule in rules)
 
 
-def check(pipeline: Pipeline | Path, target: str) -> list[Finding]:
+def check(
+    pipeline: Pipeline | Path, target: str, nodes: Sequence[Mapping[str, str]] = ()
+) -> list[Finding]:
     """Return what of a pipeline would not run on a target.
 
     Args:
         pipeline: A pipeline, or a file that should be a compiled one; whatever it holds.
         target: One of `kfpkit.lint.rule.TARGETS`.
+        nodes: What each node of the target has for pods (`status.allocatable`), where it is known.
 
     Raises:
         BadInputError: There is no such target.
@@ -42,6 +46,7 @@ def check(pipeline: Pipeline | Path, target: str) -> list[Finding]:
     if target not in TARGETS:
         raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
     subject = read(pipeline, target)
+    subject.machines = nodes
     found: list[Finding] = []
     for rule in rules():
         if target in rule.targets and (rule.raw or subject.spec):

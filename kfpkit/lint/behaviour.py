@@ -6,19 +6,21 @@ import ast
 import json
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.values import LARGEST_INTEGER
 from kfpkit.lint.finding import Severity
+from kfpkit.lint.google import FILLED, PLACEHOLDER
 from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, REMOTE, VERTEX, Hit, Rule
 from kfpkit.lint.subject import walk
-from kfpkit.lint.texts import CHANNEL, constants, inputs, parts, texts
+from kfpkit.lint.texts import CHANNEL, constants, inputs, parameters, parts, texts
 from kfpkit.runs import size
 from kfpkit.runs.refusals import LARGEST_OF_64_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from kfpkit.lint.subject import Place, Subject
 
@@ -34,9 +36,6 @@ _SINGLE = re.compile(
 #: What Argo Workflows puts values into.
 _ARGO = re.compile(r"\{\{\s*(?:workflow|inputs|outputs|tasks|steps|pod|node)\.[^}]*\}\}")
 
-#: Placeholders that KFP's driver fills in where they are all of an input (driver/resolve.go).
-_WHOLE = re.compile(r"\{\{\$\.pipeline_(?:job_(?:name|resource_name|uuid)|task_(?:name|uuid))\}\}")
-
 #: Images whose programs read numbers from texts, as the JSON of protobuf allows.
 _READS_TEXTS = "gcr.io/ml-pipeline/google-cloud-pipeline-components"
 
@@ -46,6 +45,9 @@ _V1BETA1 = 10_000
 #: The largest machine that a task of Vertex AI can ask for: CPUs, and GB of memory
 #: (cloud.google.com/vertex-ai/docs/pipelines/machine-types).
 VERTEX_MACHINE = {"cpu": 96.0, "memory": 624e9}
+
+#: Tasks whose state Argo cannot keep, however small they are: 1 MiB holds 2,000.
+_MOST_TASKS = 20_000
 
 _SUFFIXES = {
     "": 1.0,
@@ -111,10 +113,11 @@ def _argo(subject: Subject) -> Iterator[Hit]:
 
 
 def _part_of_text(subject: Subject) -> Iterator[Hit]:
+    # KFP's driver compares a whole input with each of them (driver/resolve.go).
     for one in constants(subject):
         for part in parts(one.value):
-            found = _WHOLE.search(part) if isinstance(part, str) else None
-            if found and (part != one.value or found[0] != part):
+            found = PLACEHOLDER.search(part) if isinstance(part, str) else None
+            if found and found[0] != one.value and found[1] in FILLED[subject.target]:
                 yield Hit(
                     f"{one.place} has {found[0]} inside something else, and KFP fills it in only "
                     "where it is the whole input",
@@ -145,7 +148,7 @@ def _type(subject: Subject, task: Place, source: Mapping[str, Any]) -> str | Non
     """Return the type of what an input is given; None where it is not known."""
     graph = task.path.rpartition(".dag.")[0]
     if asked := source.get("componentInputParameter"):
-        body = subject.spec["root"] if graph == "root" else _component(subject, graph)
+        body = subject.spec.get("root", {}) if graph == "root" else _component(subject, graph)
         declared = body.get("inputDefinitions", {}).get("parameters", {}).get(asked, {})
         return declared.get("parameterType")
     if output := source.get("taskOutputParameter"):
@@ -248,12 +251,12 @@ def _is_whole(subject: Subject, path: str) -> bool | None:
             declared = task.component.get("inputDefinitions", {}).get("parameters", {})
             kind = declared.get(name[1], {}).get("parameterType", "")
     if path.startswith("root.inputDefinitions.") and name:
-        kind = ir.parameters(subject.spec)[name[1]].get("parameterType", "")
+        kind = parameters(subject)[name[1]].get("parameterType", "")
     return None if kind == "NUMBER_DOUBLE" else kind == "NUMBER_INTEGER"
 
 
 def _large_parameters(subject: Subject) -> Iterator[Hit]:
-    declared = ir.parameters(subject.spec)
+    declared = parameters(subject)
     given = {name: one["defaultValue"] for name, one in declared.items() if "defaultValue" in one}
     defaults = _bytes(given)
     if defaults > size.ARGUMENT:
@@ -293,32 +296,53 @@ def _bytes(values: Mapping[str, Any]) -> int:
 
 def _large_workflow(subject: Subject) -> Iterator[Hit]:
     spec = subject.spec
-    if any(not task.component for task in subject.tasks()):
-        return
-    wide = {name: bytes_ for name, bytes_ in size.graphs(spec).items() if bytes_ > size.ARGUMENT}
-    for name, bytes_ in wide.items():
-        yield Hit(
-            f"{ir.short_name(name) or 'the pipeline'} is too large: its tasks are described in "
-            f"{bytes_:,} bytes, and its driver takes {size.ARGUMENT:,}",
-            path=f"components.{name}" if name else "root",
+    # What lacks a part, or leads back to itself, has no size: rules on the form say so.
+    with suppress(KeyError, TypeError, ValueError, RecursionError):
+        wide = {
+            name: bytes_ for name, bytes_ in size.graphs(spec).items() if bytes_ > size.ARGUMENT
+        }
+        for name, bytes_ in wide.items():
+            yield Hit(
+                f"{ir.short_name(name) or 'the pipeline'} is too large: its tasks are described in "
+                f"{bytes_:,} bytes, and its driver takes {size.ARGUMENT:,}",
+                path=f"components.{name}" if name else "root",
+            )
+        kept = size.workflow(spec)
+        tasks = _nodes(subject, "root", {})
+        if wide:
+            return
+        if kept > size.WORKFLOW or tasks > _MOST_TASKS:
+            yield Hit(
+                f"it is too large: its Workflow has about {kept:,} bytes and {tasks:,} tasks, and "
+                f"Argo keeps {size.WORKFLOW:,} bytes",
+                path="root",
+            )
+            return
+        values = {name: one.get("defaultValue") for name, one in parameters(subject).items()}
+        grown = kept + size.state(spec, values)
+        if grown > size.WORKFLOW:
+            yield Hit(
+                f"with the state of its {size.tasks(spec, values):,} tasks its Workflow grows to "
+                f"about {grown:,} bytes, and Argo keeps {size.WORKFLOW:,}",
+                path="root",
+                severity=Severity.WARNING,
+            )
+
+
+def _nodes(subject: Subject, path: str, known: dict[str, int]) -> int:
+    """Return how many tasks a graph has with those inside, a loop as one round.
+
+    Raises:
+        RecursionError: It leads back to itself.
+    """
+    if path not in known:
+        inside = [task for task in subject.tasks() if task.path.startswith(f"{path}.dag.")]
+        known[path] = len(inside) + sum(
+            _nodes(subject, f"components.{task.component_name}", known)
+            for task in inside
+            if "dag" in task.component
         )
-    if wide:
-        return
-    kept = size.workflow(spec)
-    if kept > size.WORKFLOW:
-        yield Hit(
-            f"its Workflow has about {kept:,} bytes, and Argo keeps {size.WORKFLOW:,}", path="root"
-        )
-        return
-    values = {name: one.get("defaultValue") for name, one in ir.parameters(spec).items()}
-    grown = kept + size.state(spec, values)
-    if grown > size.WORKFLOW:
-        yield Hit(
-            f"with the state of its {size.tasks(spec, values)} tasks its Workflow grows to about "
-            f"{grown:,} bytes, and Argo keeps {size.WORKFLOW:,}",
-            path="root",
-            severity=Severity.WARNING,
-        )
+    return known[path]
 
 
 def _cached_inside(subject: Subject) -> Iterator[Hit]:
@@ -410,7 +434,7 @@ def _exit_task(subject: Subject) -> Iterator[Hit]:
                 )
 
 
-def asked(subject: Subject) -> Iterator[tuple[str, str, str, float]]:
+def _asked(subject: Subject) -> Iterator[tuple[str, str, str, float]]:
     """Yield what executors ask for: IR path, `cpu`, `memory` or an accelerator, kind, amount.
 
     The kind is `request` or `limit`; memory is in bytes. What a placeholder says is left out.
@@ -445,7 +469,7 @@ def quantity(text: str) -> float | None:
 
 def _resources(subject: Subject) -> Iterator[Hit]:
     given: dict[tuple[str, str], dict[str, float]] = {}
-    for path, resource, kind, amount in asked(subject):
+    for path, resource, kind, amount in _asked(subject):
         given.setdefault((path, resource), {})[kind] = amount
     for (path, resource), one in given.items():
         if subject.target in KFP and one.get("request", 0.0) > one.get("limit", math.inf):
@@ -457,17 +481,14 @@ def _resources(subject: Subject) -> Iterator[Hit]:
                 f"have {_amount(resource, most)}",
                 path=path,
             )
+    if subject.machines:
+        yield from _unplaced(subject)
 
 
-def unplaced(subject: Subject, nodes: Sequence[Mapping[str, str]]) -> Iterator[Hit]:
-    """Yield the tasks that no node of a cluster can hold, however empty it is.
-
-    Args:
-        subject: The pipeline.
-        nodes: What each node has for pods, as Kubernetes says it (`status.allocatable`).
-    """
+def _unplaced(subject: Subject) -> Iterator[Hit]:
+    """Yield the tasks that no node of the cluster can hold, however empty it is."""
     wanted: dict[str, dict[str, float]] = {}
-    for path, resource, kind, amount in asked(subject):
+    for path, resource, kind, amount in _asked(subject):
         one = wanted.setdefault(path.removesuffix(".accelerator"), {})
         # Without a request Kubernetes takes the limit for it.
         if kind == "request" or resource not in one:
@@ -475,10 +496,15 @@ def unplaced(subject: Subject, nodes: Sequence[Mapping[str, str]]) -> Iterator[H
     for path, one in wanted.items():
         if not any(
             all((quantity(node.get(name, "0")) or 0.0) >= amount for name, amount in one.items())
-            for node in nodes
+            for node in subject.machines
         ):
             asks = ", ".join(_amount(name, amount) for name, amount in sorted(one.items()))
-            yield Hit(f"it asks for {asks}, which no node has", path=path)
+            # A cluster may make larger nodes when they are asked for.
+            yield Hit(
+                f"it asks for {asks}, which no node of the cluster has",
+                path=path,
+                severity=Severity.WARNING,
+            )
 
 
 def _amount(resource: str, amount: float) -> str:
@@ -667,8 +693,8 @@ RULES: tuple[Rule, ...] = (
         _E,
         REMOTE,
         "Resources that nothing can give",
-        "Kubernetes refuses a pod that asks for more than its own limit. On Vertex AI a task can "
-        "have 96 CPUs and 624 GB of memory.",
+        "Kubernetes refuses a pod that asks for more than its own limit, and lets one wait that no "
+        "node can hold. On Vertex AI a task can have 96 CPUs and 624 GB of memory.",
         "Ask for less",
         _resources,
     ),

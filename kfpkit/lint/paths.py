@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.lint.rule import Hit
-from kfpkit.lint.texts import inputs
+from kfpkit.lint.texts import inputs, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -184,7 +184,7 @@ def _local(path: str) -> bool:
 
 def _known(subject: Subject, task: Place) -> dict[str, str]:
     """Return the texts that a task is given and that are known before the run."""
-    root = subject.spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    root = parameters(subject)
     declared = task.component.get("inputDefinitions", {}).get("parameters", {})
     known: dict[str, Any] = {name: one.get("defaultValue") for name, one in declared.items()}
     for name, given in inputs(task).items():

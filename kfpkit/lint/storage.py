@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kfpkit.kfp import spec as ir
 from kfpkit.lint import paths
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.rule import ALL, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
-from kfpkit.lint.texts import CHANNEL, STUBS, Text, constants, inputs, parts, texts
+from kfpkit.lint.texts import CHANNEL, STUBS, Text, constants, inputs, parameters, parts, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +26,8 @@ _NOT_GOOGLE = re.compile(r"(?:s3a?|minio|oci|hdfs|abfss?|wasbs?|az|mem)://")
 #: Paths that only one machine has, or one notebook.
 _PERSONAL = re.compile(r"(?:file://|/home/|/Users/|/root/|/content/|~/|\.\.?/|[A-Za-z]:\\)")
 
-#: Where Vertex AI mounts Cloud Storage, and KFP puts what a task's artifacts have.
-_MOUNT = re.compile(r"/(gcs|s3|minio)/[\w.-]")
+#: Where KFP puts the files of artifacts in other stores than Cloud Storage.
+_MOUNT = re.compile(r"/(s3|minio)/[\w.-]")
 
 _SERVICE = re.compile(
     r"(?<![\w.-])[a-z0-9][a-z0-9-]*\.[a-z0-9-]+\.svc(?:\.[a-z0-9-]+)*(?![\w-])"
@@ -198,7 +197,7 @@ def _images(subject: Subject) -> list[_Image]:
 
 def _imports(subject: Subject) -> Iterator[tuple[str, str, bool]]:
     """Yield what importers are given before a run: the IR path, the URI, whether it is a model."""
-    defaults = {name: one.get("defaultValue") for name, one in ir.parameters(subject.spec).items()}
+    defaults = {name: one.get("defaultValue") for name, one in parameters(subject).items()}
     executors = {executor.label: executor for executor in subject.executors()}
     for task in subject.tasks():
         executor = executors.get(task.component.get("executorLabel", ""))
@@ -265,12 +264,8 @@ def _mounted_path(subject: Subject) -> Iterator[Hit]:
     mounts = paths.mounts(subject)
     for text in texts(subject):
         found = _MOUNT.match(text.text)
-        if not found or text.text.startswith(mounts):
-            continue
-        if subject.target != VERTEX or found[1] != "gcs":
-            yield text.hit(
-                f"names {_shown(text.text)}, and no bucket is mounted at /{found[1]} there"
-            )
+        if found and not text.text.startswith(mounts):
+            yield text.hit(f"names {_shown(text.text)}, and no bucket is mounted at /{found[1]}")
 
 
 def _address(subject: Subject) -> Iterator[Hit]:
@@ -413,9 +408,9 @@ RULES: tuple[Rule, ...] = (
         "mounted-path",
         Severity.WARNING,
         ALL,
-        "A path of a mounted bucket that the target does not mount",
-        "Vertex AI mounts Cloud Storage at /gcs. On KFP /gcs, /s3 and /minio are empty folders, "
-        "into which a task's own artifacts go; on this machine there are none.",
+        "A path as of a mounted bucket",
+        "On KFP /s3 and /minio are empty folders, into which the files of a task's own artifacts "
+        "go; elsewhere there are none.",
         "Take the path that the artifact has: `artifact.path`, or dsl.InputPath",
         _mounted_path,
     ),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kfpkit.kfp.spec import Spec
@@ -121,6 +121,8 @@ class Subject:
     misfit: str = ""
     #: The Python that it was compiled from, where that is known.
     origin: Origin | None = None
+    #: What each node of the target has for pods (`status.allocatable`), where that is known.
+    machines: Sequence[Mapping[str, str]] = ()
 
     @property
     def wrapped(self) -> bool:

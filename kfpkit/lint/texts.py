@@ -63,7 +63,7 @@ class Text:
 
 def constants(subject: Subject) -> Iterator[Constant]:
     """Yield the values in a pipeline: defaults, tasks' inputs, loop items, variables."""
-    for name, declared in ir.parameters(subject.spec).items():
+    for name, declared in parameters(subject).items():
         if "defaultValue" in declared:
             path = f"root.inputDefinitions.parameters.{name}.defaultValue"
             yield Constant(
@@ -109,6 +109,12 @@ def texts(subject: Subject) -> Iterator[Text]:
     for source in subject.sources():
         for text, name, line in strings(source.tree):
             yield Text(text, "its code", name, source.path, code=True, line=source.line(line))
+
+
+def parameters(subject: Subject) -> dict[str, dict[str, Any]]:
+    """Return what the pipeline says of its own parameters, by name."""
+    root = subject.spec.get("root", {})
+    return dict(root.get("inputDefinitions", {}).get("parameters", {}))
 
 
 def inputs(task: Place) -> dict[str, Any]:

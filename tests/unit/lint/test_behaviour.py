@@ -9,10 +9,9 @@ import yaml
 
 from kfpkit.kfp import pipelines
 from kfpkit.lint import check
-from kfpkit.lint.behaviour import RULES, quantity, unplaced
+from kfpkit.lint.behaviour import RULES, quantity
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.rule import KFP_2_14_3, KFP_2_17_0, LOCAL, VERTEX
-from kfpkit.lint.subject import read
 from tests.support.lint_pipelines import code, command, pipeline, task
 
 if TYPE_CHECKING:
@@ -329,8 +328,8 @@ NODES = [{"cpu": "3920m", "memory": "16Gi"}, {"cpu": "8", "memory": "4Gi", "nvid
 )
 def test_what_no_node_can_hold(fields: Any, words: str, tmp_path: Path) -> None:
     file = write(resources(**fields), tmp_path)
-    said = [hit.message for hit in unplaced(read(file, KFP_2_14_3), NODES)]
-    assert [words in one for one in said] == ([True] if words else [])
+    found = [one for one in check(file, KFP_2_14_3, NODES) if one.rule == "resources"]
+    assert [(words in one.message, one.severity) for one in found] == ([(True, W)] if words else [])
 
 
 @pytest.mark.parametrize(

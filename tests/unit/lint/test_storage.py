@@ -116,8 +116,8 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
     ("local-path", KFP_2_17_0, given("C:\\data\\a.csv"), W, "C:"),
     ("local-path", KFP_2_17_0, given("file:///srv/a.csv"), W, "file:///srv/a.csv"),
     ("local-path", KFP_2_17_0, given(["./data/a.csv"]), W, "./data/a.csv"),
-    ("mounted-path", KFP_2_14_3, given("/gcs/bucket/a.csv"), W, "'/gcs/bucket/a.csv'"),
-    ("mounted-path", LOCAL, source("def f():\n    open('/gcs/bucket/a.csv')"), W, "its code"),
+    ("mounted-path", KFP_2_14_3, given("/s3/bucket/a.csv"), W, "'/s3/bucket/a.csv'"),
+    ("mounted-path", LOCAL, source("def f():\n    open('/s3/bucket/a.csv')"), W, "its code"),
     ("mounted-path", VERTEX, given("/minio/mlpipeline/a.csv"), W, "/minio"),
     ("handed-path", KFP_2_14_3, pair(WRITES, READS), W, "returns '/tmp/data.csv'"),
     ("handed-path", VERTEX, pair(WRITES, READS), W, "second takes it"),
@@ -284,7 +284,7 @@ DOCUMENTED = '''
 def f(x: str):
     """Reads s3://bucket/a from http://minio.ns.svc:9000 with password=hunter22.
 
-    Formerly open('/gcs/bucket/a.csv') at 10.0.0.1:9000.
+    Formerly open('/s3/bucket/a.csv') at 10.0.0.1:9000.
     """
     # token = "ghp_a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2a1B2", http://localhost:5000
     "AKIAQ3EGRIZ7KD5WX2TP"
@@ -324,7 +324,7 @@ KEPT: list[tuple[str, str, Any]] = [
     ("local-path", KFP_2_17_0, given("..")),
     ("local-path", KFP_2_17_0, given("~")),
     ("mounted-path", VERTEX, given("/gcs/bucket/a.csv")),
-    ("mounted-path", KFP_2_14_3, given("/gcsfuse/a.csv")),
+    ("mounted-path", KFP_2_14_3, given("/s3fuse/a.csv")),
     ("mounted-path", KFP_2_14_3, source(DOCUMENTED)),
     ("handed-path", KFP_2_14_3, pair(WRITES, READS, platform={"first": MOUNTED})),
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return 'gs://b/a.csv'", READS)),
