@@ -1,4 +1,4 @@
-"""Object stores in containers, and the component push in its own image beside them."""
+"""An object store in a container, and the component push in its own image beside it."""
 
 from __future__ import annotations
 
@@ -77,18 +77,3 @@ def s3(docker: Engine, folder: str) -> Store:
     key, secret = keys.values()
     environment = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     return Store(docker, f"s3://{BUCKET}/a/b", f"http://{server.name}:9000", environment)
-
-
-def gcs(docker: Engine, folder: str) -> Store:
-    """Start fake-gcs-server with a bucket in `folder`."""
-    server = docker.start(
-        "fake-gcs-server",
-        "-backend=filesystem",
-        "-filesystem-root=/data",
-        "-scheme=http",
-        "-port=4443",
-        options=("--volume", f"{folder}:/data"),
-    )
-    server.wait_for_output("server started at")
-    environment = {"GOOGLE_SKIP_SIGNATURE": "true"}
-    return Store(docker, f"gs://{BUCKET}/a/b", f"http://{server.name}:4443", environment)

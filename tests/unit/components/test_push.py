@@ -7,6 +7,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -17,9 +18,10 @@ from components.errors import ComponentError
 from components.push import logic
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
+from tests.support.gcs import Gcs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -47,7 +49,6 @@ def push(tmp_path: Path, place: Path) -> Callable[..., Path]:
         given |= {"model_card": tmp_path / "card", "uri": tmp_path / "out/uri"}
         assert logic.push(model, **given | changes) == {}
         written = (tmp_path / "out/uri").read_text()
-        assert written.startswith("/")
         return place.parent / written
 
     return push
@@ -309,6 +310,44 @@ def test_a_store_that_is_not_there_is_one_line_without_the_credentials(
     assert SECRET not in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "Debug" not in str(refused.value)
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gcs]:
+    """A stand-in for Cloud Storage, and credentials for it."""
+    with Gcs() as server:
+        monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", server.account)
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield server
+        server.shutdown()
+
+
+def test_cloud_storage_takes_versions_in_parts_and_the_pointer_by_its_generation(
+    push: Callable[..., Path], gcs: Gcs, tmp_path: Path
+) -> None:
+    uri, where = tmp_path / "out/uri", {"to": "gs://models/a", "endpoint": gcs.address}
+    large = b"x" * (3 * logic.PART + 1)
+    for content in (b"small", large, large):
+        push(content, **where)
+    version = f"models/a/{uri.read_text().removeprefix('gs://models/a/')}"
+    assert gcs.objects[f"{version}/model"] == (large, 1)
+    assert gcs.objects[f"{version}/manifest.json"][1] == 1
+    pointer, generation = gcs.objects["models/a/penguins/latest.json"]
+    assert json.loads(pointer)["version"] == version.rpartition("/")[2]
+    assert generation == 3
+    assert len(gcs.objects) == 7
+
+
+def test_pushes_to_cloud_storage_at_a_time(models: list[dict[str, Path]], gcs: Gcs) -> None:
+    store = logic._store("gs://models", gcs.address)
+
+    def publish(number: int) -> str:
+        began = NOON + timedelta(seconds=number)
+        return logic.publish(store, models[number], {"name": "m"}, began)[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(publish, range(8)))
+    assert pointer(store)["version"] == done[-1]
 
 
 @pytest.mark.parametrize("size", [0, 1, logic.PART, 10**11, 5 * 2**40])
