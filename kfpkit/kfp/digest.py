@@ -16,8 +16,10 @@ def sha256(path: Path) -> str:
     the folder with `/`, in the order of those names: an empty folder in it counts for nothing.
     """
     try:
-        if not path.is_dir():
+        if path.is_file():
             return _of_file(path)
+        if not path.is_dir():
+            return ""
         lines = [
             f"{_of_file(path / name)}  {name}\n"
             for name in sorted(

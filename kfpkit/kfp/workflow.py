@@ -269,7 +269,10 @@ def set_rounds(task: Task, known: Iterable[str]) -> list[Task]:
     have = {row.name: row for row in task.rounds}
     new = replace(task, state=State.PENDING, started=None, finished=None, cached=False, rounds=[])
     task.rounds = [
-        have.get(name) or replace(new, name=name, inputs={**task.inputs}, outputs={}, artifacts=[])
+        have.get(name)
+        or replace(
+            new, name=name, inputs={**task.inputs}, outputs={}, artifacts=[], phases={}, spans=[]
+        )
         for name in names
     ]
     return task.rounds

@@ -164,10 +164,11 @@ class _Reader:
                 numbers = unrounded(output, exact[output.name]["artifacts"][0]["metadata"])
             except (KeyError, IndexError, TypeError, AttributeError):  # the step prints there, too
                 numbers = {}
-            row.artifacts.append(self._artifact(output, numbers, folder, below / output.name))
+            path = below / output.name
+            row.artifacts.append(self._artifact(row, output, numbers, folder, path))
 
     def _artifact(
-        self, output: Output, numbers: dict[str, Any], folder: Path, path: Path
+        self, row: Task, output: Output, numbers: dict[str, Any], folder: Path, path: Path
     ) -> Artifact:
         """Return an artifact, its files brought here unless they are too large."""
         known = output.metadata | numbers
@@ -178,7 +179,9 @@ class _Reader:
             objects = self._objects.find(output.uri, access)
             if objects is None:
                 # Whoever writes no file has the place that KFP gave it all the same.
-                own = self._home.root and output.uri.startswith(f"{self._home.root}/")
+                # So has what is cached, in the folder of the run that made it.
+                root = self._home.root.replace(self._run.id, row.cached_from or self._run.id)
+                own = root and output.uri.startswith(f"{root}/")
                 return replace(artifact, uri="") if own else artifact
             artifact = replace(artifact, size=objects.size)
             if objects.size > ARTIFACT_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from kfpkit.core import durations
-from kfpkit.kfp.run import ROUND, Artifact, Run, State, Task
+from kfpkit.core import durations, process
+from kfpkit.kfp.run import FILE as DESCRIPTION
+from kfpkit.kfp.run import ROUND, Artifact, Phase, Run, State, Task
 from kfpkit.runs import shown
-from kfpkit.runs.report import figures
+from kfpkit.runs.report import figures, timeline
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +45,13 @@ _CAUSE = 400
 
 #: How many items of a list are in the open: failed tasks, figures.
 _OPEN = 6
+
+#: How many rounds of a loop are in the open at once.
+_PAGE = 50
+
+#: The ID of a run in its description, which begins with it, and where it ends at the latest.
+_ID = re.compile(r'"id": "([^"]*)"')
+_HEAD = 500
 
 #: Curves in one plot, which are told apart by their lines.
 _CURVES = 4
@@ -86,6 +95,25 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """An earlier run whose outputs were taken from the cache.
+
+    Attributes:
+        run: Its ID.
+        rows: What was taken.
+        link: Where a web page shows it; empty where there is none.
+        report: Its report, relative to this one's folder; empty where there is none.
+        command: What writes its report.
+    """
+
+    run: str
+    rows: list[Task]
+    link: str
+    report: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Plot:
     """A picture of the evaluation: a confusion matrix, or some ROC curves."""
 
@@ -107,15 +135,53 @@ def write(run: Run, folder: Path) -> Path:
 
 def render(run: Run, folder: Path) -> str:
     """Return the report on a run as HTML; embeds the small documents of the run's folder."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
+    parts, linked = _documents(run, folder)
+    plots, drawn = _plots(run)
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            script=Markup(script),  # noqa: S704 - our own
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            looped=[row for task in run.tasks for row in task.rounds],
+            metrics=_by_row(metrics(run)),
+            graphs={
+                "wide": figures.graph(run.tasks, upright=False),
+                "tall": figures.graph(run.tasks, upright=True),
+            },
+            node={"width": figures.NODE_WIDTH, "height": figures.NODE_HEIGHT},
+            time=timeline.timeline(run),
+            helps=_helps(run),
+            origins=_origins(run, folder),
+            plots=plots,
+            metadata={id(a): _metadata(a, drawn) for _, a in _all(run)},
+            parts=parts,
+            linked=linked,
+            short=_SHORT,
+            long=_LONG,
+            open=_OPEN,
+            page=_PAGE,
+        )
+    )
+
+
+def environment(*folders: Path) -> Environment:
+    """Return what renders pages on runs: the templates of reports, their filters, and more.
+
+    Args:
+        folders: More templates, looked at first.
+    """
+    made = Environment(
+        loader=FileSystemLoader([*folders, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda text: shown.plain(text) if type(text) is str else text,
     )
-    environment.filters |= {
+    made.filters |= {
         "bytes": _bytes,
         "cause": _cause,
         "duration": durations.write,
@@ -126,34 +192,19 @@ def render(run: Run, folder: Path) -> str:
         "number": shown.number,
         "start": shown.start,
         "value": shown.value,
+        "slowest": timeline.slowest,
+        "spent": timeline.spent,
+        "split": timeline.split,
         "which": _which,
     }
-    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
-    parts, linked = _documents(run, folder)
-    plots, drawn = _plots(run)
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        State=State,
-        script=Markup(script),  # noqa: S704 - our own
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        looped=[row for task in run.tasks for row in task.rounds],
-        metrics=_by_row(metrics(run)),
-        graphs={
-            "wide": figures.graph(run.tasks, upright=False),
-            "tall": figures.graph(run.tasks, upright=True),
-        },
-        node={"width": figures.NODE_WIDTH, "height": figures.NODE_HEIGHT},
-        bars={row.name: _bar(run, row) for row in (*run.tasks, *run.rows)},
-        plots=plots,
-        numbered=figures.NUMBERED,
-        roc_size=figures.ROC_SIZE,
-        metadata={id(a): _metadata(a, drawn) for _, a in _all(run)},
-        parts=parts,
-        linked=linked,
-        short=_SHORT,
-        long=_LONG,
-        open=_OPEN,
-    )
+    made.globals |= {
+        "Phase": Phase,
+        "State": State,
+        "numbered": figures.NUMBERED,
+        "roc_size": figures.ROC_SIZE,
+        "time_width": timeline.WIDTH,
+    }
+    return made
 
 
 def metrics(run: Run) -> list[Metric]:
@@ -260,12 +311,54 @@ def _facts(metadata: dict[str, Any]) -> str:
     return " · ".join(short[:3])
 
 
-def _bar(run: Run, task: Task) -> tuple[float, float] | None:
-    """Return where a task's bar starts and how long it is, in per cent of the run's time."""
-    if not (run.seconds and run.started and task.started and task.seconds is not None):
-        return None
-    start = (task.started - run.started).total_seconds() / run.seconds * 100
-    return round(max(start, 0), 2), round(min(task.seconds / run.seconds * 100, 100), 2)
+def _helps(run: Run) -> list[tuple[bool, str]]:
+    """Return the parts of the explanation, commands that follow each other as one: whether, text.
+
+    Its sentence is left out where the first that failed says the same.
+    """
+    sentence, *lines = run.explanation.splitlines() or [""]
+    first = run.first_failed
+    error = (first.error if first else run.error).strip()
+    said = error and (sentence in error or error.splitlines()[-1] in sentence)
+    parts: list[tuple[bool, str]] = []
+    for line in lines if said else [sentence, *lines]:
+        command = line.startswith("    ")
+        if parts and command and parts[-1][0]:
+            parts[-1] = (True, f"{parts[-1][1]}\n{line.strip()}")
+        elif line:
+            parts.append((command, line.strip()))
+    return parts
+
+
+def _origins(run: Run, folder: Path) -> list[Origin]:
+    """Return the runs whose outputs this one took from the cache, and where they are found."""
+    rows: dict[str, list[Task]] = {}
+    for row in run.rows:
+        if row.cached and row.cached_from:
+            rows.setdefault(row.cached_from, []).append(row)
+    reports = _reports(folder, set(rows)) if rows else {}
+    return [
+        Origin(
+            other,
+            mine,
+            run.link.replace(run.id, other) if run.id in run.link else "",
+            reports.get(other, ""),
+            process.line(["kfpkit", "report", other, f"--target={run.target}"]),
+        )
+        for other, mine in rows.items()
+    ]
+
+
+def _reports(folder: Path, wanted: set[str]) -> dict[str, str]:
+    """Return the newest report beside a run's folder on each run, as a relative path, by ID."""
+    found = {}
+    for file in sorted(folder.resolve().parent.glob(f"*/{DESCRIPTION}")):
+        if (file.parent / FILE).is_file() and file.parent != folder.resolve():
+            with file.open(encoding="utf-8", errors="replace") as text:
+                named = _ID.search(text.read(_HEAD))
+            if named and named[1] in wanted:
+                found[named[1]] = f"../{file.parent.name}/{FILE}"
+    return found
 
 
 def _which(row: Task) -> str:

@@ -205,6 +205,47 @@ def test_a_cached_execution_has_the_pod_of_the_first(monkeypatch: pytest.MonkeyP
     assert [one.pod for one in metadata.executions("nowhere", "run")] == ["first", "own"]
 
 
+def test_a_cached_execution_names_the_run_that_made_its_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sent(number: int, graph: int = 0, name: str = "", cached: str = "") -> Any:
+        properties: list[dict[str, Any]] = []
+        if graph:
+            properties.append({"key": "parent_dag_id", "value": {"int_value": graph}})
+        if cached:
+            properties.append({"key": "cached_execution_id", "value": {"string_value": cached}})
+        return message("Execution", {"id": number, "name": name, "custom_properties": properties})
+
+    #: Of two earlier runs; in the first the task was in a loop, and 66 is no longer there.
+    others = {
+        3: sent(3, 2),
+        2: sent(2, 1),
+        1: sent(1, name="run/first"),
+        5: sent(5, 66),
+    }
+    asked: list[list[int]] = []
+
+    def call(_: str, method: str, request: dict[str, Any]) -> Any:
+        if method == "GetContextByTypeAndName":
+            return message(f"{method}Response", {"context": {"id": 9}})
+        answer = metadata.TYPES[f"{method}Response"]()
+        if method == "GetExecutionsByContext":
+            answer.executions.append(sent(10, name="run/this"))
+            answer.executions.append(sent(11, 10, cached="3"))
+            answer.executions.append(sent(12, 10, cached="5"))
+            answer.executions.append(sent(13, 10))
+            answer.executions.append(sent(14, 10, cached="13"))
+        if method == "GetExecutionsByID":
+            asked.append(request["execution_ids"])
+            answer.executions.extend(others[n] for n in request["execution_ids"] if n in others)
+        return answer
+
+    monkeypatch.setattr(metadata, "_call", call)
+    made_by = {one.id: one.made_by for one in metadata.executions("nowhere", "this")}
+    assert made_by == {10: "", 11: "first", 12: "", 13: "", 14: "this"}
+    assert asked == [[3, 5], [2, 66], [1]], "many at once, and none twice"
+
+
 def test_the_home_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     session = '{"Provider":"minio","Params":{"secretName":"s","endpoint":"e:9000"}}'
     given = {"pipeline_root": "minio://mlpipeline/v2/p/1?x=y", "store_session_info": session}

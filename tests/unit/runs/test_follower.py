@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kfpkit.core.errors import KitError
+from kfpkit.core.errors import CommandError, KitError
 from kfpkit.kfp import api
 from kfpkit.kfp.metadata import Execution, Home
 from kfpkit.kfp.run import Run, State, Task
@@ -275,3 +275,28 @@ def test_what_a_watch_tells_is_not_asked_for_until_the_end(monkeypatch: pytest.M
     )
     assert changes == ["a succeeded", "b succeeded"]
     assert Cluster.asked == 1
+
+
+def test_how_far_a_pod_got_is_known_after_it_has_gone_and_a_refusal_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(api, "connect", lambda _: SimpleNamespace())
+    there = iter([["one"], ["two"], None, None])
+
+    def items(_: object, kinds: list[str], *selector: str) -> list[dict[str, Any]]:
+        assert (kinds, selector) == (["pods"], (f"--selector={RUN}=1",))
+        names = next(there)
+        if names is None:
+            raise CommandError("get pods", 1, "forbidden")
+        return [{"metadata": {"name": name}} for name in names]
+
+    monkeypatch.setattr(Cluster, "items", items)
+    run = Run("1", "demo", "v", "kind", State.RUNNING, START)
+    place = Place("kind", Cluster("kind", "kind-kfp", "kubectl"), "http://none", "")
+    progress: Any = SimpleNamespace()
+    follower = remote._Follower(place, run, {}, progress)
+    for _ in range(4):
+        follower.look_at_pods()
+    assert sorted(follower.pods) == ["one", "two"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("where the tasks' time went is not known") == 1

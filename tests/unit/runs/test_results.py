@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -235,6 +237,7 @@ def test_a_round_has_its_own_values_artifacts_and_log(
     (artifact,) = second.artifacts
     assert artifact.path == "outputs/for-loop-1/1/work/table"
     assert (tmp_path / artifact.path).read_bytes() == b"abc"
+    assert artifact.sha256 == hashlib.sha256(b"abc").hexdigest()
     assert (artifact.metadata, artifact.rounded) == ({"share": 1 / 3}, [])
     assert f"==== for-loop-1[1]/work ({POD})\n" in (tmp_path / run.log).read_text()
 
@@ -400,6 +403,13 @@ def test_a_failed_task_whose_workflow_is_gone_has_its_reason_from_the_archive(
     task = Task("work", "work", State.FAILED)
     run = bring(monkeypatch, cluster, tmp_path, [task], {"work": one})
     assert task.error == f"{TRACEBACK}the step work failed by itself: ValueError: too low"
+    sentence, command, page_ = run.explanation.splitlines()
+    assert sentence == "the step work failed by itself: ValueError: too low"
+    assert (
+        command
+        == f"    kubectl --context kind-kfp --namespace kubeflow logs {pod} --container=main"
+    )
+    assert page_ == "Read docs/operate/runbooks/run-failed.md"
     assert (uri, HOME.access) in store.asked
     assert "ValueError: too low" in (tmp_path / run.log).read_text()
 
@@ -421,6 +431,7 @@ def test_a_failed_run_of_which_no_task_failed_has_the_error_of_a_graphs_driver(
     )
     results.bring(cluster, run, SPEC, seen, tmp_path)
     assert run.error == "the driver of for-loop-1 failed: KFP driver: no such input"
+    assert run.explanation.startswith(f"{run.error}\n    kubectl ")
 
 
 def test_a_run_from_the_cache_has_metrics_and_needs_no_log_of_its_own(
@@ -442,8 +453,14 @@ def test_a_run_from_the_cache_has_metrics_and_needs_no_log_of_its_own(
     )
     assert workflow.update(task, seen)
     one = Execution(6, "work", 1, state=State.SUCCEEDED, cached=True, pod=POD)
-    one.artifacts = [metrics_output()]
+    root = "minio://mlpipeline/v2/demo"
+    one.artifacts = [replace(metrics_output(), uri=f"{root}/earlier/work/metrics")]
+    one.artifacts += [replace(metrics_output(), name="else", uri=f"{root}/other/work/metrics")]
+    one.made_by = "earlier"
     run = bring(monkeypatch, cluster, tmp_path, [task], {"work": one}, nodes)
+    assert (task.cached_from, run.explanation) == ("earlier", "")
+    assert [a.uri for a in task.artifacts] == [one.artifacts[1].uri, ""], "one wrote no file"
+    task.artifacts = task.artifacts[1:]
     assert (task.state, task.cached, run.log) == (State.SUCCEEDED, True, "")
     assert {m.name: m.value for m in page.metrics(run)}["name"] == "a"
     assert len(page.metrics(run)) == len(KEPT)

@@ -2,7 +2,9 @@
 
 # No postponed annotations here: kfp reads them at run time.
 # mypy: disable-error-code="untyped-decorator"
+import hashlib
 import os
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -292,6 +294,10 @@ def test_a_run_is_described(tmp_path: Path) -> None:
     assert (tmp_path / artifacts["table"].path).read_text() == "a,b\n"
     assert artifacts["metrics"].metadata == {"score": 0.4}
     assert artifacts["metrics"].path == ""
+    assert artifacts["table"].sha256 == hashlib.sha256(b"a,b\n").hexdigest()
+    assert artifacts["metrics"].sha256 == ""
+    assert set(made.phases) == {"waiting", "start", "work"}
+    assert made.phases["start"] + made.phases["work"] <= made.seconds
     assert Run.from_json(run.to_json()) == run
 
 
@@ -314,6 +320,10 @@ def test_a_failed_task_ends_the_run_and_gives_its_error(tmp_path: Path) -> None:
     (failed,) = run.failed
     assert failed.error.startswith("Traceback (")
     assert failed.error.endswith("ValueError: too low")
+    sentence, command = run.explanation.splitlines()
+    assert sentence == "the step fail failed: ValueError: too low"
+    found = process.query(shlex.split(command)).stdout.splitlines()
+    assert found[-1].startswith("fail | ")
 
 
 def test_a_branch_that_is_not_taken_is_skipped(tmp_path: Path) -> None:
@@ -495,6 +505,9 @@ def test_a_task_that_succeeds_at_the_second_attempt_has_succeeded(tmp_path: Path
         State.SUCCEEDED,
         "",
     )
+    kinds = [phase for phase, *_ in run.tasks[0].spans if phase != "waiting"]
+    assert kinds == ["start", "work"] * 2, "each attempt"
+    assert run.explanation == ""
 
 
 def test_an_exit_task_runs_after_a_failure(tmp_path: Path) -> None:

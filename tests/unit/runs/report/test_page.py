@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import math
 import re
 import time
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kfpkit.kfp.run import Artifact, Parameter, Run, State, Task
+from kfpkit.kfp.run import Artifact, Parameter, Phase, Run, State, Task
 from kfpkit.runs.report import page as report
+from tests.support.workflows import at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,7 +232,7 @@ def test_every_contents_link_leads_to_a_section_and_the_reason_comes_first(
     links = [link["href"] for link in page.all("a") if (link["href"] or "").startswith("#")]
     assert links == [f"#{heading['id']}" for heading in page.all("h2")]
     assert links[0] == "#reason"
-    assert links[1:6] == ["#metrics", "#graph", "#tasks", "#evaluation", "#parameters"]
+    assert links[1:7] == ["#metrics", "#graph", "#tasks", "#time", "#evaluation", "#parameters"]
 
 
 def test_values_that_differ_look_different(run: Run, folder: Path) -> None:
@@ -383,3 +385,110 @@ def test_a_number_of_which_only_six_decimals_are_known_says_so(run: Run, folder:
     run.tasks = [Task("t", "t", State.SUCCEEDED, artifacts=[metrics, data])]
     assert [one.value for one in report.metrics(run)] == ["≈ 0", 3]
     assert "≈ 0.333333" in report.render(run, folder)
+
+
+def test_where_the_time_went_is_drawn_and_listed(run: Run, folder: Path) -> None:
+    run.tasks[1].spend(Phase.DRIVER, at(20), at(21))
+    run.tasks[1].spend(Phase.WORK, at(30), at(60))
+    page = Page(report.render(run, folder))
+    kinds = {path["class"] for path in page.all("path") if "kind" in (path.get("class") or "")}
+    assert kinds == {"kind rest", "kind driver", "kind work", "kind bad"}
+    for shown in ("its own work", "driver: its inputs, the cache", "work that failed"):
+        assert shown in page.text
+    cells = {cell["data-name"] for cell in page.all("td") if "data-name" in cell}
+    assert cells == {"Driver", "Own work", "Duration"}, "of what nothing knows there is no column"
+
+
+def test_without_times_there_is_no_timeline(run: Run, folder: Path) -> None:
+    for task in run.tasks:
+        task.started = task.finished = None
+    assert 'id="time"' not in report.render(run, folder)
+
+
+def cached(run: Run, *names: str, other: str) -> None:
+    for task in run.tasks:
+        if task.name in names:
+            task.cached, task.cached_from = True, other
+
+
+def test_an_earlier_run_that_made_outputs_is_named_with_what_it_made(
+    run: Run, folder: Path
+) -> None:
+    cached(run, "data", "train", other="5f3a")
+    run.target = "gke prod"
+    run.tasks[2].input_artifacts = {"model": "train.model", "limits": "check.limits"}
+    page = Page(report.render(run, folder))
+    assert "made the outputs of data, train." in page.text
+    assert "kfpkit report 5f3a '--target=gke prod'" in page.text
+    assert "from train.model, made by run 5f3a" in page.text
+    assert "made by" not in page.text.partition("limits")[2].partition("\n")[0]
+    assert "2 of 7" in page.text
+
+
+def test_an_earlier_run_is_linked_where_the_web_ui_or_a_report_shows_it(
+    run: Run, folder: Path
+) -> None:
+    cached(run, "data", other="5f3a")
+    run.link = f"http://ui/#/runs/details/{run.id}"
+    for name, made in (("other", "5f3a"), ("näxt door", "77")):
+        beside = folder.parent / name
+        beside.mkdir()
+        (beside / "report.html").touch()
+        (beside / "run.json").write_text(json.dumps({"format": 2, "id": made}, indent=2))
+    (folder.parent / "no report").mkdir()
+    (folder.parent / "no report/run.json").write_text('{"id": "5f3a"}')
+    links = {link["href"] for link in Page(report.render(run, folder)).all("a")}
+    assert "http://ui/#/runs/details/5f3a" in links
+    assert {link for link in links if (link or "").startswith("..")} == {"../other/report.html"}
+
+
+def test_what_is_cached_of_a_run_that_is_not_known_has_no_link(run: Run, folder: Path) -> None:
+    cached(run, "data", other="")
+    html = report.render(run, folder)
+    assert "from the cache" in html
+    assert 'href="#cache"' not in html
+
+
+def test_the_command_that_runs_it_again_is_shown_as_it_is(run: Run, folder: Path) -> None:
+    assert "Run it again" not in report.render(run, folder)
+    run.command = f"kfpkit run penguins 'name={HOSTILE}'"
+    page = Page(report.render(run, folder))
+    assert "Run it again" in page.text
+    assert run.command in page.text
+
+
+def test_what_helps_stands_below_why_it_failed_and_says_nothing_twice(
+    run: Run, folder: Path
+) -> None:
+    help_ = "\n    kubectl logs x\n    kubectl get y\nRead docs/operate/runbooks/run-failed.md"
+    run.explanation = f"the step check failed by itself: ValueError: it is too low{help_}"
+    page = Page(report.render(run, folder))
+    assert "kubectl logs x\nkubectl get y" in page.text
+    assert "Read docs/operate/runbooks/run-failed.md" in page.text
+    assert "failed by itself" not in page.text
+    run.explanation = f"the step check was ended: it used more memory than its limit{help_}"
+    assert "it used more memory than its limit" in Page(report.render(run, folder)).text
+    run.explanation = ""
+    assert "What helps" not in report.render(run, folder)
+
+
+def test_many_rounds_are_paged_the_failed_ones_first_and_open(run: Run, folder: Path) -> None:
+    bad = tuple(range(60, 120))
+    run.tasks = [looped(400, bad=bad)]
+    html = report.render(run, folder)
+    tasks = html[html.index('id="tasks"') : html.index('id="artifacts"')]
+    summaries = re.findall(r"<summary>(\[\d+\] to \[\d+\][^<]*)</summary>", tasks)
+    assert summaries[:3] == ["[110] to [119], failed", "[0] to [49]", "[50] to [159]"]
+    assert len(summaries) == 1 + math.ceil(340 / 50)
+    assert sum(f'<td class="name">[{n}]</td>' in tasks for n in range(400)) == 400
+    first = tasks.index("[110] to [119], failed")
+    assert tasks.index('<td class="name">[60]</td>') < first
+    assert len(html) < 1_000_000
+
+
+def test_a_hash_is_shown_of_what_has_one(run: Run, folder: Path) -> None:
+    run.tasks[0].artifacts = [
+        Artifact("a", "system.Dataset", "/a", "outputs/a", size=3, sha256="ab" * 32),
+        Artifact("b", "system.Dataset", "/b", "", size=3),
+    ]
+    assert Page(report.render(run, folder)).text.count("SHA-256") == 1
