@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kfpkit.cli.options import DryRun, require_known
-from kfpkit.core import console, process, signals
+from kfpkit.core import console, packages, process, signals
 from kfpkit.core.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
@@ -111,6 +111,7 @@ def _spare_this_machine() -> None:
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
     signals.unwind()
+    packages.import_own()
     _spare_this_machine()
     try:
         with refusals_of():

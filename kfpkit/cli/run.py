@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
@@ -21,7 +22,6 @@ from kfpkit.cli.options import (
 )
 from kfpkit.cli.targets import vertex
 from kfpkit.core.errors import BadInputError
-from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
 from kfpkit.runs import refusals
 
@@ -51,7 +51,7 @@ def run(
     found = pipelines.find(pipeline)
     names = {} if here or on_vertex else {"experiment": experiment}
     spec, given = refusals.admit(found, parameters(arguments, args), names)
-    runs = runs or ROOT / "runs"
+    runs = runs or Path("runs")
     # Not before: a refusal does without what these import, and a run on this machine without what
     # belongs to a cluster.
     if here:

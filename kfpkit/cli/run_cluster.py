@@ -15,7 +15,6 @@ from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
-from kfpkit.core.versions import ROOT
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
 from kfpkit.runs.local import run as local
@@ -48,7 +47,7 @@ def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) ->
             return
         spec, given = remote.existing(place, run)
         name = spec["pipelineInfo"]["name"]
-        done = _follow(place, run, spec, given, runs or ROOT / "runs", name)
+        done = _follow(place, run, spec, given, runs or Path("runs"), name)
     ending.fail(done)
 
 
@@ -74,7 +73,7 @@ def run(
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(
             place,

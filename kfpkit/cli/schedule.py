@@ -57,14 +57,14 @@ def put(
     found = pipelines.find(pipeline)
     on_vertex = vertex(where, host)
     names = {} if on_vertex else {"experiment": experiment, "recurring run": schedule}
-    spec, given = refusals.admit(found, parameters(arguments, args), names)
+    _, given = refusals.admit(found, parameters(arguments, args), names)
     if on_vertex:
         import_module("kfpkit.cli.on_vertex").put(
             on_vertex, found, given, when, schedule or found.name, cache=cache
         )
         return
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        remote.prepare(place, found)
         done = recurring.put(
             place.host,
             replace(found, image_prefix=place.target.image_prefix),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -30,7 +31,6 @@ from kfpkit.cli.options import (
 from kfpkit.cli.targets import bring_up, choose
 from kfpkit.cluster import config
 from kfpkit.core import console, durations, process
-from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
 from kfpkit.kube import render
 from kfpkit.operations import installation
@@ -87,7 +87,7 @@ def up(
                 found,
                 spec,
                 given,
-                runs or ROOT / "runs",
+                runs or Path("runs"),
                 where,
                 host="",
                 experiment="",
