@@ -27,6 +27,7 @@ INTERRUPTED = 130
 #: The module of each command, and the first line of its help.
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
+    "lint": ("lint", "Say what of a pipeline would not run on a target, where and why."),
     "report": ("run_cluster", "Follow a run to its end, and write its report."),
     "cancel": ("cancel", "End a run that goes on, on a cluster or on Vertex AI."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),

@@ -13,6 +13,7 @@ from kfpkit.cli.options import (
     Cache,
     Experiment,
     Host,
+    Lint,
     PipelineName,
     Runs,
     Where,
@@ -39,6 +40,7 @@ def run(
     experiment: Experiment = "",
     cache: Cache = True,
     runs: Runs = None,
+    lint: Lint = True,
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
     here = where.target == LOCAL
@@ -55,12 +57,20 @@ def run(
     # Not before: a refusal does without what these import, and a run on this machine without what
     # belongs to a cluster.
     if here:
-        import_module("kfpkit.cli.run_local").run(found, spec, given, runs)
+        import_module("kfpkit.cli.run_local").run(found, spec, given, runs, lint=lint)
     elif on_vertex:
         import_module("kfpkit.cli.on_vertex").run(
-            on_vertex, found, spec, given, runs, experiment=experiment, cache=cache
+            on_vertex, found, spec, given, runs, experiment=experiment, cache=cache, lint=lint
         )
     else:
         import_module("kfpkit.cli.run_cluster").run(
-            found, spec, given, runs, where, host=host, experiment=experiment, cache=cache
+            found,
+            spec,
+            given,
+            runs,
+            where,
+            host=host,
+            experiment=experiment,
+            cache=cache,
+            lint=lint,
         )

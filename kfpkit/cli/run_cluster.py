@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
@@ -61,6 +61,7 @@ def run(
     host: str,
     experiment: str,
     cache: bool,
+    lint: bool,
 ) -> None:
     """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
 
@@ -73,6 +74,8 @@ def run(
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
+        if lint:
+            linting.admit(found, targets.linted(place.target))
         remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(

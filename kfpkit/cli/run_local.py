@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting
+from kfpkit.cli.options import LOCAL
 from kfpkit.core import console, process
 from kfpkit.core.errors import refusals_of
 from kfpkit.runs.local import run as local
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from kfpkit.kfp.spec import Spec
 
 
-def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path) -> None:
+def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path, *, lint: bool) -> None:
     """Run a pipeline that was admitted.
 
     Raises:
         KitError: It failed, or cannot be run here.
     """
+    if lint:
+        linting.admit(found, LOCAL)
     in_containers = local.needs_containers(spec)
     how = "in containers" if in_containers else "in processes"
     if found.kubernetes:

@@ -10,6 +10,7 @@ from types import ModuleType
 import typer
 from rich.table import Column, Table
 
+from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -18,6 +19,7 @@ from kfpkit.cli.options import (
     Experiment,
     Host,
     KnownSchedule,
+    Lint,
     PipelineName,
     ScheduleName,
     Where,
@@ -26,7 +28,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import find, vertex
+from kfpkit.cli.targets import find, linted, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
@@ -51,6 +53,7 @@ def put(
     host: Host = "",
     experiment: Experiment = "",
     cache: Cache = True,
+    lint: Lint = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
     when = times.when(cron, every)
@@ -60,10 +63,12 @@ def put(
     _, given = refusals.admit(found, parameters(arguments, args), names)
     if on_vertex:
         import_module("kfpkit.cli.on_vertex").put(
-            on_vertex, found, given, when, schedule or found.name, cache=cache
+            on_vertex, found, given, when, schedule or found.name, cache=cache, lint=lint
         )
         return
     with find(where, host) as place:
+        if lint:
+            linting.admit(found, linted(place.target))
         remote.prepare(place, found)
         done = recurring.put(
             place.host,

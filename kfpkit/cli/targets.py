@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import releases, targets_file
 from kfpkit.kfp import target as targets
-from kfpkit.kfp import targets_file
+from kfpkit.lint import rule
 from kfpkit.runs import place
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
             "Leave it out, or name another target",
         )
     return found
+
+
+def linted(target: Target) -> str:
+    """Return the name by which the linter knows an installation."""
+    return rule.of_release(releases.release(target.documents))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

@@ -213,6 +213,22 @@ def find(text: str) -> Pipeline:
     return _choose(found_here, str(file), str(file), inner if colon else None, do)
 
 
+def find_all(text: str) -> list[Pipeline]:
+    """Return what a text names: as `find`, but all pipelines of a module that has several.
+
+    Raises:
+        BadInputError: As `find`.
+        KitError: As `find`.
+    """
+    file, colon, _ = _split(text)
+    if colon or (file and (file.suffix != ".py" or not file.is_file())):
+        return [find(text)]
+    if file is None and text not in modules():
+        return [find(text)]
+    mine = _outermost(_load_file(file) if file else _load(text))
+    return list(mine.values()) or [find(text)]
+
+
 def _split(text: str) -> tuple[Path | None, str, str]:
     """Return the file that a text names (None: it names one of `pipelines/`), `:` and the rest."""
     known = (".py", *compiled_file.SUFFIXES)

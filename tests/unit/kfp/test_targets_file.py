@@ -190,7 +190,7 @@ def test_a_table_with_a_project_is_a_target_on_vertex_ai(tmp_path: Path) -> None
     text = VERTEX + (
         'service_account = "runs@example-project.iam.gserviceaccount.com"\n'
         'network = "projects/12345/global/networks/private"\n'
-        'labels = { team = "birds", \"größe\" = \"\" }\ncaching = false\n'
+        'labels = { team = "birds", "größe" = "" }\ncaching = false\n'
         'image_prefix = "europe-west4-docker.pkg.dev/example-project/images"\n'
         'experiment = "birds"\n'
     )
