@@ -1,4 +1,4 @@
-"""What a seed decides, in every form that a run keeps: metrics, a matrix, a curve, files, values."""
+"""What a seed decides, in every form that a run keeps: metrics, a curve, files, values."""
 
 from kfp import dsl
 

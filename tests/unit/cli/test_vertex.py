@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from kfpkit.core.errors import KitError
 from kfpkit.kfp import pipelines, targets_file
 from kfpkit.vertex import client, jobs
 from tests.support.vertex.server import targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HELLO = "tests/support/pipelines/hello.py"
 
