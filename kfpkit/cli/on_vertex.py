@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError, refusals_of
+from kfpkit.lint import rule
 from kfpkit.runs.local import run as local
 from kfpkit.runs.progress import Progress
 from kfpkit.vertex import jobs, schedules
@@ -33,13 +34,14 @@ def run(
     *,
     experiment: str,
     cache: bool,
+    lint: bool,
 ) -> None:
     """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
 
     Raises:
         KitError: Bad input, no answer, or the run failed.
     """
-    jobs.require_one_document(found)
+    found = _admitted(target, found, lint=lint)
     values = ending.values_of(given)
     where = f"Vertex AI, {target.project} in {target.location}"
     if process.dry_run():
@@ -49,7 +51,7 @@ def run(
         runs.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=runs).close()
     name = f"{found.module}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - for people here
-    job = _prepare(target, found, given, name, cache=cache)
+    job = jobs.prepare(target, found, given, name=name, cache=cache)
     run_id = jobs.submit(target, job, experiment or target.experiment)
     console.say(f"running {found.module} on {where}: {values}")
     ending.fail(_follow(target, run_id, spec, given, runs, found.module))
@@ -89,26 +91,29 @@ def put(
     name: str,
     *,
     cache: bool,
+    lint: bool,
 ) -> None:
     """Make a schedule of a pipeline that was admitted, or replace those of its name.
 
     Raises:
         KitError: Bad input, or no answer.
     """
-    jobs.require_one_document(found)
+    found = _admitted(target, found, lint=lint)
     schedules.cron(when)
     if process.dry_run():
         console.say(f"would make the schedule {name} on {target.name}: {when}")
         return
-    job = _prepare(target, found, given, name, cache=cache)
+    job = jobs.prepare(target, found, given, name=name, cache=cache)
     console.say(schedules.put(target, job, when, name))
 
 
-def _prepare(
-    target: Vertex, found: Pipeline, given: list[Parameter], name: str, *, cache: bool
-) -> object:
-    pipeline = replace(found, image_prefix=target.image_prefix)
-    return jobs.prepare(target, pipeline, given, name=name, cache=cache)
+def _admitted(target: Vertex, found: Pipeline, *, lint: bool) -> Pipeline:
+    """Return a pipeline with the target's prefix of images, unless it would not run there."""
+    jobs.require_one_document(found)
+    found = replace(found, image_prefix=target.image_prefix)
+    if lint:
+        linting.admit(found, rule.VERTEX)
+    return found
 
 
 def _follow(

@@ -21,7 +21,6 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import vertex
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
 from kfpkit.lint import rule
@@ -45,7 +44,7 @@ def run(
 ) -> None:
     """Run a pipeline, show its progress and metrics, and write a report."""
     here = where.target == LOCAL
-    on_vertex = None if here else vertex(where, host)
+    on_vertex = None if here else import_module("kfpkit.cli.targets").vertex(where, host)
     if here and (named := where.context or where.overlay or host):
         raise BadInputError(
             f"the run is on this machine, and {named} is of a cluster",
@@ -63,7 +62,7 @@ def run(
         if lint:
             import_module("kfpkit.cli.linting").admit(found, rule.VERTEX)
         import_module("kfpkit.cli.on_vertex").run(
-            on_vertex, found, spec, given, runs, experiment=experiment, cache=cache
+            on_vertex, found, spec, given, runs, experiment=experiment, cache=cache, lint=lint
         )
     else:
         import_module("kfpkit.cli.run_cluster").run(

@@ -66,7 +66,7 @@ def put(
         if lint:
             linting.admit(found, rule.VERTEX)
         import_module("kfpkit.cli.on_vertex").put(
-            on_vertex, found, given, when, schedule or found.name, cache=cache
+            on_vertex, found, given, when, schedule or found.name, cache=cache, lint=lint
         )
         return
     with find(where, host) as place:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp import releases
+from kfpkit.kfp import releases, targets_file
 from kfpkit.kfp import target as targets
-from kfpkit.kfp import targets_file
 from kfpkit.lint import rule
 from kfpkit.runs import place
 
@@ -50,11 +49,6 @@ def choose(where: Where, *, reads: bool = False) -> Target:
     return target
 
 
-def linted(target: Target) -> str:
-    """Return the name by which the linter knows an installation."""
-    return rule.of_release(releases.release(target.documents))
-
-
 def vertex(where: Where, host: str = "") -> Vertex | None:
     """Return the target on Vertex AI that the options name; None where they name another.
 
@@ -68,6 +62,11 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
             "Leave it out, or name another target",
         )
     return found
+
+
+def linted(target: Target) -> str:
+    """Return the name by which the linter knows an installation."""
+    return rule.of_release(releases.release(target.documents))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

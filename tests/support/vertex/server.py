@@ -378,8 +378,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def targets(address: str, **more: Any) -> str:
-    """Return the text of a targets.toml with the target `stand-in`."""
+def targets(address: str, name: str = "stand-in", **more: Any) -> str:
+    """Return the text of a targets.toml with a target on the stand-in; `more` are keys of it."""
     keys = {
         "project": PROJECT,
         "location": LOCATION,
@@ -388,7 +388,7 @@ def targets(address: str, **more: Any) -> str:
         "credentials": "anonymous",
     } | more
     lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    return "\n".join(["[stand-in]", *lines, ""])
+    return "\n".join([f"[{name}]", *lines, ""])
 
 
 @contextmanager

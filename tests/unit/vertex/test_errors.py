@@ -58,7 +58,6 @@ def refusal(stand_in: StandIn, **more: object) -> KitError:
     [
         (400, "Invalid GCS output directory", "Invalid GCS output directory", "pipeline_root"),
         (400, "The DAG has a cycle", "The DAG has a cycle", ""),
-        (401, "Request had invalid credentials", "no longer", "application-default login"),
         (
             403,
             "Permission 'aiplatform.pipelineJobs.create' denied",
@@ -132,11 +131,13 @@ def test_an_address_where_nothing_answers(stand_in: StandIn) -> None:
 
 
 def test_no_credentials(stand_in: StandIn) -> None:
+    from google.api_core.exceptions import Unauthenticated
     from google.auth import exceptions
 
     for raised, said in (
         (exceptions.DefaultCredentialsError("not found"), "has no credentials for Google Cloud"),
         (exceptions.RefreshError("Reauthentication is needed"), "Reauthentication is needed"),
+        (Unauthenticated("Request had invalid credentials"), "invalid credentials"),
     ):
         with pytest.raises(KitError, match=said) as refused, client.answers(target(stand_in), "it"):
             raise raised
