@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.vertex.server import opened
 
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
 from kfpkit.core.waiting import wait_for
 from tests.support import tutorial
 from tests.support.runs import HOST, Run
+from tests.support.vertex.server import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.vertex.server import StandIn
-
     from kfpkit.kfp.target import Target
+    from tests.support.vertex.server import StandIn
 
 pytestmark = [pytest.mark.kfp, pytest.mark.turn(4), pytest.mark.timeout(3600), pytest.mark.long]
 
