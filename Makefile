@@ -327,7 +327,7 @@ bench: $(VENV)/.synced ## Measure runs here against upstream's settings on the s
 lint: $(VENV)/.synced ## Run the linters and the type checker (the hooks of .pre-commit-config.yaml)
 	@$(BIN)/pre-commit run --all-files --color=auto
 
-golden: $(VENV)/.synced ## Rewrite the compiled pipelines, and the requirements of images from uv.lock
+golden: $(VENV)/.synced ## Rewrite the compiled pipelines, the requirements of images from uv.lock, the page on lint
 	@$(call kfpkit,golden)
 
 golden-check: $(VENV)/.synced ## Fail where a file that `make golden` writes is stale

@@ -56,7 +56,10 @@ COMMANDS = {
     "images": ("images", "Images built from package registries."),
     "cache": ("images", "The cache of built images."),
     "compile": ("pipelines", "Write a pipeline's IR YAML, for KFP and for Vertex AI Pipelines."),
-    "golden": ("pipelines", "Rewrite the files derived from the pipelines and from uv.lock."),
+    "golden": (
+        "pipelines",
+        "Rewrite the files derived from the pipelines, from uv.lock and from lint's rules.",
+    ),
 }
 
 

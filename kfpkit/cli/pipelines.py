@@ -13,6 +13,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
+from kfpkit.lint import page
 
 app = typer.Typer()
 
@@ -40,9 +41,9 @@ def compile_pipeline(
 def golden(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail on a drift.")] = False,
 ) -> None:
-    """Rewrite the files derived from the pipelines and from uv.lock."""
+    """Rewrite the files derived from the pipelines, from uv.lock and from lint's rules."""
     if check:
-        stale = pipelines.stale_golden()
+        stale = pipelines.stale_golden(page.golden())
         if stale:
             names = ", ".join(str(path.relative_to(ROOT)) for path in sorted(stale))
             raise KitError(
@@ -51,7 +52,11 @@ def golden(
         console.say("golden files: all as compiled")
         return
     verb = "would rewrite" if process.dry_run() else "rewrote"
-    rewritten = sorted(pipelines.stale_golden()) if process.dry_run() else pipelines.write_golden()
+    rewritten = (
+        sorted(pipelines.stale_golden(page.golden()))
+        if process.dry_run()
+        else pipelines.write_golden(page.golden())
+    )
     for path in rewritten:
         console.say(f"{verb} {path.relative_to(ROOT)}")
     if not rewritten:

@@ -26,7 +26,7 @@ from kfpkit.images import own
 from kfpkit.kfp import compiled_file, python_file, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from kfpkit.kfp.spec import Spec
@@ -471,15 +471,18 @@ def golden_texts() -> dict[Path, str]:
     return texts
 
 
-def stale_golden() -> dict[Path, str | None]:
+def stale_golden(more: Mapping[Path, str] | None = None) -> dict[Path, str | None]:
     """Return the golden files that are missing or differ, each with the text it should have.
 
     The text is None where a file belongs to no pipeline any more.
 
+    Args:
+        more: What other files have to hold that are derived as well.
+
     Raises:
         KitError: As `golden_texts`.
     """
-    texts = golden_texts()
+    texts = {**golden_texts(), **(more or {})}
     left_over = dict.fromkeys(set(GOLDEN.glob("*.yaml")) - set(texts))
     return left_over | {
         path: text
@@ -488,13 +491,16 @@ def stale_golden() -> dict[Path, str | None]:
     }
 
 
-def write_golden() -> list[Path]:
+def write_golden(more: Mapping[Path, str] | None = None) -> list[Path]:
     """Rewrite the golden files that are stale, and return them.
+
+    Args:
+        more: As for `stale_golden`.
 
     Raises:
         KitError: As `golden_texts`.
     """
-    stale = stale_golden()
+    stale = stale_golden(more)
     for path, text in stale.items():
         if text is None:
             path.unlink()

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from kfpkit.core.errors import BadInputError
 from kfpkit.lint import ignores
 from kfpkit.lint.finding import Finding, Severity
+from kfpkit.lint.reading import read
 from kfpkit.lint.rule import TARGETS, Hit, Rule
-from kfpkit.lint.subject import Subject, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.lint.subject import Subject
 
 #: The modules that have rules, in the order in which their findings and their pages come.
-MODULES = ("form", "protos", "google", "storage", "behaviour")
+MODULES = ("form", "protos", "graph", "google", "storage", "behaviour")
 
 
 @cache
@@ -46,22 +47,23 @@ def check(
         raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
     subject = read(pipeline, target)
     subject.machines = nodes
-    return ignores.without(
-        [
-            _finding(subject, rule, hit)
-            for rule in rules()
-            if target in rule.targets and (rule.raw or subject.spec)
-            for hit in rule.check(subject)
-        ]
-    )
+    found: list[Finding] = []
+    for rule in rules():
+        if target in rule.targets and (rule.raw or subject.spec):
+            hits = list(rule.check(subject))
+            found += [_finding(subject, rule, hit) for hit in hits]
+            if hits and rule.stops:
+                break
+    return ignores.without(found)
 
 
 def _finding(subject: Subject, rule: Rule, hit: Hit) -> Finding:
     task = hit.task or (subject.task_of(hit.path) if hit.path else "")
     file, line = subject.place_of(hit.path, task)
+    usual = Severity.WARNING if subject.target in rule.warns else rule.severity
     return Finding(
         rule=rule.id,
-        severity=hit.severity or rule.severity,
+        severity=hit.severity or usual,
         message=hit.message,
         do=hit.do or rule.do,
         file=file,

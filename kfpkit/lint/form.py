@@ -78,9 +78,8 @@ def _malformed(subject: Subject) -> Iterator[Hit]:
 
 
 def _repeated_key(subject: Subject) -> Iterator[Hit]:
-    severity = None if subject.target in KFP else Severity.WARNING
     for key, line in subject.repeated:
-        yield Hit(f"a mapping has the key {key!r} twice", line=line or None, severity=severity)
+        yield Hit(f"a mapping has the key {key!r} twice", line=line or None)
 
 
 def _wrapped(subject: Subject) -> Iterator[Hit]:
@@ -103,7 +102,6 @@ def _documents(subject: Subject) -> Iterator[Hit]:
 
 
 def _kubernetes_settings(subject: Subject) -> Iterator[Hit]:
-    severity = Severity.WARNING if subject.target == LOCAL else None
     effect = "have no effect" if subject.target == LOCAL else "make a second document"
     platforms = subject.platform.get("platforms", {})
     if not platforms:
@@ -115,16 +113,14 @@ def _kubernetes_settings(subject: Subject) -> Iterator[Hit]:
             yield Hit(
                 f"settings for Kubernetes {effect}: {join_names(settings)}",
                 path=f"deploymentSpec.executors.{label}",
-                severity=severity,
             )
     if config := kubernetes.get("pipelineConfig"):
         yield Hit(
             f"settings of the pipeline for Kubernetes {effect}: {join_names(config)}",
             path="platforms.kubernetes.pipelineConfig",
-            severity=severity,
         )
     elif not any(executors.values()):
-        yield Hit("a document for platforms without settings is there", severity=severity)
+        yield Hit("a document for platforms without settings is there")
 
 
 def _schema_version(subject: Subject) -> Iterator[Hit]:
@@ -191,80 +187,13 @@ def _pod_label(subject: Subject) -> Iterator[Hit]:
                 yield Hit(f"the label {key} has the value {_short(value)}", path=executor.path)
 
 
-def _no_tasks(subject: Subject) -> Iterator[Hit]:
-    if not subject.spec.get("root", {}).get("dag", {}).get("tasks"):
-        yield Hit("the pipeline has no tasks", path="root")
-
-
-def _dangling(subject: Subject) -> Iterator[Hit]:
-    components = subject.spec.get("components", {})
-    for _, path, graph in subject.graphs():
-        tasks = graph["dag"].get("tasks", {})
-        for name, task in tasks.items():
-            place = f"{path}.dag.tasks.{name}"
-            component = task.get("componentRef", {}).get("name", "")
-            if component not in components:
-                yield Hit(f"its component {component or 'without a name'} is missing", path=place)
-            for missing in sorted(_upstream(task) - set(tasks)):
-                yield Hit(f"it waits for {missing!r}, which is no task beside it", path=place)
-    for one in subject.tasks():
-        label = one.component.get("executorLabel")
-        if one.component and "dag" not in one.component and label not in subject.deployment:
-            yield Hit(
-                f"the executor {label or 'without a label'} of its component is missing",
-                path=one.path,
-            )
-
-
-def _endless(subject: Subject) -> Iterator[Hit]:
-    inside = {
-        path: {
-            f"components.{task.get('componentRef', {}).get('name', '')}"
-            for task in graph["dag"].get("tasks", {}).values()
-        }
-        for _, path, graph in subject.graphs()
-    }
-    for _, path, graph in subject.graphs():
-        if _reaches(inside, path):
-            yield Hit("it is a part of itself", path=path)
-        waits = {name: _upstream(task) for name, task in graph["dag"].get("tasks", {}).items()}
-        ring = sorted(name for name in waits if _reaches(waits, name))
-        if ring:
-            yield Hit(f"tasks wait for each other: {', '.join(ring[:SHOWN])}", path=path)
-
-
-def _upstream(task: dict[str, Any]) -> set[str]:
-    """Return the tasks that one waits for, as far as they are named."""
-    inputs = task.get("inputs", {})
-    sources = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
-    named = {
-        source.get(kind, {}).get("producerTask")
-        for source in sources
-        for kind in ("taskOutputParameter", "taskOutputArtifact")
-    }
-    return {name for name in named if name} | set(task.get("dependentTasks", []))
-
-
-def _reaches(steps: dict[str, set[str]], start: str) -> bool:
-    """Whether steps lead from a start back to it."""
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        for after in steps.get(waiting.pop(), ()):
-            if after == start:
-                return True
-            if after not in seen:
-                seen.add(after)
-                waiting.append(after)
-    return False
-
-
 def _short(value: Any) -> str:
     text = str(value)
     return repr(text if len(text) <= 60 else f"{text[:57]}…")
 
 
-_COMPILE = "Compile the pipeline again with the KFP SDK, and do not edit the result"
+#: What to do where a file is not what kfp wrote.
+COMPILE = "Compile the pipeline again with the KFP SDK, and do not edit the result"
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -296,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         "A pipeline with a value of a wrong type",
         "A field holds something else than its message in the protos says, such as a text in the "
         "place of a list.",
-        _COMPILE,
+        COMPILE,
         _malformed,
         raw=True,
     ),
@@ -310,6 +239,7 @@ RULES: tuple[Rule, ...] = (
         "Keep one of the two",
         _repeated_key,
         raw=True,
+        warns=frozenset({VERTEX, LOCAL}),
     ),
     Rule(
         "pipeline-job",
@@ -340,6 +270,7 @@ RULES: tuple[Rule, ...] = (
         "a warning.",
         "Set them under a condition in Python, and compile once for KFP and once for Vertex AI",
         _kubernetes_settings,
+        warns=frozenset({LOCAL}),
     ),
     Rule(
         "schema-version",
@@ -381,32 +312,5 @@ RULES: tuple[Rule, ...] = (
         "a letter or a digit. The task's pod is not made otherwise.",
         "Give the label another value, or make it an annotation",
         _pod_label,
-    ),
-    Rule(
-        "no-tasks",
-        Severity.ERROR,
-        ALL,
-        "A pipeline without tasks",
-        "There is nothing to run, and the API server refuses it as a run is made.",
-        "Call a component in the pipeline",
-        _no_tasks,
-    ),
-    Rule(
-        "dangling",
-        Severity.ERROR,
-        ALL,
-        "A reference to what is not there",
-        "A task names a component, an executor or another task that the file does not have.",
-        _COMPILE,
-        _dangling,
-    ),
-    Rule(
-        "endless",
-        Severity.ERROR,
-        ALL,
-        "A graph that leads back to itself",
-        "Tasks that wait for each other never start; a graph inside itself has no end.",
-        _COMPILE,
-        _endless,
     ),
 )

@@ -49,7 +49,7 @@ CLUSTER_MODULES = ("kubernetes",)
 #: The domain of an extended resource of Kubernetes.
 DOMAIN = re.compile(r"[\w.-]+/[\w.-]+")
 
-GCS = re.compile(r"gs://[^\s\"'{}]+|/gcs/[^\s\"'{}]+")
+GCS = re.compile(r"gs://[^\s\"'{}]+")
 
 
 def _executor(subject: Subject) -> Iterator[Hit]:
@@ -241,8 +241,8 @@ RULES: tuple[Rule, ...] = (
         Severity.WARNING,
         ELSEWHERE,
         "A place in Google Cloud Storage",
-        "A task outside of Google needs credentials for `gs://`. The folder `/gcs/`, through which "
-        "Vertex AI shows all buckets, is an empty folder in a pod of KFP.",
+        "Outside of Google's cloud a task needs credentials for `gs://`, which the store of the "
+        "target does not have.",
         "Make the place a parameter, and let the target's own store have the data",
         _cloud_storage,
     ),

@@ -26,10 +26,9 @@ def _who(subject: Subject) -> str:
 
 def _unknown_fields(subject: Subject) -> Iterator[Hit]:
     """The API server reads the pipeline strictly, but for its deploymentSpec."""
-    severity = None if subject.target in KFP else Severity.WARNING
     found = schema.unknown(_release(subject), schema.PIPELINE, subject.document)
     for path, what in found:
-        yield Hit(f"{_who(subject)} does not know {what}", path=path, severity=severity)
+        yield Hit(f"{_who(subject)} does not know {what}", path=path)
 
 
 def _ignored_fields(subject: Subject) -> Iterator[Hit]:
@@ -74,6 +73,7 @@ RULES: tuple[Rule, ...] = (
         "Elsewhere than on KFP it is a warning.",
         _SDK,
         _unknown_fields,
+        warns=ALL - KFP,
     ),
     Rule(
         "ignored-field",

@@ -73,3 +73,7 @@ class Rule:
     check: Callable[[Subject], Iterator[Hit]]
     #: Whether it also reads what is no pipeline. Other rules may rely on the IR's shapes.
     raw: bool = False
+    #: Targets on which it is a warning, though elsewhere an error.
+    warns: frozenset[str] = frozenset()
+    #: Whether the rules that come later do not look at what breaks it.
+    stops: bool = False

@@ -181,7 +181,8 @@ class _Image:
 
     def hit(self, said: str, severity: Severity | None = None) -> Hit:
         """Return that there is something about this image."""
-        also = f" (and that of {self.others} more components)" if self.others else ""
+        components = "component" if self.others == 1 else "components"
+        also = f" (and that of {self.others} more {components})" if self.others else ""
         return Hit(f"its image {self.name!r}{also} {said}", path=self.path, severity=severity)
 
 
