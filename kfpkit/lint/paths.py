@@ -200,7 +200,7 @@ def _readers(subject: Subject, task: Place, output: str) -> Iterator[tuple[Place
     """Yield the tasks that are given an output, and the name of their input; also inside graphs."""
     graph, _, name = task.path.rpartition(".")
     asked = {"producerTask": name, "outputParameterKey": output}
-    waiting = [(graph, "taskOutputParameter", asked)]
+    waiting: list[tuple[str, str, Any]] = [(graph, "taskOutputParameter", asked)]
     seen = set()
     for place, kind, value in waiting:
         for one in subject.tasks():
@@ -370,7 +370,7 @@ def _note_call(node: ast.Call, reader: _Reader, use: _Use) -> None:
     arguments = [*node.args]
     if function == "open":
         on_path = module is not None and owner not in ("io", "codecs", "gzip", "bz2", "lzma")
-        target = module if on_path else (arguments or [None])[0]
+        target = module if on_path else next(iter(arguments), None)
         modes = arguments if on_path else arguments[1:]
         modes = [*modes[:1], *(one.value for one in node.keywords if one.arg == "mode")]
         mode = reader.text(modes[0]) if modes else "r"
