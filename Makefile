@@ -17,7 +17,7 @@ override VENV := .venv
 override BIN := $(VENV)/bin
 
 # What the variables mean, as `make help-TARGET` shows it and kfpkit's options have it.
-#: PIPELINE     Module of pipelines/; MODULE:NAME where it has several pipelines
+#: PIPELINE     FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/
 #: ARGS         Parameters of the run, name=value, quoted as for a shell
 #: RUN          ID of the run
 #: TARGET       Where: kind, an overlay, or a name of targets.toml; to run a pipeline also local

@@ -108,7 +108,8 @@ Host = Annotated[
 ]
 
 PipelineName = Annotated[
-    str, argument("PIPELINE", "Module of pipelines/; MODULE:NAME where it has several pipelines")
+    str,
+    argument("PIPELINE", "FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/"),
 ]
 PipelineNames = Annotated[
     list[str],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending, linting, targets
+from kfpkit.cli import ending, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find
 from kfpkit.core import console, process
@@ -71,8 +71,8 @@ def run(
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
         if lint:
-            linting.admit(found, targets.linted(place.target))
-        remote.load_image(place, spec)
+            targets.admit(found, place.target)
+        remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(
             place,

@@ -10,6 +10,7 @@ from kfpkit.cli.options import LOCAL
 from kfpkit.core import console, process
 from kfpkit.core.errors import refusals_of
 from kfpkit.runs.local import run as local
+from kfpkit.runs.local import task_process
 from kfpkit.runs.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path, *, lint
     if process.dry_run():
         console.say(f"would run {found.module} on this machine {how}: {values}")
         return
+    if not in_containers:
+        task_process.make_environments(spec)
     with refusals_of(runs, ending.OTHER_FOLDER):
         folder = local.new_folder(runs, found.module, datetime.now(UTC))
     console.say(f"running {found.module} on this machine {how}: {values}")

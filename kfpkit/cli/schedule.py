@@ -7,7 +7,6 @@ from dataclasses import replace
 import typer
 from rich.table import Column, Table
 
-from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -25,7 +24,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import find, linted
+from kfpkit.cli.targets import admit, find
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
@@ -56,11 +55,11 @@ def put(
     when = times.when(cron, every)
     found = pipelines.find(pipeline)
     names = {"experiment": experiment, "recurring run": schedule}
-    spec, given = refusals.admit(found, parameters(arguments, args), names)
+    _, given = refusals.admit(found, parameters(arguments, args), names)
     with find(where, host) as place:
         if lint:
-            linting.admit(found, linted(place.target))
-        remote.load_image(place, spec)
+            admit(found, place.target)
+        remote.prepare(place, found)
         done = recurring.put(
             place.host,
             replace(found, image_prefix=place.target.image_prefix),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
+import shlex
 import sysconfig
 import tempfile
 import traceback
@@ -334,7 +335,8 @@ def _mend(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         first, *rest = error.name.split(".")
         if any(Path(first, *rest).with_suffix(end).exists() for end in ("", ".py")):
-            return f"PYTHONPATH={Path.cwd()} before the command finds the {error.name} that is here"
+            here = shlex.quote(str(Path.cwd()))
+            return f"PYTHONPATH={here} before the command finds the {error.name} that is here"
         return (
             f"Install {first} beside the kit (uv tool install --with, pipx inject, or pip in its "
             "environment), or compile the pipeline where it is installed, and give the kit that"
