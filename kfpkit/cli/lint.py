@@ -10,7 +10,7 @@ import typer
 
 from kfpkit import lint as engine
 from kfpkit.cli.options import Format, PipelineNames, Where, installation
-from kfpkit.cli.targets import choose, linted, vertex
+from kfpkit.cli.targets import choose, linted, machines, vertex
 from kfpkit.core import console
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import pipelines
@@ -40,8 +40,8 @@ def lint(where: Where, pipeline: PipelineNames, format: Format = "text") -> None
     try:
         if format not in FORMATS:
             raise BadInputError(f"there is no format {format!r}", f"Formats: {', '.join(FORMATS)}")
-        target = _target(where)
-        findings = [one for text in pipeline for one in _check(text, target)]
+        target, nodes = _target(where)
+        findings = [one for text in pipeline for one in _check(text, target, nodes)]
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(BAD_INPUT) from None
@@ -56,19 +56,23 @@ def lint(where: Where, pipeline: PipelineNames, format: Format = "text") -> None
         raise typer.Exit(1)
 
 
-def _target(where: Where) -> str:
+def _target(where: Where) -> tuple[str, list[dict[str, str]]]:
+    """Return the target's name, and what its nodes have where it is an installation."""
     if where.target in rule.TARGETS:
-        return where.target
-    return rule.VERTEX if vertex(where) else linted(choose(where))
+        return where.target, []
+    if vertex(where):
+        return rule.VERTEX, []
+    installed = choose(where)
+    return linted(installed), machines(installed)
 
 
-def _check(text: str, target: str) -> Iterator[Finding]:
+def _check(text: str, target: str, nodes: list[dict[str, str]]) -> Iterator[Finding]:
     """Yield what is found in what an argument names."""
     file = Path(text).expanduser()
     if file.suffix in SUFFIXES:
         if not file.is_file():
             raise BadInputError(f"there is no file {file}", "Name another")
-        yield from engine.check(file, target)
+        yield from engine.check(file, target, nodes)
         return
     try:
         found = pipelines.find_all(text)
@@ -78,7 +82,7 @@ def _check(text: str, target: str) -> Iterator[Finding]:
         yield Finding("unreadable", Severity.ERROR, error.what, error.do, _python(file))
         return
     for one in found:
-        yield from engine.check(one, target)
+        yield from engine.check(one, target, nodes)
 
 
 def _python(file: Path) -> Path | None:

@@ -10,21 +10,24 @@ from kfpkit.core.errors import BadInputError
 from kfpkit.lint.finding import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from kfpkit.kfp.pipelines import Pipeline
 
 
-def admit(pipeline: Pipeline, *targets: str) -> None:
+def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] = ()) -> None:
     """Refuse a pipeline that would not run.
 
     Args:
         pipeline: The pipeline.
         targets: Names that `kfpkit.lint.check` takes; several where it is not known yet which one
             it will be, and then it would have to fail on each.
+        nodes: As for `kfpkit.lint.check`.
 
     Raises:
         BadInputError: There are errors; they are shown before.
     """
-    found = {target: lint.check(pipeline, target) for target in targets}
+    found = {target: lint.check(pipeline, target, nodes) for target in targets}
     bad = {
         target: [one for one in findings if one.severity is Severity.ERROR]
         for target, findings in found.items()

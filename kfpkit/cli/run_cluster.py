@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending, linting, targets
+from kfpkit.cli import ending, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
@@ -75,7 +75,7 @@ def run(
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
         if lint:
-            linting.admit(found, targets.linted(place.target))
+            targets.admit(found, place.target)
         remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(

@@ -10,7 +10,6 @@ from types import ModuleType
 import typer
 from rich.table import Column, Table
 
-from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -28,11 +27,10 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import find, linted, vertex
+from kfpkit.cli.targets import admit, find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
-from kfpkit.lint import rule
 from kfpkit.runs import recurring, refusals, remote
 from kfpkit.runs import schedule as times
 
@@ -63,15 +61,13 @@ def put(
     names = {} if on_vertex else {"experiment": experiment, "recurring run": schedule}
     _, given = refusals.admit(found, parameters(arguments, args), names)
     if on_vertex:
-        if lint:
-            linting.admit(found, rule.VERTEX)
         import_module("kfpkit.cli.on_vertex").put(
             on_vertex, found, given, when, schedule or found.name, cache=cache, lint=lint
         )
         return
     with find(where, host) as place:
         if lint:
-            linting.admit(found, linted(place.target))
+            admit(found, place.target)
         remote.prepare(place, found)
         done = recurring.put(
             place.host,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from json import loads
 from typing import TYPE_CHECKING
 
+from kfpkit.cli import linting
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from kfpkit.cli.options import Where
     from kfpkit.cluster.config import KindCluster
+    from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.target import Target
     from kfpkit.kfp.targets_file import Vertex
     from kfpkit.runs.place import Place
@@ -67,6 +70,22 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
 def linted(target: Target) -> str:
     """Return the name by which the linter knows an installation."""
     return rule.of_release(releases.release(target.documents))
+
+
+def machines(target: Target) -> list[dict[str, str]]:
+    """Return what each node of an installation has for pods; none where that cannot be read."""
+    found = target.query("get", "nodes", "--output=json", check=False)
+    nodes = loads(found.stdout)["items"] if found.ok and found.stdout else []
+    return [node["status"]["allocatable"] for node in nodes]
+
+
+def admit(pipeline: Pipeline, target: Target) -> None:
+    """Refuse a pipeline that would not run on an installation.
+
+    Raises:
+        BadInputError: It would not.
+    """
+    linting.admit(pipeline, linted(target), nodes=machines(target))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

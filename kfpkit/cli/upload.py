@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import typer
 
-from kfpkit.cli import linting
 from kfpkit.cli.options import Host, Lint, PipelineName, Where, installation
-from kfpkit.cli.targets import find, linted
+from kfpkit.cli.targets import admit, find
 from kfpkit.core import console
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.upload import upload as send
@@ -25,7 +24,7 @@ def upload(
     found = pipelines.find(pipeline)
     with find(where, host) as place:
         if lint:
-            linting.admit(found, linted(place.target))
+            admit(found, place.target)
         done = send(replace(found, image_prefix=place.target.image_prefix), place.host)
         if done is None:
             return

@@ -15,14 +15,14 @@ from kfpkit.lint.finding import Severity
 from kfpkit.lint.google import FILLED, PLACEHOLDER
 from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, REMOTE, VERTEX, Hit, Rule
 from kfpkit.lint.subject import walk
-from kfpkit.lint.texts import CHANNEL, constants, inputs, parameters, parts, texts
+from kfpkit.lint.texts import CHANNEL, HOLE, constants, inputs, parameters, parts, strings, texts
 from kfpkit.runs import size
 from kfpkit.runs.refusals import LARGEST_OF_64_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kfpkit.lint.subject import Place, Subject
+    from kfpkit.lint.subject import Place, Source, Subject
 
 #: What kfp's compiler had to replace, and did not.
 _LEFT_OVER = re.compile(r"\{\{channel:task=[^}]*\}\}")
@@ -127,7 +127,7 @@ def _part_of_text(subject: Subject) -> Iterator[Hit]:
 
 def _typed_in_object(subject: Subject) -> Iterator[Hit]:
     for task in subject.tasks():
-        image = subject.deployment.get(task.component.get("executorLabel"), {})
+        image = subject.deployment.get(task.component.get("executorLabel", ""), {})
         if str(image.get("container", {}).get("image")).startswith(_READS_TEXTS):
             continue
         types = {name: _type(subject, task, source) for name, source in inputs(task).items()}
@@ -144,7 +144,7 @@ def _typed_in_object(subject: Subject) -> Iterator[Hit]:
                     )
 
 
-def _type(subject: Subject, task: Place, source: Mapping[str, Any]) -> str | None:
+def _type(subject: Subject, task: Place, source: Mapping[str, Any]) -> Any:
     """Return the type of what an input is given; None where it is not known."""
     graph = task.path.rpartition(".dag.")[0]
     if asked := source.get("componentInputParameter"):
@@ -543,6 +543,29 @@ def _unpinned(subject: Subject) -> Iterator[Hit]:
                 f"it installs {', '.join(sorted(loose))} as it starts, in no certain version",
                 path=f"{executor.path}.container.command",
             )
+    for source in subject.sources():
+        for package, line in _installed_by_code(source):
+            if not _is_pinned(package):
+                yield Hit(
+                    f"its code installs {package}, in no certain version",
+                    path=source.path,
+                    line=source.line(line),
+                )
+
+
+def _installed_by_code(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield the packages that code installs itself, with their lines in the text."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.List):
+            continue
+        words = [one.value if isinstance(one, ast.Constant) else "" for one in node.elts]
+        for number, word in enumerate(words[:-1]):
+            if word in ("pip", "pip3") and words[number + 1] == "install":
+                given = " ".join(f"'{one}'" for one in words[number + 2 :])
+                yield from ((package, node.lineno) for package in _packages(given))
+    for text, _, line in strings(source.tree):
+        if found := re.match(rf"\s*(?:python3? -m )?{_PIP.pattern}", text):
+            yield from ((package, line) for package in _packages(found["words"]))
 
 
 def _packages(words: str) -> Iterator[str]:
@@ -553,7 +576,7 @@ def _packages(words: str) -> Iterator[str]:
             skip = False
         elif word in _TAKES:
             skip = True
-        elif word and not word.startswith(("-", "$", ".", "/")) and "$" not in word:
+        elif word and not word.startswith(("-", ".", "/")) and not {"$", HOLE} & {*word}:
             yield word
 
 

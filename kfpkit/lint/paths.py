@@ -200,7 +200,7 @@ def _readers(subject: Subject, task: Place, output: str) -> Iterator[tuple[Place
     """Yield the tasks that are given an output, and the name of their input; also inside graphs."""
     graph, _, name = task.path.rpartition(".")
     asked = {"producerTask": name, "outputParameterKey": output}
-    waiting = [(graph, "taskOutputParameter", asked)]
+    waiting: list[tuple[str, str, Any]] = [(graph, "taskOutputParameter", asked)]
     seen = set()
     for place, kind, value in waiting:
         for one in subject.tasks():
@@ -237,7 +237,7 @@ def _use(source: Source, task: Place, known: Mapping[str, str]) -> _Use:
             case ast.Call():
                 _note_call(node, reader, use)
             case ast.Return(value=ast.expr() as value):
-                for output, part in _returned(value, outputs):
+                for output, part in _returned(value, outputs, _fields(function)):
                     path = reader.text(part)
                     if path and _local(path):
                         use.returns[output] = path, node.lineno
@@ -264,18 +264,39 @@ def _assigned(function: ast.FunctionDef) -> dict[str, ast.expr]:
     return {name: value for name, value in found.items() if name not in often}
 
 
-def _returned(value: ast.expr, outputs: list[str]) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the outputs that a `return` gives, with what they are."""
+def _returned(
+    value: ast.expr, outputs: list[str], fields: list[str]
+) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the outputs that a `return` gives, with what they are.
+
+    Args:
+        value: What is returned.
+        outputs: Names of the component's outputs, in no certain order.
+        fields: The same as the function's annotation orders them.
+    """
     if outputs == ["Output"]:
         yield "Output", value
         return
     match value:
         case ast.Tuple(elts=elements):
-            # The IR has the outputs by name; the code has their order only in its annotation.
-            if len(outputs) == 1:
-                yield outputs[0], elements[0]
-        case ast.Call(args=[], keywords=keywords):
+            yield from zip(fields, elements, strict=False)
+        case ast.Call(args=arguments, keywords=keywords):
+            yield from zip(fields, arguments, strict=False)
             yield from ((one.arg, one.value) for one in keywords if one.arg in outputs)
+
+
+def _fields(function: ast.FunctionDef) -> list[str]:
+    """Return the names in `-> NamedTuple('Outputs', [('path', str), …])`, or with keywords."""
+    match function.returns:
+        case ast.Call(args=[_, ast.List(elts=pairs)]):
+            return [
+                str(pair.elts[0].value)
+                for pair in pairs
+                if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)
+            ]
+        case ast.Call(keywords=keywords):
+            return [one.arg for one in keywords if one.arg]
+    return []
 
 
 class _Reader:
@@ -370,7 +391,7 @@ def _note_call(node: ast.Call, reader: _Reader, use: _Use) -> None:
     arguments = [*node.args]
     if function == "open":
         on_path = module is not None and owner not in ("io", "codecs", "gzip", "bz2", "lzma")
-        target = module if on_path else (arguments or [None])[0]
+        target = module if on_path else next(iter(arguments), None)
         modes = arguments if on_path else arguments[1:]
         modes = [*modes[:1], *(one.value for one in node.keywords if one.arg == "mode")]
         mode = reader.text(modes[0]) if modes else "r"

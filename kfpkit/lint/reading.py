@@ -178,9 +178,7 @@ def _fit(subject: Subject) -> None:
         return
     try:
         spec = schema.normal(schema.PIPELINE, _finite(document))
-        deployment = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
-        if deployment:
-            spec["deploymentSpec"] = deployment
+        spec["deploymentSpec"] = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
         platform: dict[str, Any] = {}
         for one in subject.platform_documents:
             platform = schema.normal(schema.PLATFORM, _finite(one))

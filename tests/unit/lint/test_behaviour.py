@@ -22,7 +22,7 @@ W, E = Severity.WARNING, Severity.ERROR
 GIVEN = "{{$.inputs.parameters['pipelinechannel--n']}}"
 NAME = "{{$.pipeline_job_name}}"
 CONDITION = "inputs.parameter_values['n'] == 9007199254740993"
-EXIT = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
+EXIT: Any = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
 
 
 def given(value: Any, kind: str = "", **more: Any) -> Any:
@@ -208,6 +208,23 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
         W,
         "installs requests",
     ),
+    (
+        "unpinned-packages",
+        VERTEX,
+        source(
+            "def f():\n    import subprocess, sys\n"
+            "    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', 'b', 'a==1'])"
+        ),
+        W,
+        "its code installs b",
+    ),
+    (
+        "unpinned-packages",
+        LOCAL,
+        source("def f():\n    import os\n    os.system('pip install pandas && ls')"),
+        W,
+        "its code installs pandas",
+    ),
 ]
 
 PROSE = '''
@@ -218,6 +235,7 @@ def f() -> float:
     """
     # return float('nan'), {{pod.name}}
     low = float('inf')
+    print('To read it: pip install pandas')
     return min(low, 1.0)
 '''
 

@@ -82,6 +82,27 @@ def {}(path: str = '') -> str:
         file.write('1')
     return open('/tmp/scratch').read()
 """
+NAMED = """
+def first() -> NamedTuple('Outputs', [('score', str), ('path', str)]):
+    from collections import namedtuple
+    import torch
+    torch.save({}, '/tmp/model.pt')
+    return namedtuple('Outputs', ['score', 'path'])('1', '/tmp/model.pt')
+"""
+KEYWORDS = NAMED.replace("[('score', str), ('path', str)]", "path=str, score=str").replace(
+    "('1', '/tmp/model.pt')", "(score='1', path='/tmp/model.pt')"
+)
+
+
+def named(first: str, output: str = "path") -> Any:
+    return pipeline(
+        {
+            "first": task(code(first), outputs=("path", "score")),
+            "second": task(code(PRINTS), {"path": {"from": f"first.{output}"}}),
+        }
+    )
+
+
 INSIDE = pipeline(
     {
         "first": task(code(WRITES), outputs=("Output",)),
@@ -122,6 +143,8 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
     ("handed-path", KFP_2_14_3, pair(WRITES, READS), W, "returns '/tmp/data.csv'"),
     ("handed-path", VERTEX, pair(WRITES, READS), W, "second takes it"),
     ("handed-path", KFP_2_17_0, INSIDE, W, "loop/second takes it"),
+    ("handed-path", KFP_2_17_0, named(NAMED), W, "'/tmp/model.pt'"),
+    ("handed-path", KFP_2_14_3, named(KEYWORDS), W, "'/tmp/model.pt'"),
     (
         "handed-path",
         KFP_2_14_3,
@@ -330,6 +353,7 @@ KEPT: list[tuple[str, str, Any]] = [
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return 'gs://b/a.csv'", READS)),
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return '/api/v1'", PRINTS)),
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return 'done'", READS)),
+    ("handed-path", KFP_2_17_0, named(NAMED, "score")),
     ("handed-path", KFP_2_14_3, pair(WRITES.replace("return '/", "return 'gs://"), PRINTS)),
     ("handed-path", KFP_2_17_0, pair(SCRATCH.format("first"), SCRATCH.format("second"))),
     ("handed-path", VERTEX, pair(WRITES.replace("/tmp", "/gcs/b"), READS)),  # noqa: S108
