@@ -103,18 +103,24 @@ class Picture:
 
 def render(found: Comparison) -> str:
     """Return the page."""
-    cards = [_card(section, found.sections[section]) for section in _ORDER if section in found.sections]
+    cards = [
+        _card(section, found.sections[section]) for section in _ORDER if section in found.sections
+    ]
     pictures = sorted(_pictures(found), key=lambda picture: not picture.differs)
-    return environment(_TEMPLATES).get_template("compare.html.j2").render(
-        found=found,
-        verdict=shown.verdict(found),
-        pipelines=list(dict.fromkeys(side.run.pipeline for side in found.sides.values())),
-        cards=cards,
-        name=shown.name,
-        pictures=pictures[:_PICTURES],
-        left_out=len(pictures[_PICTURES:]),
-        short=_SHORT,
-        States=list(State),
+    return (
+        environment(_TEMPLATES)
+        .get_template("compare.html.j2")
+        .render(
+            found=found,
+            verdict=shown.verdict(found),
+            pipelines=list(dict.fromkeys(side.run.pipeline for side in found.sides.values())),
+            cards=cards,
+            name=shown.name,
+            pictures=pictures[:_PICTURES],
+            left_out=len(pictures[_PICTURES:]),
+            short=_SHORT,
+            States=list(State),
+        )
     )
 
 
@@ -171,17 +177,25 @@ def _size(value: Content) -> str:
 
 def _change(section: Section, first: Any, value: Any) -> str:
     """Return how far a number is from the first run's, relative to that."""
-    if not section.counts or first == value or not _length(first):
+    measure, number = _finite(first), _finite(value)
+    if not section.counts or not measure or number is None or number == measure:
         return ""
-    numbers = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-    return f"{(value - first) / abs(first) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}") if numbers else ""
+    return f"{(number - measure) / abs(measure) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}")
 
 
 def _length(value: Any) -> float:
     """Return the length of a value's bar; 0 where it is no number that has one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return abs(float(value))
+    return abs(_finite(value) or 0.0)
+
+
+def _finite(value: Any) -> float | None:
+    """Return a value as a float; None where it is none that is finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _pictures(found: Comparison) -> Iterator[Picture]:
@@ -193,7 +207,10 @@ def _pictures(found: Comparison) -> Iterator[Picture]:
                 if artifact.type in METRICS:
                     held.setdefault((row.name, artifact.name), {})[letter] = artifact.metadata
     for (task, name), by_letter in held.items():
-        for key, draw in (("confusionMatrix", figures.confusion), ("confidenceMetrics", figures.roc)):
+        for key, draw in (
+            ("confusionMatrix", figures.confusion),
+            ("confidenceMetrics", figures.roc),
+        ):
             same: dict[str, list[str]] = {}
             for letter, metadata in by_letter.items():
                 if key in metadata:
@@ -207,5 +224,3 @@ def _pictures(found: Comparison) -> Iterator[Picture]:
             if matrices or curves:
                 several = [curves[at : at + _CURVES] for at in range(0, len(curves), _CURVES)]
                 yield Picture(matrices, several, differs=len(same) > 1)
-
-

@@ -120,7 +120,9 @@ def table(found: Comparison) -> RenderableType:
     described = [row for row in found.sections.get(Section.METADATA, []) if row.differs]
     if described:
         keys = sorted({re.split(r"[.\[]", row.name)[1] for row in described})
-        said = f"{len(described):,} other metadata of artifacts differ, not counted: {', '.join(keys)}"
+        said = (
+            f"{len(described):,} other metadata of artifacts differ, not counted: {', '.join(keys)}"
+        )
         parts.append(Text(shown.plain(said), style="dim"))
     parts += [Text(f"note: {shown.plain(note)}", style="yellow") for note in found.notes]
     parts.append(Text(verdict(found), style="bold green" if found.agree else "bold red"))
@@ -131,7 +133,7 @@ def _runs(found: Comparison) -> Table:
     listed = Table("", "run", "target", "state", "started", box=None, pad_edge=False)
     for letter, side in found.sides.items():
         run = side.run
-        started = f"{run.started.astimezone():%Y-%m-%d %H:%M}" if run.started else "–"
+        started = f"{run.started.astimezone():%Y-%m-%d %H:%M}" if run.started else "-"
         texts = (letter, run.id, run.target, str(run.state), started)
         listed.add_row(*(Text(shown.plain(text), overflow="fold") for text in texts))
     return listed

@@ -50,7 +50,8 @@ def read(path: Path) -> Side:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise BadInputError(
-            f"{path} has no {FILE}", "Name the folder of a run that has one, as `kfpkit run` leaves it"
+            f"{path} has no {FILE}",
+            "Name the folder of a run that has one, as `kfpkit run` leaves it",
         )
     try:
         run = Run.from_json(file.read_text(encoding="utf-8"))
