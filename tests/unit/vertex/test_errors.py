@@ -156,7 +156,7 @@ def test_a_run_of_another_schema(stand_in: StandIn, tmp_path: Path) -> None:
     for schema in ({"schemaVersion": "2.0.0"}, {}):
         old["pipelineSpec"] = schema
         stand_in.jobs[name] = Job(old, tmp_path)
-        with pytest.raises(KitError, match="and the kit reads 2.1.0"):
+        with pytest.raises(KitError, match=r"and the kit reads 2\.1\.0"):
             jobs.existing(target(stand_in), "old-1")
 
 
