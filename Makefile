@@ -17,7 +17,7 @@ override VENV := .venv
 override BIN := $(VENV)/bin
 
 # What the variables mean, as `make help-TARGET` shows it and kfpkit's options have it.
-#: PIPELINE     Module of pipelines/; MODULE:NAME where it has several pipelines
+#: PIPELINE     FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/
 #: ARGS         Parameters of the run, name=value, quoted as for a shell
 #: RUN          ID of the run
 #: SIDES        Runs to compare: folders of RUNS, TARGET:ID, or IDs on TARGET
@@ -30,6 +30,8 @@ override BIN := $(VENV)/bin
 #: KIND_CONFIG  Configuration of the kind cluster; default kind-config.yaml
 #: TARGETS      File of your targets; default targets.toml here, or in ~/.config/kfpkit
 #: HOST         Address of the KFP API; without one the node port's, or a port is opened
+#: LINT         Whether what would not run on the target is looked for first
+#: FORMAT       What findings are printed as: text, json, sarif
 #: EXPERIMENT   The experiment of the runs
 #: CACHE        Whether tasks may take outputs of earlier runs
 #: RUNS         Folder that takes a folder a run; default runs
@@ -75,12 +77,14 @@ where := OVERLAY CONTEXT KIND_CONFIG TARGETS $(kit)
 
 takes.help :=
 takes.setup := PYTHON=python3
-takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS
+takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS LINT=yes
+takes.lint-pipeline := PIPELINE TARGET=kfp@2.17.0 $(where) FORMAT=text
 takes.report := RUN TARGET=kind $(where) HOST RUNS
 takes.compare := SIDES TOLERANCE=0.0 BYTES=yes JSON=no OUTPUT TARGET=kind $(where) HOST RUNS
-takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS KIND_CONFIG TARGETS $(kit)
-takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit)
-takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes
+takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS LINT=yes KIND_CONFIG TARGETS $(kit)
+takes.cancel := RUN TARGET=kind $(where) HOST
+takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit) LINT=yes
+takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes LINT=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no
 takes.cluster-up := NODES=1 IMAGES MIRROR KIND_CONFIG YES=no $(kit)
 takes.cluster-down := KIND_CONFIG YES=no $(kit)
@@ -91,7 +95,7 @@ takes.status := TARGET=kind $(where)
 takes.diff := TARGET=kind $(where)
 takes.ui := TARGET=kind $(where) PORT=3000
 takes.api := TARGET=kind $(where) PORT=8889
-takes.upload := PIPELINE=penguins TARGET=kind $(where) HOST
+takes.upload := PIPELINE=penguins TARGET=kind $(where) HOST LINT=yes
 takes.rotate-secrets := TARGET=kind $(where) TIMEOUT=900 DESPITE_RUNS=no
 takes.gke-preflight := TARGET=gke $(where)
 takes.doctor := TARGET=kind $(where) CANARY=yes JSON=no
@@ -185,10 +189,13 @@ $(VENV)/.synced: pyproject.toml uv.lock versions.env $(wildcard $(VENV)/lib/pyth
 
 ##@ Run
 
-run: $(VENV)/.synced ## Run a pipeline on this machine or a cluster, and report on it
+run: $(VENV)/.synced ## Run a pipeline on this machine, a cluster or Vertex AI, and report on it
 	@$(call kfpkit,run,PIPELINE)
 
-report: $(VENV)/.synced ## Follow a run on a cluster, whoever started it, and write its report
+lint-pipeline: $(VENV)/.synced ## Say what of a pipeline would not run on a target
+	@$(call kfpkit,lint,PIPELINE)
+
+report: $(VENV)/.synced ## Follow a run on a cluster or on Vertex AI, whoever started it, and write its report
 	@$(call kfpkit,report,RUN)
 
 compare: $(VENV)/.synced ## Compare runs, wherever they ran; fail where they differ
@@ -196,6 +203,9 @@ compare: $(VENV)/.synced ## Compare runs, wherever they ran; fail where they dif
 
 agree: $(VENV)/.synced ## Run a pipeline on several targets from one compiled file; fail where its runs differ
 	@$(call kfpkit,agree,PIPELINE)
+
+cancel: $(VENV)/.synced ## End a run that goes on, on a cluster or on Vertex AI
+	@$(call kfpkit,cancel,RUN)
 
 up: $(VENV)/.synced ## Do all: cluster-up, install, run the sample on the cluster, say how long each took
 	@$(call kfpkit,up,PIPELINE)

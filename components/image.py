@@ -13,7 +13,12 @@ VARIABLE = "KFPKIT_RUNTIME_IMAGE"
 FOLDER = Path(__file__).resolve().parent
 
 #: How the image is made.
-RECIPE = FOLDER.parent / "images" / "python-runtime"
+RECIPE = next(
+    recipe
+    # In the checkout, or where the kit is installed.
+    for place in (FOLDER.parent, FOLDER.parent / "kfpkit" / "files")
+    if (recipe := place / "images" / "python-runtime").exists()
+)
 
 #: Code of `components/` that compiles pipelines; all other runs in the image.
 COMPILING = ("component.py", "image.py", "load.py")

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kfpkit.cli.options import DryRun, require_known
-from kfpkit.core import console, process, signals
+from kfpkit.core import console, packages, process, signals
 from kfpkit.core.errors import KitError, refusals_of
 
 #: By these names the kit calls the ports that it opens.
@@ -27,11 +27,13 @@ INTERRUPTED = 130
 #: The module of each command, and the first line of its help.
 COMMANDS = {
     "run": ("run", "Run a pipeline, show its progress and metrics, and write a report."),
-    "report": ("run_cluster", "Follow a run on a cluster to its end, and write its report."),
+    "lint": ("lint", "Say what of a pipeline would not run on a target, where and why."),
+    "report": ("run_cluster", "Follow a run to its end, and write its report."),
+    "cancel": ("cancel", "End a run that goes on, on a cluster or on Vertex AI."),
     "compare": ("compare", "Compare runs of one backend or several; exit code 1 at a difference."),
     "agree": ("compare", "Run a pipeline on several targets and compare; exit code 1 as compare."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
-    "schedule": ("schedule", "Recurring runs on a cluster."),
+    "schedule": ("schedule", "Recurring runs, on a cluster or on Vertex AI."),
     "cluster": ("cluster", "The local kind cluster."),
     "install": ("install", "Install Kubeflow Pipelines and wait until every component is ready."),
     "uninstall": ("install", "Remove KFP; its volumes and Secrets stay for the next install."),
@@ -112,6 +114,7 @@ def _spare_this_machine() -> None:
 def main() -> None:
     """Run the command line; a `KitError` becomes one line and exit code 1."""
     signals.unwind()
+    packages.import_own()
     _spare_this_machine()
     try:
         with refusals_of():

@@ -114,7 +114,12 @@ Host = Annotated[
 ]
 
 PipelineName = Annotated[
-    str, argument("PIPELINE", "Module of pipelines/; MODULE:NAME where it has several pipelines")
+    str,
+    argument("PIPELINE", "FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/"),
+]
+PipelineNames = Annotated[
+    list[str],
+    argument("PIPELINE", "Module of pipelines/; MODULE:NAME where it has several pipelines"),
 ]
 Words = Annotated[
     list[str] | None,
@@ -125,6 +130,10 @@ Experiment = Annotated[str, option("EXPERIMENT", "The experiment of the runs")]
 Cache = Annotated[
     bool, option("CACHE", "Whether tasks may take outputs of earlier runs", flag=True)
 ]
+Lint = Annotated[
+    bool, option("LINT", "Whether what would not run on the target is looked for first", flag=True)
+]
+Format = Annotated[str, option("FORMAT", "What findings are printed as: text, json, sarif")]
 Runs = Annotated[Path | None, option("RUNS", "Folder that takes a folder a run; default runs")]
 Sides = Annotated[
     list[str] | None,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting, targets
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
-from kfpkit.cli.targets import find
+from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
-from kfpkit.core.versions import ROOT
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
 from kfpkit.runs.local import run as local
@@ -32,19 +32,22 @@ app = typer.Typer()
 @app.command()
 @installation()
 def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) -> None:
-    """Follow a run on a cluster to its end, and write its report.
+    """Follow a run to its end, and write its report.
 
     Whoever started it.
     """
     if not run:
         raise BadInputError("no run is named", "Add RUN=id; kfp run list shows the IDs")
+    if on_vertex := vertex(where, host):
+        import_module("kfpkit.cli.on_vertex").report(on_vertex, run, runs or Path("runs"))
+        return
     with find(where, host) as place:
         if process.dry_run():
             console.say(f"would follow the run {run} of {place.host} and write its report")
             return
         spec, given = remote.existing(place, run)
         name = spec["pipelineInfo"]["name"]
-        done = _follow(place, run, spec, given, runs or ROOT / "runs", name)
+        done = _follow(place, run, spec, given, runs or Path("runs"), name)
     ending.fail(done)
 
 
@@ -58,6 +61,7 @@ def run(
     host: str,
     experiment: str,
     cache: bool,
+    lint: bool,
 ) -> None:
     """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
 
@@ -70,7 +74,9 @@ def run(
             runs.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        if lint:
+            linting.admit(found, targets.linted(place.target))
+        remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(
             place,

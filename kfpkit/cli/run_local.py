@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting
+from kfpkit.cli.options import LOCAL
 from kfpkit.core import console, process
 from kfpkit.core.errors import refusals_of
 from kfpkit.runs.local import run as local
+from kfpkit.runs.local import task_process
 from kfpkit.runs.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
     from kfpkit.kfp.spec import Spec
 
 
-def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path) -> None:
+def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path, *, lint: bool) -> None:
     """Run a pipeline that was admitted.
 
     Raises:
         KitError: It failed, or cannot be run here.
     """
+    if lint:
+        linting.admit(found, LOCAL)
     in_containers = local.needs_containers(spec)
     how = "in containers" if in_containers else "in processes"
     if found.kubernetes:
@@ -36,6 +40,8 @@ def run(found: Pipeline, spec: Spec, given: list[Parameter], runs: Path) -> None
     if process.dry_run():
         console.say(f"would run {found.module} on this machine {how}: {values}")
         return
+    if not in_containers:
+        task_process.make_environments(spec)
     with refusals_of(runs, ending.OTHER_FOLDER):
         folder = local.new_folder(runs, found.module, datetime.now(UTC))
     console.say(f"running {found.module} on this machine {how}: {values}")

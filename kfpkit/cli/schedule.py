@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
 
 import typer
 from rich.table import Column, Table
 
+from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -15,6 +19,7 @@ from kfpkit.cli.options import (
     Experiment,
     Host,
     KnownSchedule,
+    Lint,
     PipelineName,
     ScheduleName,
     Where,
@@ -23,7 +28,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import find
+from kfpkit.cli.targets import find, linted, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
@@ -31,7 +36,9 @@ from kfpkit.runs import recurring, refusals, remote
 from kfpkit.runs import schedule as times
 
 app = typer.Typer()
-schedule_app = typer.Typer(help="Recurring runs on a cluster.", no_args_is_help=True)
+schedule_app = typer.Typer(
+    help="Recurring runs, on a cluster or on Vertex AI.", no_args_is_help=True
+)
 app.add_typer(schedule_app, name="schedule")
 
 
@@ -48,14 +55,23 @@ def put(
     host: Host = "",
     experiment: Experiment = "",
     cache: Cache = True,
+    lint: Lint = True,
 ) -> None:
     """Make a recurring run of a pipeline, or replace the one of its name."""
     when = times.when(cron, every)
     found = pipelines.find(pipeline)
-    names = {"experiment": experiment, "recurring run": schedule}
-    spec, given = refusals.admit(found, parameters(arguments, args), names)
+    on_vertex = vertex(where, host)
+    names = {} if on_vertex else {"experiment": experiment, "recurring run": schedule}
+    _, given = refusals.admit(found, parameters(arguments, args), names)
+    if on_vertex:
+        import_module("kfpkit.cli.on_vertex").put(
+            on_vertex, found, given, when, schedule or found.name, cache=cache, lint=lint
+        )
+        return
     with find(where, host) as place:
-        remote.load_image(place, spec)
+        if lint:
+            linting.admit(found, linted(place.target))
+        remote.prepare(place, found)
         done = recurring.put(
             place.host,
             replace(found, image_prefix=place.target.image_prefix),
@@ -74,11 +90,13 @@ def put(
 @installation()
 def list_(where: Where, host: Host = "") -> None:
     """Show the recurring runs."""
-    with find(where, host) as place:
+    on_vertex = vertex(where, host)
+    with nullcontext() if on_vertex else find(where, host) as place:
+        at = on_vertex.name if on_vertex else place.host
         if process.dry_run():
-            console.say(f"would list the recurring runs of {place.host}")
+            console.say(f"would list the recurring runs of {at}")
             return
-        found = recurring.listed(place.host)
+        found = _of_vertex().listed(on_vertex) if on_vertex else recurring.listed(at)
     if not found:
         console.say("there are no recurring runs")
         return
@@ -105,21 +123,26 @@ def delete(
     host: Host = "",
     yes: Yes = False,
 ) -> None:
-    """Delete a recurring run; its runs stay, and those under way are ended."""
+    """Delete a recurring run; its runs stay, and on a cluster those under way are ended."""
     if not schedule:
         raise BadInputError(
             "no recurring run is named", "Add SCHEDULE=name; make schedule lists the names"
         )
-    with find(where, host) as place:
+    on_vertex = vertex(where, host)
+    with nullcontext() if on_vertex else find(where, host) as place:
+        at = on_vertex.name if on_vertex else place.host
         if process.dry_run():
-            console.say(f"would delete the recurring run {schedule} of {place.host}")
+            console.say(f"would delete the recurring run {schedule} of {at}")
             return
-        found = recurring.named(place.host, schedule)
+        kind, given = (_of_vertex(), on_vertex) if on_vertex else (recurring, at)
+        found = kind.named(given, schedule)
         if not yes:
-            typer.confirm(
-                f"Delete the recurring run {schedule} of {place.host}, "
-                "and end those of its runs that are under way?",
-                abort=True,
-            )
-        recurring.delete(place.host, found)
+            also = "" if on_vertex else ", and end those of its runs that are under way"
+            typer.confirm(f"Delete the recurring run {schedule} of {at}{also}?", abort=True)
+        kind.delete(given, found)
     console.say(f"deleted the recurring run {schedule}; its runs stay")
+
+
+def _of_vertex() -> ModuleType:
+    """Return what does the same on Vertex AI: a cluster does without what it imports."""
+    return import_module("kfpkit.vertex.schedules")

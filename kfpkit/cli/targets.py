@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import releases, targets_file
 from kfpkit.kfp import target as targets
+from kfpkit.lint import rule
 from kfpkit.runs import place
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from kfpkit.cli.options import Where
     from kfpkit.cluster.config import KindCluster
     from kfpkit.kfp.target import Target
+    from kfpkit.kfp.targets_file import Vertex
     from kfpkit.runs.place import Place
 
 
@@ -44,6 +47,26 @@ def choose(where: Where, *, reads: bool = False) -> Target:
             "Put kubectl on PATH; a dry run downloads none",
         )
     return target
+
+
+def vertex(where: Where, host: str = "") -> Vertex | None:
+    """Return the target on Vertex AI that the options name; None where they name another.
+
+    Raises:
+        BadInputError: They name one, and something of a cluster; or the targets file is wrong.
+    """
+    found = targets_file.vertex(where.target, where.targets)
+    if found and (named := where.context or where.overlay or host):
+        raise BadInputError(
+            f"the target {found.name} is on Vertex AI, and {named} is of a cluster",
+            "Leave it out, or name another target",
+        )
+    return found
+
+
+def linted(target: Target) -> str:
+    """Return the name by which the linter knows an installation."""
+    return rule.of_release(releases.release(target.documents))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

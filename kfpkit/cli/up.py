@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
-from kfpkit.cli import run_cluster
+from kfpkit.cli import linting, run_cluster
 from kfpkit.cli.options import (
     KIND,
     Args,
     Cache,
     Images,
     KindConfig,
+    Lint,
     MirrorName,
     Nodes,
     Overlay,
@@ -30,9 +32,9 @@ from kfpkit.cli.options import (
 from kfpkit.cli.targets import bring_up, choose
 from kfpkit.cluster import config
 from kfpkit.core import console, durations, process
-from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
 from kfpkit.kube import render
+from kfpkit.lint import rule
 from kfpkit.operations import installation
 from kfpkit.runs import refusals
 
@@ -56,11 +58,14 @@ def up(
     cache: Cache = True,
     runs: Runs = None,
     yes: Yes = False,
+    lint: Lint = True,
 ) -> None:
     """Bring the cluster up, install KFP, run a pipeline; say how long each took."""
     # Before the long phases.
     found = pipelines.find(pipeline)
     spec, given = refusals.admit(found, parameters(arguments, args), {})
+    if lint:
+        linting.admit(found, *sorted(rule.KFP))
     if overlay:
         render.overlay(overlay)
     kind = config.load(kind_config)
@@ -87,11 +92,12 @@ def up(
                 found,
                 spec,
                 given,
-                runs or ROOT / "runs",
+                runs or Path("runs"),
                 where,
                 host="",
                 experiment="",
                 cache=cache,
+                lint=lint,
             )
     finally:
         if not process.dry_run():

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import typer
 
-from kfpkit.cli.options import Host, PipelineName, Where, installation
-from kfpkit.cli.targets import find
+from kfpkit.cli import linting
+from kfpkit.cli.options import Host, Lint, PipelineName, Where, installation
+from kfpkit.cli.targets import find, linted
 from kfpkit.core import console
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.upload import upload as send
@@ -17,10 +18,14 @@ app = typer.Typer()
 
 @app.command()
 @installation()
-def upload(where: Where, pipeline: PipelineName = "penguins", host: Host = "") -> None:
+def upload(
+    where: Where, pipeline: PipelineName = "penguins", host: Host = "", lint: Lint = True
+) -> None:
     """Upload a pipeline, or a new version of one, unless it is there."""
     found = pipelines.find(pipeline)
     with find(where, host) as place:
+        if lint:
+            linting.admit(found, linted(place.target))
         done = send(replace(found, image_prefix=place.target.image_prefix), place.host)
         if done is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from kfpkit.images import source as sources
 from kfpkit.images.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from kfpkit.cluster.config import KindCluster
 
@@ -70,6 +71,76 @@ def load(kind: KindCluster, names: Iterable[str], given: Iterable[str] = ()) -> 
         _take(image, without)
 
 
+def bring(kind: KindCluster, images: Iterable[str], always: Collection[str] = ()) -> None:
+    """Load a user's images from the Docker engine into the nodes that lack them.
+
+    What the engine has not either, the nodes may pull; so may those of a cluster that was made from
+    a mirror, or that was told of a registry (`certs.d`), what this machine cannot reach.
+
+    Args:
+        kind: Which cluster; where none of its nodes runs, nothing is done.
+        images: The images, by name.
+        always: Those of them that Kubernetes pulls for each pod, whatever the nodes have.
+
+    Raises:
+        BadInputError: Nobody has an image; nothing has been loaded.
+    """
+    wanted = list(images)
+    if not wanted or not engine.answers():
+        return
+    seen = lifecycle.observe(kind)
+    nodes = _nodes(seen)
+    if not nodes:
+        return
+    listed = {node: process.query(["docker", "exec", node, *CTR, "list"]).stdout for node in nodes}
+    lacking = {image: without for image in wanted if (without := _without(image, listed))}
+    # An image by its digest is another one where it was loaded, not pulled.
+    here = {image for image in lacking if "@" not in image and engine.has(image)}
+    for image in wanted:
+        if (image in lacking and image not in here) or image in always:
+            what, do = _nobody_pulls(image, pulled=image in always)
+            host = full_name(image).partition("/")[0]
+            if (seen.marker and seen.marker["images"] == Source.MIRROR) or _configured(
+                nodes[0], host
+            ):
+                console.warn(f"{what}; the nodes may be told of another")
+            elif not sources.answers(host):
+                raise BadInputError(what, do)
+    for image in sorted(here):
+        if process.dry_run():
+            console.say(f"would load into {', '.join(lacking[image])}: {image}")
+        else:
+            console.say(
+                f"{', '.join(lacking[image])} has no {image}: taking it from the Docker engine"
+            )
+            _copy(image, lacking[image])
+
+
+def _nobody_pulls(image: str, *, pulled: bool) -> tuple[str, str]:
+    """Return what is wrong with an image that no registry has for the nodes, and what to do."""
+    from components.image import DEFAULT  # which is not in the kit's own image
+
+    host = full_name(image).partition("/")[0]
+    if pulled:
+        return (
+            f"the image {image} has a moving tag, which Kubernetes pulls for each pod, and the "
+            f"registry {host} does not answer",
+            f"Give it a tag of its own: docker tag {image} NAME:1",
+        )
+    return (
+        f"neither the nodes nor the Docker engine have the image {image}, and the registry {host} "
+        "does not answer",
+        f"Put it into the engine (docker build --tag {image} FOLDER, docker load), or name as "
+        f"base_image one that is there, as {DEFAULT}",
+    )
+
+
+def _configured(node: str, host: str) -> bool:
+    """Whether containerd of a node is told where to find a registry."""
+    folders = [f"/etc/containerd/certs.d/{name}" for name in (host, "_default")]
+    return process.query(["docker", "exec", node, "ls", *folders], check=False).stdout != ""
+
+
 def _without(image: str, listed: Mapping[str, str]) -> list[str]:
     """Return the nodes whose containerd does not list an image."""
     name = full_name(image)
@@ -93,6 +164,10 @@ def _take(image: str, nodes: Sequence[str]) -> None:
         console.say(f"{image} is not built here: the nodes have it")
         return
     console.say(f"{image} is not built here: taking it from the Docker engine")
+    _copy(image, nodes)
+
+
+def _copy(image: str, nodes: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
         process.run(["docker", "save", "--output", str(archive), image])
@@ -114,10 +189,13 @@ def loaded(listed: str) -> Mapping[str, str]:
 
 def full_name(reference: str) -> str:
     """Return the name under which containerd keeps an image: always with its registry."""
+    if ":" not in reference.rpartition("/")[2] and "@" not in reference:
+        reference += ":latest"
+    reference = reference.removeprefix("docker.io/")
     first, slash, _ = reference.partition("/")
     if not slash:
         return f"docker.io/library/{reference}"
-    return reference if "." in first or ":" in first else f"docker.io/{reference}"
+    return reference if re.search(r"[.:]|^localhost$", first) else f"docker.io/{reference}"
 
 
 def _load_one(node: str, archive: Path, references: Iterable[str], digest: str = "") -> None:

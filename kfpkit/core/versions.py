@@ -13,8 +13,14 @@ import yaml
 
 from kfpkit.core.errors import KitError
 
-#: The top of the checkout. The kit runs from a checkout: its manifests are files to read.
-ROOT = Path(__file__).resolve().parents[2]
+#: The folder that the kit's packages are in: the top of the checkout, or where it is installed.
+HOME = Path(__file__).resolve().parents[2]
+
+#: Where an installed kit has manifests/, images/ and the files of versions and of kind.
+_INSTALLED = HOME / "kfpkit" / "files"
+
+#: The folder of those: the top of the checkout, or inside the installed package.
+ROOT = _INSTALLED if _INSTALLED.exists() else HOME
 
 VERSIONS_FILE = ROOT / "versions.env"
 

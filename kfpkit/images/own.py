@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import KitError
-from kfpkit.core.versions import ROOT, version
+from kfpkit.core.versions import HOME, ROOT, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,11 @@ _PIN = re.compile(r"(newName: kfpkit\.invalid/kfpkit\n\s*newTag: ).*")
 _PLACEHOLDER = re.compile(r"\{(?!KIT_TAG\})([A-Z_]+)\}")
 
 
-def code(root: Path = ROOT) -> list[Path]:
+def code(root: Path = HOME) -> list[Path]:
     """Return the files that are in the image: what `RUN` is, and all that importing it imports.
 
     Args:
-        root: The top of the checkout.
+        root: The folder that holds kfpkit/.
     """
     found: set[Path] = set()
     todo = [*RUN]
@@ -68,19 +68,22 @@ def _imported(body: list[ast.stmt]) -> Iterator[str]:
                 yield from _imported([*statement.body, *statement.orelse])
 
 
-def tag(root: Path = ROOT) -> str:
+def tag(root: Path | None = None) -> str:
     """Return the image's tag: its code, its packages, its recipe and the pins that it names.
 
     A node that has an image does not ask for it again, so another content must have another name.
     It is the same on every machine, and for both bases that the recipe can start from.
 
     Args:
-        root: The top of the checkout.
+        root: The top of another checkout.
     """
-    recipe = root / RECIPE
+    recipe = (root or ROOT) / RECIPE
+    home = root or HOME
+    names = {RECIPE / part: recipe / part for part in PARTS}
+    names |= {file.relative_to(home): file for file in code(home)}
     digest = hashlib.sha256()
-    for file in [*(recipe / part for part in PARTS), *code(root)]:
-        name = file.relative_to(root).as_posix()
+    for path, file in names.items():
+        name = path.as_posix()
         digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     for name in _PLACEHOLDER.findall((recipe / "image.toml").read_text(encoding="utf-8")):
         digest.update(f"{name} {version(name)}\n".encode())

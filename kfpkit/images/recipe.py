@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.core.versions import ROOT, tags, versions
+from kfpkit.core.versions import HOME, ROOT, tags, versions
 from kfpkit.images import own
 
 if TYPE_CHECKING:
@@ -284,11 +284,18 @@ def _python(folder: Path, part: dict[str, Any] | None) -> PythonPackages | None:
     if part is None:
         return None
     packages = PythonPackages(
-        requirements=(folder / part.pop("requirements")).resolve(),
+        requirements=_found((folder / part.pop("requirements")).resolve()),
         version=str(part.pop("version")),
     )
     _no_more(part)
     return packages
+
+
+def _found(path: Path) -> Path:
+    """Return where a file is that may be in one of the packages, which are not below ROOT."""
+    if path.exists() or not path.is_relative_to(ROOT):
+        return path
+    return HOME / path.relative_to(ROOT)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -50,6 +50,19 @@ def choose(asked: str, mirror: str) -> tuple[Source, str]:
     return Source(asked), "asked for"
 
 
+def answers(registry: str) -> bool:
+    """Whether a registry answers this machine, in whatever way.
+
+    Args:
+        registry: Its name in an image's: `HOST` or `HOST:PORT`.
+    """
+    host = {"docker.io": "registry-1.docker.io"}.get(registry, registry)
+    return any(
+        not (why := refusal(f"{scheme}://{host}/v2/", verify=False)) or why.startswith("it answers")
+        for scheme in ("https", "http")
+    )
+
+
 def refusal(url: str, *, timeout: float = PROBE_TIMEOUT, verify: bool = True) -> str:
     """Return why no container registry answers at an address; empty where one does.
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kfpkit.core import console
 from kfpkit.core.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: How the names of compiled pipelines end.
 SUFFIXES = (".yaml", ".yml", ".json")
 
-#: The schema of the IR that kfp 2 writes and KFP 2 reads.
-SCHEMA = "2.1."
+#: The schema of the IR that kfp 2 writes, and the only one that Kubeflow Pipelines 2 reads.
+SCHEMA = "2.1.0"
 
 #: What a file is that a key gives away, and what to do with it.
 _OTHERS = {
@@ -47,75 +50,106 @@ def read(file: Path) -> str:
         ) from None
 
 
+def read_pipeline(file: Path) -> str:
+    """Return a compiled pipeline as a server of Kubeflow Pipelines takes it.
+
+    That is the text of the file; of a PipelineJob, as Vertex AI has it, the pipeline in it, whose
+    defaults are the job's parameters.
+
+    Raises:
+        BadInputError: It cannot be read, or is not in UTF-8.
+    """
+    text = read(file)
+    job = _documents(file, text)[0]
+    spec = job.get("pipelineSpec")
+    if not isinstance(spec, dict):
+        return text
+    given = job.get("runtimeConfig", {}).get("parameterValues", {})
+    declared = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+    for name in set(given) & set(declared):
+        declared[name]["defaultValue"] = given[name]
+    also = " with its parameters as defaults" if given else ""
+    console.say(f"{file} is a PipelineJob: taking its pipeline{also}")
+    return yaml.safe_dump(spec, allow_unicode=True)
+
+
 def parse(file: Path, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a compiled pipeline's IR, and what it says for platforms (empty where it does not).
 
-    A PipelineJob, as Vertex AI has it, stands for the IR in it.
-
     Args:
-        file: Is named in errors; what ends in `.json` is JSON.
-        text: What it holds.
+        file: Is named in errors; a text that begins with a brace is read as JSON.
+        text: What `read_pipeline` returned.
 
     Raises:
         BadInputError: It is no compiled pipeline of kfp 2.
     """
-    documents = _documents(file, text.removeprefix("\ufeff"))
-    specs = [one for one in documents if not _is_platform(one)]
-    platforms = [one for one in documents if _is_platform(one)]
+    documents = _documents(file, text)
+    specs = [one for one in documents if "platforms" not in one]
+    platforms = [one for one in documents if "platforms" in one]
+    for one in specs:
+        _check(file, one)
     if len(specs) != 1 or len(platforms) > 1:
         raise BadInputError(
             f"{file} has {len(specs)} documents with a pipeline and {len(platforms)} for platforms",
             "Name a file with one pipeline",
         )
-    spec = specs[0]
-    _check(file, spec)
-    return spec, platforms[0] if platforms else {}
+    return specs[0], platforms[0] if platforms else {}
 
 
 def _documents(file: Path, text: str) -> list[dict[str, Any]]:
+    text = text.removeprefix("\ufeff")
+    json_ = file.suffix == ".json" and text.lstrip().startswith("{")
     try:
-        if file.suffix == ".json" and text.strip():
-            found = [json.loads(text)]
-        else:
-            found = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one is not None]
+        found = [json.loads(text)] if json_ else list(yaml.load_all(text, yaml.CSafeLoader))
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        form = "JSON" if file.suffix == ".json" else "YAML"
-        said = " ".join(str(error).split())
-        raise BadInputError(f"{file} is no {form}: {said}", "Compile the pipeline again") from None
+        said = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise BadInputError(
+            f"{file} is no {'JSON' if json_ else 'YAML'}: {said}", "Compile the pipeline again"
+        ) from None
+    found = [one for one in found if one is not None]
     if not found:
         raise BadInputError(f"{file} is empty", "Compile the pipeline again")
-    for one in found:
-        if not isinstance(one, dict):
-            raise BadInputError(f"{file} is no compiled pipeline", "Name what kfp 2 compiled")
-    return [_inside(one) for one in found]
-
-
-def _inside(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document, or the IR that a PipelineJob carries."""
-    inside = document.get("pipelineSpec")
-    return inside if isinstance(inside, dict) else document
-
-
-def _is_platform(document: dict[str, Any]) -> bool:
-    return "platforms" in document
+    if not all(isinstance(one, dict) for one in found):
+        raise BadInputError(f"{file} is no compiled pipeline", "Name what kfp 2 compiled")
+    return found
 
 
 def _check(file: Path, spec: dict[str, Any]) -> None:
     for key, (what, do) in _OTHERS.items():
         if key in spec:
             raise BadInputError(f"{file} is {what}", do)
-    info = spec.get("pipelineInfo")
-    if not isinstance(info, dict) or not info.get("name") or not isinstance(spec.get("root"), dict):
+    info, root = spec.get("pipelineInfo"), spec.get("root")
+    if not isinstance(info, dict) or not info.get("name") or not isinstance(root, dict):
         raise BadInputError(
             f"{file} is no compiled pipeline: it has no pipelineInfo with a name, or no root",
             "Name what kfp 2 compiled",
         )
-    schema = str(spec.get("schemaVersion"))
-    if not schema.startswith(SCHEMA):
+    schema = str(spec.get("schemaVersion", "none"))
+    if schema != SCHEMA:
         raise BadInputError(
-            f"{file} has the schema {schema} of {spec.get('sdkVersion', 'an unknown SDK')}, and "
-            f"Kubeflow Pipelines 2 reads {SCHEMA}0",
+            f"{file} has the schema {schema} (compiled by {spec.get('sdkVersion', 'nobody knows')})"
+            f", and Kubeflow Pipelines 2 reads {SCHEMA} alone",
             "Compile the pipeline with kfp 2",
         )
-    if "dag" not in spec["root"] or not spec["root"]["dag"].get("tasks"):
-        raise BadInputError(f"{file} has no tasks", "Name what kfp 2 compiled")
+    if not root.get("dag", {}).get("tasks"):
+        raise BadInputError(f"{file} has no tasks", "Compile a pipeline that has some")
+    if not all(isinstance(spec.get(key, {}), dict) for key in ("components", "deploymentSpec")):
+        raise BadInputError(
+            f"{file} is no compiled pipeline: its components or its deploymentSpec are no objects",
+            "Compile the pipeline again",
+        )
+    if not all(math.isfinite(number) for number in _numbers(spec)):
+        raise BadInputError(
+            f"{file} has NaN or an infinity in it, and JSON, which carries a run's values, has "
+            "neither",
+            "Pass it as a text",
+        )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers that a document holds at any depth."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
+import shlex
 import sysconfig
 import tempfile
 import traceback
@@ -21,7 +22,7 @@ import pipelines
 from components.image import DEFAULT, VARIABLE
 from kfpkit.core.errors import BadInputError, KitError, join_names
 from kfpkit.core.process import query
-from kfpkit.core.versions import ROOT
+from kfpkit.core.versions import HOME, ROOT
 from kfpkit.images import own
 from kfpkit.kfp import compiled_file, python_file, sdk
 
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
     from kfpkit.kfp.spec import Spec
 
-GOLDEN = ROOT / "pipelines" / "golden"
+GOLDEN = HOME / "pipelines" / "golden"
 
 #: Locked packages of the runtime image, exported from uv.lock.
-REQUIREMENTS = ROOT / "components" / "requirements.txt"
+REQUIREMENTS = HOME / "components" / "requirements.txt"
 
 #: The same of the kit's own image.
 KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
@@ -199,7 +200,7 @@ def find(text: str) -> Pipeline:
     if file.suffix in compiled_file.SUFFIXES:
         if colon:
             raise BadInputError(f"{file} is compiled, and has one pipeline", f"Leave out :{inner}")
-        found = Pipeline(_label(file), source=file, compiled=compiled_file.read(file))
+        found = Pipeline(_label(file), source=file, compiled=compiled_file.read_pipeline(file))
         found.spec  # noqa: B018 - says what is wrong with it
         return found
     if file.suffix != ".py":
@@ -210,6 +211,22 @@ def find(text: str) -> Pipeline:
     found_here = _load_file(file)
     do = "Decorate a function of it with @dsl.pipeline, and call the components in that"
     return _choose(found_here, str(file), str(file), inner if colon else None, do)
+
+
+def find_all(text: str) -> list[Pipeline]:
+    """Return what a text names: as `find`, but all pipelines of a module that has several.
+
+    Raises:
+        BadInputError: As `find`.
+        KitError: As `find`.
+    """
+    file, colon, _ = _split(text)
+    if colon or (file and (file.suffix != ".py" or not file.is_file())):
+        return [find(text)]
+    if file is None and text not in modules():
+        return [find(text)]
+    mine = _outermost(_load_file(file) if file else _load(text))
+    return list(mine.values()) or [find(text)]
 
 
 def _split(text: str) -> tuple[Path | None, str, str]:
@@ -308,7 +325,32 @@ def _imported(place: str, load: Callable[[], ModuleType]) -> ModuleType:
         raise
     except BaseException as error:  # whatever a broken module raises, SystemExit too
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise KitError(f"{place} cannot be imported: {_place(error)}: {said}", "Mend it") from error
+        raise KitError(
+            f"{place} cannot be imported: {_place(error)}: {said}", _mend(error)
+        ) from error
+
+
+def _mend(error: BaseException) -> str:
+    """Return what to do about a module that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        first, *rest = error.name.split(".")
+        if any(Path(first, *rest).with_suffix(end).exists() for end in ("", ".py")):
+            here = shlex.quote(str(Path.cwd()))
+            return f"PYTHONPATH={here} before the command finds the {error.name} that is here"
+        return (
+            f"Install {first} beside the kit (uv tool install --with, pipx inject, or pip in its "
+            "environment), or compile the pipeline where it is installed, and give the kit that"
+        )
+    frames = traceback.extract_tb(error.__traceback__)
+    of_user = _of_user(error)
+    if isinstance(error, TypeError) and of_user and "/kfp/dsl/" in frames[-1].filename:
+        text = Path(of_user[-1].filename).read_text(encoding="utf-8", errors="replace")
+        if re.search(r"^from __future__ import .*annotations", text, re.MULTILINE):
+            return (
+                "Leave out `from __future__ import annotations`: it makes texts of the types, "
+                "which kfp does not read"
+            )
+    return "Mend it"
 
 
 def _pipelines_of(module: ModuleType, *, own: bool) -> dict[str, Any]:
@@ -346,18 +388,24 @@ def _place(error: BaseException) -> str:
     """Return the file and line of the user's code, not of a library's, that an import ended at."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_short(error.filename)} line {error.lineno}"
-    libraries = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)[1:]
-        if not frame.filename.startswith(("<", *libraries))
-    ]
+    frames = _of_user(error)
     return f"{_short(frames[-1].filename)} line {frames[-1].lineno}" if frames else "at its start"
+
+
+def _of_user(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames that are neither a library's nor the kit's."""
+    kit = str(HOME / "kfpkit")
+    libraries = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+    return [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<", kit, *libraries))
+    ]
 
 
 def _short(file: str) -> str:
     path = Path(file)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else file
+    return str(path.relative_to(HOME)) if path.is_relative_to(HOME) else file
 
 
 def compile_to(pipeline: Pipeline, file: Path) -> None:
@@ -405,9 +453,12 @@ def golden_texts() -> dict[Path, str]:
     """Return what every golden file has to hold, by its path.
 
     Raises:
-        BadInputError: The environment names another image than the default.
+        BadInputError: The environment names another image than the default, or there is no
+            checkout.
         KitError: uv.lock cannot be exported.
     """
+    if not (HOME / "uv.lock").exists():
+        raise BadInputError("the golden files are those of a checkout", "Run make golden in one")
     if os.environ.get(VARIABLE, DEFAULT) != DEFAULT:
         raise BadInputError(
             f"{VARIABLE} is set, but the golden files have the default image {DEFAULT}",
@@ -464,8 +515,8 @@ def requirements() -> str:
     Raises:
         KitError: uv.lock cannot be exported.
     """
-    group = query([_uv(), *_EXPORT, "--only-group", "components"], cwd=ROOT).stdout
-    everything = query(_project(), cwd=ROOT).stdout
+    group = query([_uv(), *_EXPORT, "--only-group", "components"], cwd=HOME).stdout
+    everything = query(_project(), cwd=HOME).stdout
     kfp = _KFP.search(everything)
     if kfp is None:
         raise KitError("uv.lock has no kfp", "Add it to pyproject.toml and run uv lock")
@@ -475,7 +526,7 @@ def requirements() -> str:
 def kit_requirements() -> str:
     """Return the packages of the kit's own image with hashes, as uv.lock has them."""
     without = [text for name in NOT_IN_CLUSTER for text in ("--prune", name)]
-    return _GENERATED + query([*_project(), "--group", "warm-driver", *without], cwd=ROOT).stdout
+    return _GENERATED + query([*_project(), "--group", "warm-driver", *without], cwd=HOME).stdout
 
 
 def _project() -> list[str]:

@@ -11,12 +11,11 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kfpkit.core.packages import OWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
-
-#: Packages of the kit whose names are good for a user's own, too.
-OWN = ("components", "pipelines")
 
 
 def load(file: Path) -> ModuleType:

@@ -34,7 +34,22 @@ def parameters(spec: Spec) -> dict[str, dict[str, Any]]:
 
 def images(spec: Spec) -> list[str]:
     """Return the images that the pipeline's tasks run in."""
-    return sorted({container["image"] for _, container in _containers(spec)})
+    return sorted({container["image"] for _, container in containers(spec)})
+
+
+def pulled_always(spec: Spec, platform: Mapping[str, Any]) -> list[str]:
+    """Return the images that Kubernetes pulls for each pod: those of a moving tag, unless told."""
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {})
+    told = kubernetes.get("deploymentSpec", {}).get("executors", {})
+    found = set()
+    for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():
+        image = executor.get("container", {}).get("image", "")
+        _, colon, tag = image.rpartition("/")[2].partition(":")
+        moving = "@" not in image and (not colon or tag == "latest")
+        policy = told.get(label, {}).get("imagePullPolicy", "Always" if moving else "")
+        if image and "{{" not in image and policy == "Always":
+            found.add(image)
+    return sorted(found)
 
 
 def container_components(spec: Spec) -> list[str]:
@@ -45,7 +60,7 @@ def container_components(spec: Spec) -> list[str]:
     """
     return sorted(
         short_name(name)
-        for name, container in _containers(spec)
+        for name, container in containers(spec)
         if not is_python(container) or container["command"][0] == "python3"
     )
 
@@ -98,7 +113,8 @@ def tasks(spec: Spec, values: Mapping[str, Any]) -> list[Task]:
     return _sorted(found)
 
 
-def _containers(spec: Spec) -> Iterator[tuple[str, dict[str, Any]]]:
+def containers(spec: Spec) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the components that run in a container, and what the IR says of that."""
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     for name, component in spec.get("components", {}).items():
         executor = executors.get(component.get("executorLabel"), {})

@@ -16,7 +16,7 @@ from kfpkit.images import source as sources
 from kfpkit.images.recipe import OWN, by_reference
 from kfpkit.images.source import Source
 from kfpkit.kfp import targets_file
-from kfpkit.kfp.targets_file import KIND, LOCAL, Entry
+from kfpkit.kfp.targets_file import KIND, LOCAL, Entry, Vertex
 from kfpkit.kube import health, render
 from kfpkit.kube.kubectl import Kubectl
 
@@ -190,12 +190,17 @@ def _named(name: str, kind: KindCluster, file: Path | None) -> Entry:
         return Entry("", kind.context)
     if name in render.overlays():
         return _entry_of(name, kind)
-    if name in entries:
+    if entry := entries.get(name):
+        if isinstance(entry, Vertex):
+            raise BadInputError(
+                f"the target {name} is on Vertex AI, and this needs an installation of KFP",
+                "On Vertex AI the kit runs pipelines, follows and ends runs, and schedules them",
+            )
         try:
-            render.overlay(entries[name].overlay)
+            render.overlay(entry.overlay)
         except BadInputError as error:
             raise BadInputError(f"{file}: [{name}]: {error.what}", error.do) from None
-        return entries[name]
+        return entry
     if name != LOCAL and ("/" in name or (Path(name) / "kustomization.yaml").is_file()):
         return _entry_of(targets_file.folder(name, Path.cwd()), kind)
     known = ", ".join(sorted({KIND, *render.overlays()}))

@@ -1,4 +1,4 @@
-"""targets.toml: names of yours for clusters, each with the overlay that goes there.
+"""targets.toml: names of yours for clusters, each with the overlay that goes there; and Vertex AI.
 
     [prod]
     overlay = "../deploy/prod"              # a name of manifests/overlays, or a folder
@@ -7,7 +7,21 @@
     image_prefix = "registry.example:5000/kfp"
     pipeline_root = "gs://bucket/runs"
 
-The first two are needed. No secret belongs here: whoever may do what is in the kubeconfig.
+The first two are needed. A table with a project is a target on Vertex AI:
+
+    [vertex-prod]
+    project = "example-project"
+    location = "europe-west4"
+    pipeline_root = "gs://bucket/runs"
+    service_account = "pipelines@example-project.iam.gserviceaccount.com"
+    network = "projects/12345/global/networks/private"
+    labels = { team = "birds" }
+    caching = false
+    image_prefix = "europe-west4-docker.pkg.dev/example-project/images"
+    experiment = "birds"
+
+The first three are needed. No secret belongs here: whoever may do what is in the kubeconfig, or
+with Google's credentials of this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +29,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,6 +48,9 @@ KIND = "kind"
 LOCAL = "local"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+#: Of a label of Google Cloud, beside that it is small: its letters may be any script's.
+_LABEL = re.compile(r"[\w-]{1,64}")
 
 #: The stores that KFP's launcher writes to.
 _ROOT = re.compile(r"(gs|s3|minio)://[^/\s]+(/\S*)?")
@@ -59,8 +76,45 @@ class Entry:
     pipeline_root: str = ""
 
 
-KEYS = tuple(field.name for field in fields(Entry))
+@dataclass(frozen=True)
+class Vertex:
+    """Vertex AI Pipelines in a project and a location of Google Cloud.
+
+    Attributes:
+        name: What the user calls it.
+        project: ID of the project.
+        location: The region.
+        pipeline_root: Where runs keep their artifacts, `gs://bucket/path`.
+        service_account: As whom tasks run; empty for the project's default.
+        network: The VPC network that tasks are peered with, `projects/NUMBER/global/networks/NAME`.
+        labels: Of each run.
+        caching: Whether tasks may take outputs of earlier runs; None for what the pipeline says.
+        image_prefix: As of `Entry`.
+        experiment: The experiment of Vertex AI that takes the runs; empty for none.
+        api_endpoint: Address of the API; empty for that of the location.
+        credentials: `anonymous` for none, for a stand-in; empty for those of this machine's user.
+    """
+
+    name: str
+    project: str
+    location: str
+    pipeline_root: str
+    service_account: str = ""
+    network: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    caching: bool | None = None
+    image_prefix: str = ""
+    experiment: str = ""
+    api_endpoint: str = ""
+    credentials: str = ""
+
+
+KEYS = tuple(each.name for each in fields(Entry))
 NEEDED = KEYS[:2]
+
+#: The same of a target on Vertex AI, whose name is the table's.
+VERTEX_KEYS = tuple(each.name for each in fields(Vertex))[1:]
+VERTEX_NEEDED = VERTEX_KEYS[:3]
 
 
 def places() -> list[Path]:
@@ -74,7 +128,7 @@ def find() -> Path | None:
     return next((file for file in places() if file.exists()), None)
 
 
-def read(file: Path) -> dict[str, Entry]:
+def read(file: Path) -> dict[str, Entry | Vertex]:
     """Return what the file says, by name.
 
     Raises:
@@ -117,7 +171,22 @@ def wrong_address(host: str) -> str:
     return ""
 
 
-def _entry(name: str, values: Any, file: Path) -> Entry:
+def vertex(name: str, file: Path | None = None) -> Vertex | None:
+    """Return the target on Vertex AI that a name stands for; None where it stands for none.
+
+    Args:
+        name: The name.
+        file: The targets.toml; default the one that is found.
+
+    Raises:
+        BadInputError: As of `read`.
+    """
+    file = file or find()
+    entry = read(file).get(name) if file else None
+    return entry if isinstance(entry, Vertex) else None
+
+
+def _entry(name: str, values: Any, file: Path) -> Entry | Vertex:
     """Return a checked table of the file."""
     where = f"{file}: [{name}]"
     if not isinstance(values, dict):
@@ -131,17 +200,26 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
         )
     if name in (LOCAL, KIND, *render.overlays()):
         raise BadInputError(f"{where}: the name {name} is taken by the kit", "Choose another name")
+    on_vertex = not {"project", "location"}.isdisjoint(values)
+    keys, needed = (VERTEX_KEYS, VERTEX_NEEDED) if on_vertex else (KEYS, NEEDED)
     for key, value in values.items():
-        if key not in KEYS:
-            raise BadInputError(f"{where}: there is no key {key!r}", f"Keys: {', '.join(KEYS)}")
-        if not isinstance(value, str) or not value.strip():
+        if key not in keys:
+            of = " of a target on Vertex AI" if on_vertex and key in KEYS else ""
+            raise BadInputError(f"{where}: there is no key {key!r}{of}", f"Keys: {', '.join(keys)}")
+        if key in _OTHERS:
+            kind, form = _OTHERS[key]
+            if not isinstance(value, kind):
+                raise BadInputError(f"{where}: {key} is not of its form", f"Write {key} = {form}")
+        elif not isinstance(value, str) or not value.strip():
             raise BadInputError(f"{where}: {key} is no text", f'Write {key} = "..."')
-    for key in NEEDED:
+    for key in needed:
         if key not in values:
             raise BadInputError(f"{where}: {key} is missing", f'Add {key} = "..."')
-    for key, check in _CHECKS.items():
+    for key, check in (_VERTEX_CHECKS if on_vertex else _CHECKS).items():
         if key in values and (mistake := check(values[key])):
             raise BadInputError(f"{where}: {key} {mistake}", "Mend it")
+    if on_vertex:
+        return Vertex(name=name, **values)
     return Entry(**{**values, "overlay": folder(values["overlay"], file.parent)})
 
 
@@ -157,8 +235,44 @@ def _wrong_root(root: str) -> str:
     return "" if _ROOT.fullmatch(root) else "is no gs://, s3:// or minio:// with a bucket"
 
 
+def _wrong_labels(labels: dict[str, Any]) -> str:
+    for key, value in labels.items():
+        if not isinstance(value, str):
+            return f"has {key} = {value!r}, which is no text"
+        if not _LABEL.fullmatch(key) or not key[0].isalpha() or key != key.lower():
+            return f"has {key!r}: a key has up to 64 small letters, digits, - and _, a letter first"
+        if value and (not _LABEL.fullmatch(value) or value != value.lower()):
+            return f"has {key} = {value!r}: a value has up to 64 small letters, digits, - and _"
+    return ""
+
+
+def _unlike(pattern: str, form: str) -> Callable[[str], str]:
+    return lambda text: "" if re.fullmatch(pattern, text) else f"is no {form}"
+
+
+#: Keys whose value is no text: its type, and how it is written.
+_OTHERS: Mapping[str, tuple[type, str]] = {
+    "labels": (dict, '{ team = "birds" }'),
+    "caching": (bool, "true or false"),
+}
+
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     "host": wrong_address,
     "image_prefix": _wrong_prefix,
     "pipeline_root": _wrong_root,
+}
+
+_VERTEX_CHECKS: Mapping[str, Callable[[Any], str]] = {
+    "project": _unlike(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|\d+", "ID of a project"),
+    "location": _unlike(r"[a-z]+(-[a-z]+)*\d*", "location, as europe-west4"),
+    "pipeline_root": _unlike(r"gs://[a-z0-9][a-z0-9._-]+(/\S*)?", "gs:// with a bucket"),
+    "service_account": _unlike(r"[^@\s]+@[^@\s]+\.[^@\s]+", "address of a service account"),
+    "network": _unlike(
+        r"projects/\d+/global/networks/[a-z][a-z0-9-]*",
+        "projects/NUMBER/global/networks/NAME, the number being the project's",
+    ),
+    "labels": _wrong_labels,
+    "image_prefix": _wrong_prefix,
+    "api_endpoint": wrong_address,
+    "credentials": _unlike("anonymous", '"anonymous", the one way beside Google\'s own'),
 }

@@ -29,7 +29,7 @@ from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
 from kfpkit.kube.health import WORKFLOWS
-from kfpkit.runs import phases, results
+from kfpkit.runs import packages, phases, results
 from kfpkit.runs.explain import explain, gather
 from kfpkit.runs.facts import Facts
 from kfpkit.runs.local.run import InterruptedRun
@@ -59,14 +59,23 @@ PODS = 120.0
 DRIVING = 30.0
 
 
-def load_image(where: Place, spec: Spec) -> None:
-    """Put the image of the sample's tasks onto the kind cluster's nodes, if the pipeline needs it.
+def prepare(where: Place, pipeline: Pipeline) -> None:
+    """Put the images of a pipeline onto the nodes of a kind cluster, and say what it would lack.
+
+    The image of the sample's tasks is built where it is not there yet.
 
     Raises:
-        KitError: It cannot be built or loaded.
+        BadInputError: Nobody has an image, or packages that a task installs cannot be reached.
+        KitError: An image cannot be built or loaded.
     """
     kind = where.target.kind
-    if kind and RUNTIME_IMAGE in ir.images(spec) and not where.target.image_prefix:
+    if not kind:
+        return
+    images = ir.images(pipeline.spec)
+    packages.check_on_kind(kind, pipeline.spec)
+    given = [image for image in images if image != RUNTIME_IMAGE and "{{" not in image]
+    loading.bring(kind, given, ir.pulled_always(pipeline.spec, pipeline.platform))
+    if RUNTIME_IMAGE in images and not where.target.image_prefix:
         loading.load(kind, [RUNTIME])
 
 

@@ -80,13 +80,13 @@ def bring(target: Target, run: Run, spec: Spec, seen: Workflow, folder: Path) ->
             if row.state is State.FAILED:
                 row.error = reader.why(row, execution).text
             declared = spec["components"][f"comp-{row.component}"]
-            row.inputs = _typed(
+            row.inputs = typed_values(
                 row.inputs | (execution.inputs if execution else {}),
                 declared.get("inputDefinitions", {}),
             )
             if execution:
                 row.cached_from = execution.made_by
-                row.outputs = _typed(execution.outputs, declared.get("outputDefinitions", {}))
+                row.outputs = typed_values(execution.outputs, declared.get("outputDefinitions", {}))
                 reader.artifacts(row, execution, folder)
         if run.state is State.FAILED:
             if not run.failed:
@@ -287,7 +287,7 @@ def unrounded(output: Output, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _typed(values: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+def typed_values(values: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters in the types that a component declares: all numbers come as one kind."""
     kinds = {"NUMBER_DOUBLE": float, "NUMBER_INTEGER": int}
 

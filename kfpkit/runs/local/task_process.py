@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING
 
 from kfpkit.core import process
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import spec as ir
 from kfpkit.runs.local import task_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from kfpkit.kfp.spec import Spec
 
 #: Signals whose name alone does not say enough.
 _CAUSES = {
@@ -76,6 +79,18 @@ class _Parts:
     executor_input: str
     #: The words after each `pip install`, in order.
     installs: tuple[tuple[str, ...], ...]
+
+
+def make_environments(spec: Spec) -> None:
+    """Make the Python environments of a pipeline's tasks that are not there yet.
+
+    Raises:
+        BadInputError: An option or a path is among the packages.
+        KitError: Packages cannot be installed.
+    """
+    for _, container in ir.containers(spec):
+        installs = installs_of(container["command"]) or ()
+        task_environment.python_for(container["image"], installs, lambda _: None)
 
 
 def run(
@@ -195,6 +210,24 @@ def _why(returncode: int) -> str:
     return f"killed by {number.name}{_CAUSES.get(number, '')}"
 
 
+def installs_of(command: Sequence[str]) -> list[tuple[str, ...]] | None:
+    """Return the words after each `pip install` of a component's command; None where unknown."""
+    installs: list[tuple[str, ...]] = []
+    if list(command[:2]) == ["sh", "-c"] and len(command) > 2:
+        found = _INSTALL.fullmatch(command[2])
+        if not found:
+            return None
+        for line in _POD_VENV.sub("", found["installs"]).split(" && "):
+            try:
+                said = shlex.split(line)
+            except ValueError:
+                return None
+            if said[:4] != ["python3", "-m", "pip", "install"]:
+                return None
+            installs.append(tuple(said[4:]))
+    return installs
+
+
 def _take_apart(command: Sequence[str]) -> _Parts:
     """Return the parts of a command.
 
@@ -207,19 +240,10 @@ def _take_apart(command: Sequence[str]) -> _Parts:
         f"the command of the component {name} is none that kfp compiles for a Python component",
         "Compile it again with the kfp of this kit",
     )
-    installs: list[tuple[str, ...]] = []
-    if words[:2] == ["sh", "-c"] and len(words) > 2:
-        found = _INSTALL.fullmatch(words[2])
-        if not found:
-            raise unknown
-        for line in _POD_VENV.sub("", found["installs"]).split(" && "):
-            try:
-                said = shlex.split(line)
-            except ValueError:
-                raise unknown from None
-            if said[:4] != ["python3", "-m", "pip", "install"]:
-                raise unknown
-            installs.append(tuple(said[4:]))
+    installs = installs_of(words)
+    if installs is None:
+        raise unknown
+    if words[:2] == ["sh", "-c"]:
         words = words[3:]
     match words:
         case ["sh", "-ec", script, source, "--executor_input", given, "--function_to_execute", _]:

@@ -70,6 +70,7 @@ OF_MAKE = {"DRY_RUN", "PYTHON", "PYTEST_ARGS", "CHOICE"}
 CALLED = {
     "schedule": ("schedule set", "schedule list"),
     "unschedule": ("schedule delete",),
+    "lint-pipeline": ("lint",),
     "images": ("images build",),
     "test-cluster": ("cluster up",),
     "golden-check": ("golden",),

@@ -177,3 +177,80 @@ def test_every_name_of_the_kit_is_taken(tmp_path: Path) -> None:
     for name in ("local", "kind", *render.overlays()):
         with pytest.raises(BadInputError, match=f"the name {name} is taken"):
             choose("prod", file=write(tmp_path / "t.toml", f"[{name}]\n{NEEDED}"))
+
+
+VERTEX = """[vertex-prod]
+project = "example-project"
+location = "europe-west4"
+pipeline_root = "gs://bucket/runs"
+"""
+
+
+def test_a_table_with_a_project_is_a_target_on_vertex_ai(tmp_path: Path) -> None:
+    text = VERTEX + (
+        'service_account = "runs@example-project.iam.gserviceaccount.com"\n'
+        'network = "projects/12345/global/networks/private"\n'
+        'labels = { team = "birds", "größe" = "" }\ncaching = false\n'
+        'image_prefix = "europe-west4-docker.pkg.dev/example-project/images"\n'
+        'experiment = "birds"\n'
+    )
+    file = write(tmp_path / "t.toml", f"{text}\n[prod]\n{NEEDED}")
+    found = targets_file.vertex("vertex-prod", file)
+    assert found
+    assert (found.name, found.project, found.location) == (
+        "vertex-prod",
+        "example-project",
+        "europe-west4",
+    )
+    assert found.labels == {"team": "birds", "größe": ""}
+    assert found.caching is False
+    assert targets_file.vertex("prod", file) is None
+    assert targets_file.vertex("none", file) is None
+    assert targets_file.vertex("vertex-prod") is None  # no file is found
+
+
+def test_a_target_on_vertex_ai_is_no_installation(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="vertex-prod is on Vertex AI"):
+        choose("vertex-prod", file=write(tmp_path / "t.toml", VERTEX))
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ('overlay = "gke"', "no key 'overlay' of a target on Vertex AI"),
+        ('pipeline_rot = "gs://x/y"', "no key 'pipeline_rot'"),
+        ("caching = 1", "caching is not of its form"),
+        ('labels = "team"', "labels is not of its form"),
+        ('labels = { Team = "x" }', "labels has 'Team'"),
+        ('labels = { team = "Birds" }', "labels has team = 'Birds'"),
+        ("labels = { team = 1 }", "which is no text"),
+        ('network = "default"', "network is no projects/NUMBER"),
+        ('service_account = "runs"', "service_account is no address"),
+        ('credentials = "key.json"', 'credentials is no "anonymous"'),
+        ('api_endpoint = "example.com"', "api_endpoint is no address"),
+        ('image_prefix = "a b"', "image_prefix is no registry"),
+        ('experiment = ""', "experiment is no text"),
+    ],
+)
+def test_a_mistake_about_vertex_ai_is_one_line(tmp_path: Path, line: str, mistake: str) -> None:
+    file = write(tmp_path / "t.toml", f"{VERTEX}{line}\n")
+    with pytest.raises(BadInputError) as refused:
+        targets_file.vertex("vertex-prod", file)
+    assert refused.value.what.startswith(f"{file}: [vertex-prod]: ")
+    assert mistake in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("project", "Ex ample"), ("location", "Europe"), ("pipeline_root", "s3://bucket")],
+)
+def test_what_vertex_ai_needs(tmp_path: Path, key: str, value: str) -> None:
+    wrong = "".join(
+        f'{key} = "{value}"\n' if row.startswith(f"{key} ") else f"{row}\n"
+        for row in VERTEX.splitlines()
+    )
+    with pytest.raises(BadInputError, match=f"{key} is no "):
+        targets_file.vertex("vertex-prod", write(tmp_path / "t.toml", wrong))
+    less = "".join(f"{row}\n" for row in VERTEX.splitlines() if not row.startswith(f"{key} "))
+    with pytest.raises(BadInputError, match=f"{key} is missing"):
+        targets_file.vertex("vertex-prod", write(tmp_path / "t.toml", less))

@@ -1,0 +1,140 @@
+"""What commands do on a Vertex target: a run, its report, its end, recurring runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from kfpkit.cli import ending, linting
+from kfpkit.core import console, process
+from kfpkit.core.errors import KitError, refusals_of
+from kfpkit.lint import rule
+from kfpkit.runs.local import run as local
+from kfpkit.runs.progress import Progress
+from kfpkit.vertex import jobs, schedules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.run import Parameter, Run
+    from kfpkit.kfp.spec import Spec
+    from kfpkit.kfp.targets_file import Vertex
+    from kfpkit.runs.schedule import When
+
+
+def run(
+    target: Vertex,
+    found: Pipeline,
+    spec: Spec,
+    given: list[Parameter],
+    runs: Path,
+    *,
+    experiment: str,
+    cache: bool,
+    lint: bool,
+) -> None:
+    """Run a pipeline that was admitted; the rest is as for `kfpkit run`.
+
+    Raises:
+        KitError: Bad input, no answer, or the run failed.
+    """
+    found = _admitted(target, found, lint=lint)
+    values = ending.values_of(given)
+    where = f"Vertex AI, {target.project} in {target.location}"
+    if process.dry_run():
+        console.say(f"would run {found.module} on {where}, and follow it to its end: {values}")
+        return
+    with refusals_of(runs, ending.OTHER_FOLDER):  # before the run is there
+        runs.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=runs).close()
+    name = f"{found.module}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - for people here
+    job = jobs.prepare(target, found, given, name=name, cache=cache)
+    run_id = jobs.submit(target, job, experiment or target.experiment)
+    console.say(f"running {found.module} on {where}: {values}")
+    ending.fail(_follow(target, run_id, spec, given, runs, found.module))
+
+
+def report(target: Vertex, run_id: str, runs: Path) -> None:
+    """Follow a run to its end, and write its report.
+
+    Raises:
+        KitError: There is no such run, no answer, or the run failed.
+    """
+    if process.dry_run():
+        console.say(f"would follow the run {run_id} of {target.name} and write its report")
+        return
+    spec, given = jobs.existing(target, run_id)
+    ending.fail(_follow(target, run_id, spec, given, runs, spec["pipelineInfo"]["name"]))
+
+
+def cancel(target: Vertex, run_id: str) -> None:
+    """End a run.
+
+    Raises:
+        KitError: There is no such run, it is over, or no answer.
+    """
+    if process.dry_run():
+        console.say(f"would end the run {run_id} of {target.name}")
+        return
+    jobs.cancel(target, run_id)
+    console.say(f"the run {run_id} is being ended: {jobs.link(target, run_id)}")
+
+
+def put(
+    target: Vertex,
+    found: Pipeline,
+    given: list[Parameter],
+    when: When,
+    name: str,
+    *,
+    cache: bool,
+    lint: bool,
+) -> None:
+    """Make a schedule of a pipeline that was admitted, or replace those of its name.
+
+    Raises:
+        KitError: Bad input, or no answer.
+    """
+    found = _admitted(target, found, lint=lint)
+    schedules.cron(when)
+    if process.dry_run():
+        console.say(f"would make the schedule {name} on {target.name}: {when}")
+        return
+    job = jobs.prepare(target, found, given, name=name, cache=cache)
+    console.say(schedules.put(target, job, when, name))
+
+
+def _admitted(target: Vertex, found: Pipeline, *, lint: bool) -> Pipeline:
+    """Return a pipeline with the target's prefix of images, unless it would not run there."""
+    jobs.require_one_document(found)
+    found = replace(found, image_prefix=target.image_prefix)
+    if lint:
+        linting.admit(found, rule.VERTEX)
+    return found
+
+
+def _follow(
+    target: Vertex, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
+) -> Run:
+    """Follow a run to its end and write its report; where interrupted, say how it goes on."""
+    short = run_id.rpartition("/")[2]
+    link = jobs.link(target, short)
+    console.say(f"run {short}: {link}")
+    try:
+        with refusals_of(runs, ending.OTHER_FOLDER):
+            folder = local.new_folder(runs, name, datetime.now(UTC))
+        with refusals_of(folder, ending.OTHER_FOLDER), Progress() as progress:
+            done = jobs.run(target, run_id, spec, given, folder, progress)
+    except (local.InterruptedRun, KitError) as error:
+        if isinstance(error, local.InterruptedRun):
+            ending.report(error.run, folder)
+        console.say(f"the run goes on on Vertex AI: {link}")
+        for what, command in jobs.by_hand(target, short).items():
+            console.say(f"    {what}: {command}")
+        raise
+    with refusals_of(folder, ending.OTHER_FOLDER):
+        ending.report(done, folder)
+    return done
