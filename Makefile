@@ -84,9 +84,9 @@ takes.setup := PYTHON=python3
 takes.run := PIPELINE=penguins ARGS TARGET=local $(where) HOST EXPERIMENT CACHE=yes RUNS LINT=yes
 takes.lint-pipeline := PIPELINE TARGET=kfp@2.17.0 $(where) FORMAT=text
 takes.report := RUN TARGET=kind $(where) HOST RUNS
-takes.cancel := RUN TARGET=kind $(where) HOST
 takes.compare := SIDES TOLERANCE=0.0 BYTES=yes JSON=no OUTPUT TARGET=kind $(where) HOST RUNS
-takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS KIND_CONFIG TARGETS $(kit)
+takes.agree := PIPELINE=penguins ARGS ON=local,kind TOLERANCE=0.0 BYTES=yes JSON=no EXPERIMENT CACHE=no RUNS LINT=yes KIND_CONFIG TARGETS $(kit)
+takes.cancel := RUN TARGET=kind $(where) HOST
 takes.up := PIPELINE=penguins ARGS NODES=1 IMAGES MIRROR OVERLAY KIND_CONFIG TIMEOUT=1800 CACHE=yes RUNS YES=no $(kit) LINT=yes
 takes.schedule := PIPELINE=penguins ARGS CRON EVERY SCHEDULE TARGET=kind $(where) HOST EXPERIMENT CACHE=yes LINT=yes
 takes.unschedule := SCHEDULE TARGET=kind $(where) HOST YES=no

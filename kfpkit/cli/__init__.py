@@ -33,7 +33,7 @@ COMMANDS = {
     "agree": ("compare", "Run a pipeline on several targets and compare; exit code 1 as compare."),
     "cancel": ("cancel", "End a run that goes on, on a cluster or on Vertex AI."),
     "up": ("up", "Bring the cluster up, install KFP, run a pipeline; say how long each took."),
-    "schedule": ("schedule", "Recurring runs on a cluster."),
+    "schedule": ("schedule", "Recurring runs, on a cluster or on Vertex AI."),
     "cluster": ("cluster", "The local kind cluster."),
     "install": ("install", "Install Kubeflow Pipelines and wait until every component is ready."),
     "uninstall": ("install", "Remove KFP; its volumes and Secrets stay for the next install."),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting
 from kfpkit.cli.options import (
     KIND,
     LOCAL,
@@ -28,6 +28,7 @@ from kfpkit.cli.options import (
     Host,
     Json,
     KindConfig,
+    Lint,
     On,
     Output,
     PipelineName,
@@ -40,11 +41,12 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import choose, find
+from kfpkit.cli.targets import choose, find, linted, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
 from kfpkit.kfp import api, pipelines
 from kfpkit.kfp.run import FILE, Run, State
+from kfpkit.lint import rule
 from kfpkit.runs import refusals
 from kfpkit.runs.compare import comparison, shown
 from kfpkit.runs.compare.sides import Side, read
@@ -119,6 +121,7 @@ def agree(
     experiment: Experiment = "",
     cache: Cache = False,
     runs: Runs = None,
+    lint: Lint = True,
     kind_config: KindConfig = None,
     targets: Targets = None,
 ) -> None:
@@ -132,10 +135,12 @@ def agree(
     comparison.check(len(names), tolerance)
     found = pipelines.find(pipeline)
     words = parameters(arguments, args)
-    on_clusters = [name for name in names if name != LOCAL]
-    spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_clusters else None)
-    for name in on_clusters:
-        choose(Where(name, kind_config=kind_config, targets=targets))
+    wheres = [Where(name, kind_config=kind_config, targets=targets) for name in names]
+    kinds = {where.target: _kind(where) for where in wheres}
+    on_cluster = kinds.values() - {rule.LOCAL, rule.VERTEX}
+    spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_cluster else {})
+    for kind in dict.fromkeys(kinds.values()) if lint else ():
+        linting.admit(found, kind)
     if LOCAL in names:
         local.needs_containers(spec)
     runs = runs or Path("runs")
@@ -160,6 +165,7 @@ def agree(
                 experiment=experiment,
                 cache=cache,
                 runs=folder,
+                lint=False,  # The file is; and its own places are in the .py.
                 target=name,
                 kind_config=kind_config,
                 targets=targets,
@@ -176,6 +182,17 @@ def agree(
     _tell(done, folder / "compare.html", as_json=as_json)
     if not done.agree or any(side.run.state is not State.SUCCEEDED for side in sides):
         raise typer.Exit(1)
+
+
+def _kind(where: Where) -> str:
+    """Return the name by which the linter knows a target.
+
+    Raises:
+        BadInputError: There is no such target.
+    """
+    if where.target == LOCAL:
+        return rule.LOCAL
+    return rule.VERTEX if vertex(where) else linted(choose(where))
 
 
 def _place(word: str, where: Where, runs: Path) -> Path | tuple[Where, str]:
@@ -219,18 +236,24 @@ def _bring(where: Where, run_id: str, host: str, folder: Path) -> Side:
         BadInputError: There is no such run.
         KitError: The target does not answer.
     """
-    remote = import_module("kfpkit.runs.remote")
-    with find(where, host) as place:
-        console.say(f"reading run {run_id} of {place.name}")
-        try:
-            spec, given = remote.existing(place, run_id)
-        except api.RefusedError as error:
-            if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
-                raise
-            raise BadInputError(
-                f"there is no run {run_id} on {place.name}", "kfp run list shows the IDs"
-            ) from None
-        done = remote.run(place, run_id, spec, given, folder, _Silent(), wait=False)
+    if on_vertex := vertex(where, host):
+        jobs = import_module("kfpkit.vertex.jobs")
+        console.say(f"reading run {run_id} of {on_vertex.name}")
+        spec, given = jobs.existing(on_vertex, run_id)
+        done = jobs.run(on_vertex, run_id, spec, given, folder, _Silent(), wait=False)
+    else:
+        remote = import_module("kfpkit.runs.remote")
+        with find(where, host) as place:
+            console.say(f"reading run {run_id} of {place.name}")
+            try:
+                spec, given = remote.existing(place, run_id)
+            except api.RefusedError as error:
+                if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+                    raise
+                raise BadInputError(
+                    f"there is no run {run_id} on {place.name}", "kfp run list shows the IDs"
+                ) from None
+            done = remote.run(place, run_id, spec, given, folder, _Silent(), wait=False)
     # As out of a file, which has NaN as a text.
     return Side(Run.from_json(done.to_json()), folder)
 

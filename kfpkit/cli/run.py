@@ -59,8 +59,6 @@ def run(
     if here:
         import_module("kfpkit.cli.run_local").run(found, spec, given, runs, lint=lint)
     elif on_vertex:
-        if lint:
-            import_module("kfpkit.cli.linting").admit(found, rule.VERTEX)
         import_module("kfpkit.cli.on_vertex").run(
             on_vertex, found, spec, given, runs, experiment=experiment, cache=cache, lint=lint
         )

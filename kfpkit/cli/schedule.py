@@ -35,7 +35,9 @@ from kfpkit.runs import recurring, refusals, remote
 from kfpkit.runs import schedule as times
 
 app = typer.Typer()
-schedule_app = typer.Typer(help="Recurring runs on a cluster.", no_args_is_help=True)
+schedule_app = typer.Typer(
+    help="Recurring runs, on a cluster or on Vertex AI.", no_args_is_help=True
+)
 app.add_typer(schedule_app, name="schedule")
 
 

@@ -219,7 +219,7 @@ def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
             name += f"[{execution.round}]"
         elif execution.graph:
             tasks = component.get("dag", {}).get("tasks", {})
-            inner = _task(execution.task, tasks)
+            inner = task_called(execution.task, tasks)
             if inner is None:
                 continue
             name = f"{name}/{inner}".removeprefix("/")
@@ -229,7 +229,7 @@ def place(executions: Iterable[Execution], spec: Spec) -> dict[str, Execution]:
     return placed
 
 
-def _task(name: str, tasks: Mapping[str, Any]) -> str | None:
+def task_called(name: str, tasks: Mapping[str, Any]) -> str | None:
     """Return the task of a graph that an execution is of; None where it is of none."""
     if name in tasks:
         return name

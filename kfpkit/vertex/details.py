@@ -76,16 +76,17 @@ class _Tree:
             self._inside[above if above in known else ""].append(detail)
         top = spec["root"]["dag"]["tasks"]
         for detail in self._inside[""]:
-            name = detail.get("taskName", "")
             # The pipeline itself is an element, too, called as the run.
-            for one in [detail] if name in top else self._inside[detail.get("taskId", "")]:
+            for one in [detail] if _key(detail, top) else self._inside[detail.get("taskId", "")]:
                 self._add(one, 1, spec["root"])
 
     def _add(self, detail: Detail, graph: int, around: Spec) -> None:
-        task = around["dag"]["tasks"].get(detail.get("taskName", ""))
-        if task is None:
+        tasks = around["dag"]["tasks"]
+        key = _key(detail, tasks)
+        if key is None:
             return
-        execution = self._new(detail, graph)
+        task = tasks[key]
+        execution = self._new(detail, key, graph)
         self.details[execution.id] = detail
         component = self._spec["components"][task["componentRef"]["name"]]
         if "dag" not in component:
@@ -104,7 +105,7 @@ class _Tree:
     def _rounds(self, inside: list[Detail], component: Spec) -> list[list[Detail]]:
         """Return the tasks of each round of a loop."""
         members = component["dag"]["tasks"]
-        if any(detail.get("taskName") in members for detail in inside):
+        if any(_key(detail, members) for detail in inside):
             rounds: list[list[Detail]] = []
             times: dict[str, int] = defaultdict(int)
             for detail in inside:
@@ -119,12 +120,12 @@ class _Tree:
             inside = sorted(inside, key=lambda d: int(_NUMBER.search(d["taskName"])[0]))  # type: ignore[index]
         return [self._inside[detail.get("taskId", "")] for detail in inside]
 
-    def _new(self, detail: Detail, graph: int) -> Execution:
+    def _new(self, detail: Detail, task: str, graph: int) -> Execution:
         values = as_passed(detail.get("execution", {}).get("metadata", {}))
         state = detail.get("state", "")
         execution = Execution(
             id=len(self.executions) + 1,
-            task=detail["taskName"],
+            task=task,
             graph=graph,
             state=_STATES.get(state, State.PENDING),
             cached=state == "SKIPPED",
@@ -140,6 +141,11 @@ class _Tree:
         )
         self.executions.append(execution)
         return execution
+
+
+def _key(detail: Detail, tasks: Mapping[str, Any]) -> str | None:
+    """Return the task of a graph that an element is; None where it is none."""
+    return metadata.task_called(detail.get("taskName", ""), tasks)
 
 
 def _age(detail: Detail) -> tuple[datetime, int]:

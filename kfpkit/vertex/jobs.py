@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console, process
-from kfpkit.core.errors import BadInputError
+from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import metadata
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at a run.
 INTERVAL = 2.0
+
+#: The schema of pipelines that kfp 2 compiles.
+SCHEMA = "2.1.0"
 
 #: The API's states of a run that is over (google.cloud.aiplatform.v1 `PipelineState`).
 ENDS = {
@@ -87,17 +90,18 @@ def prepare(
         KitError: Google's client refuses it.
     """
     aiplatform = client.connect(target)
-    with tempfile.TemporaryDirectory() as folder, client.answers(target, f"the run {name}"):
+    with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pipeline.yaml"
         compile_to(pipeline, file)
-        return aiplatform.PipelineJob(
-            display_name=name,
-            template_path=str(file),
-            pipeline_root=target.pipeline_root,
-            parameter_values={p.name: p.value for p in parameters if p.differs},
-            enable_caching=target.caching if cache else False,
-            labels=target.labels or None,
-        )
+        with client.answers(target, f"the run {name}"):
+            return aiplatform.PipelineJob(
+                display_name=name,
+                template_path=str(file),
+                pipeline_root=target.pipeline_root,
+                parameter_values={p.name: p.value for p in parameters if p.differs},
+                enable_caching=target.caching if cache else False,
+                labels=target.labels or None,
+            )
 
 
 def submit(target: Vertex, job: Any, experiment: str) -> str:
@@ -135,7 +139,12 @@ def existing(target: Vertex, run_id: str) -> tuple[Spec, list[Parameter]]:
         KitError: There is no such run, or Vertex AI does not answer.
     """
     job = _get(target, run_id).to_dict()
-    spec = dict(job["pipelineSpec"])
+    spec = dict(job.get("pipelineSpec", {}))
+    if (schema := spec.get("schemaVersion", "none")) != SCHEMA:
+        raise KitError(
+            f"the run {run_id} is of a pipeline of the schema {schema}, and the kit reads {SCHEMA}",
+            f"Look at it in the console: {link(target, run_id.rpartition('/')[2])}",
+        )
     given = as_passed(job.get("runtimeConfig", {}).get("parameterValues", {}))
     return spec, complete(spec, given)
 
@@ -177,6 +186,8 @@ def run(
     parameters: Sequence[Parameter],
     folder: Path,
     progress: Progress,
+    *,
+    wait: bool = True,
 ) -> Run:
     """Follow a run to its end, good or bad, and bring its results here.
 
@@ -187,6 +198,7 @@ def run(
         parameters: All parameters of the run.
         folder: The run's own folder; takes the outputs.
         progress: Is told of the tasks and of each change of their states.
+        wait: Without, a run that is not over is described as it is now.
 
     Raises:
         InterruptedRun: The user interrupted; it holds what is known of the run, which goes on.
@@ -215,6 +227,8 @@ def run(
             for task in description.tasks:
                 if metadata.update(task, placed):
                     progress.changed(task)
+            if not wait:
+                break
     except KeyboardInterrupt:
         interrupted = True
     _close(description, seen, progress)

@@ -177,23 +177,25 @@ def _size(value: Content) -> str:
 
 def _change(section: Section, first: Any, value: Any) -> str:
     """Return how far a number is from the first run's, relative to that."""
-    if not section.counts or first == value or not _length(first):
+    measure, number = _finite(first), _finite(value)
+    if not section.counts or not measure or number is None or number == measure:
         return ""
-    numbers = (
-        not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-    )
-    return (
-        f"{(value - first) / abs(first) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}")
-        if numbers
-        else ""
-    )
+    return f"{(number - measure) / abs(measure) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}")
 
 
 def _length(value: Any) -> float:
     """Return the length of a value's bar; 0 where it is no number that has one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return abs(float(value))
+    return abs(_finite(value) or 0.0)
+
+
+def _finite(value: Any) -> float | None:
+    """Return a value as a float; None where it is none that is finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _pictures(found: Comparison) -> Iterator[Picture]:

@@ -133,7 +133,7 @@ def _runs(found: Comparison) -> Table:
     listed = Table("", "run", "target", "state", "started", box=None, pad_edge=False)
     for letter, side in found.sides.items():
         run = side.run
-        started = f"{run.started.astimezone():%Y-%m-%d %H:%M}" if run.started else "–"
+        started = f"{run.started.astimezone():%Y-%m-%d %H:%M}" if run.started else "-"
         texts = (letter, run.id, run.target, str(run.state), started)
         listed.add_row(*(Text(shown.plain(text), overflow="fold") for text in texts))
     return listed

@@ -11,7 +11,7 @@ from typing import Any
 class Absent(Enum):
     """In the place of a value that a run has not; null is a value."""
 
-    ABSENT = "–"
+    ABSENT = "-"
 
 
 ABSENT = Absent.ABSENT

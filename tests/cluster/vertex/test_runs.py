@@ -91,7 +91,7 @@ def test_one_compiled_file_gives_the_same_here_and_there(kit: Kit, stand_in: Sta
     there = kit("run", str(file), "seed=7")
     assert there.ok, there.stderr
     assert "✓ draw: succeeded" in there.stderr
-    assert "✓ for-loop-1/square: succeeded, 2/2 rounds" in there.stderr
+    assert re.search(r"✓ for-loop-\d/square: succeeded, 2/2 rounds", there.stderr)
     job = stand_in.jobs[f"{server._JOBS}/{id_of(there.stderr)}"].resource
     assert job["pipelineSpec"] == yaml.safe_load(file.read_text())
     assert job["runtimeConfig"]["parameterValues"] == {"seed": 7}
@@ -101,8 +101,7 @@ def test_one_compiled_file_gives_the_same_here_and_there(kit: Kit, stand_in: Sta
     assert facts(vertex) == facts(local)
     by_name = {row.name: row for row in vertex.rows}
     assert {one.name for one in by_name["draw"].artifacts if one.sha256} == {"folder", "table"}
-    assert by_name["condition-1/stop" if "condition-1/stop" in by_name else "condition-2/stop"]
-    assert State.SKIPPED in {row.state for row in vertex.rows}
+    assert [row.name[-5:] for row in vertex.rows if row.state is State.SKIPPED] == ["/stop"]
     assert all(row.seconds is not None for row in vertex.rows if row.state is State.SUCCEEDED)
     for part in ("Confusion matrix", "ROC curve", "accuracy", ROOT_URI):
         assert part in page

@@ -132,6 +132,9 @@ def test_a_folder_comes_before_a_target_of_its_name(runs: Path, tmp_path: Path) 
     assert command._place(str(runs / "c/run.json"), Where("kind"), tmp_path) == runs / "c"
 
 
+KINDS = {"local": "local", "vertex-prod": "vertex"}
+
+
 class Targets:
     """Takes the place of `kfpkit run`: notes what it is given, and leaves a run."""
 
@@ -142,7 +145,7 @@ class Targets:
         self._run = run
         run.state = State.SUCCEEDED
         monkeypatch.setattr("kfpkit.cli.run.run", self)
-        monkeypatch.setattr(command, "choose", lambda _: None)
+        monkeypatch.setattr(command, "_kind", lambda where: KINDS.get(where.target, "kfp@2.17.0"))
 
     def __call__(self, **given: Any) -> None:
         from pathlib import Path
@@ -178,6 +181,23 @@ def test_each_target_gets_the_same_file_and_parameters(targets: Targets, tmp_pat
     assert (folder / "compare.html").exists()
     note = "Each ran penguins.yaml, SHA-256 "
     assert note in " ".join(done.stdout.split())
+
+
+def test_a_pipeline_that_would_not_run_on_one_of_the_targets_runs_on_none(
+    targets: Targets, tmp_path: Path
+) -> None:
+    file = tmp_path / "pipeline.py"
+    file.write_text(
+        "from kfp import dsl, kubernetes\n"
+        "@dsl.component\ndef work() -> None:\n    pass\n"
+        "@dsl.pipeline\ndef p() -> None:\n"
+        "    kubernetes.use_secret_as_env(work(), 's', {'a': 'A'})\n"
+    )
+    done = kit("agree", file, "--on", "local,vertex-prod", "--runs", tmp_path / "runs")
+    assert "would not run on vertex" in str(done.exception)
+    assert targets.given == []
+    done = kit("agree", file, "--on", "local,vertex-prod", "--runs", tmp_path / "runs", "--no-lint")
+    assert done.exit_code == 0, done.exception
 
 
 def test_runs_that_fail_alike_do_not_end_well(targets: Targets, tmp_path: Path) -> None:
@@ -225,9 +245,9 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
 def test_an_unknown_target_is_refused_before_the_first_runs(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    real = command.choose
+    real = command._kind
     targets = Targets(run, monkeypatch)
-    monkeypatch.setattr(command, "choose", real)
+    monkeypatch.setattr(command, "_kind", real)
     done = kit("agree", "--on", "local,moon", "--runs", tmp_path)
     assert "there is no target 'moon'" in str(done.exception)
     assert targets.given == []

@@ -43,6 +43,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         (["run", "penguins"], "would create the run penguins-"),
         (["schedule", "list"], "would list the recurring runs"),
         (["report", RUN], "would follow the run"),
+        (["cancel", RUN], "would end the run"),
         (["support-bundle"], "would collect"),
         (["inventory"], "would write"),
     ],

@@ -83,6 +83,21 @@ def test_a_loop_has_its_tasks_several_times() -> None:
     assert found[f"{LOOP}[1]/square"] is State.RUNNING
 
 
+def test_a_task_may_be_called_as_people_call_it() -> None:
+    spec: Spec = {
+        "root": {
+            "dag": {
+                "tasks": {
+                    "t": {"componentRef": {"name": "comp-t"}, "taskInfo": {"name": "My task"}}
+                }
+            }
+        },
+        "components": {"comp-t": {"executorLabel": "exec-t"}},
+    }
+    placed, _ = details.place(job(element(1, "My task")), spec)
+    assert placed["t"].state is State.SUCCEEDED
+
+
 def test_what_is_in_no_graph_of_the_pipeline_is_left_out() -> None:
     before = rows(job())
     assert rows(job(element(1, "of-another"), element(2, "square", 99), {"taskId": "7"})) == before

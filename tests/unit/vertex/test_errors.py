@@ -10,7 +10,7 @@ from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import pipelines, targets_file
 from kfpkit.runs import refusals
 from kfpkit.vertex import client, jobs, schedules
-from tests.support.vertex.server import BUCKET, StandIn, served, targets
+from tests.support.vertex.server import BUCKET, Job, StandIn, served, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +148,16 @@ def test_a_run_that_is_not_there(stand_in: StandIn) -> None:
     for run in ("hello-1", "projects/stand-in-project/locations/europe-west4/pipelineJobs/hello-1"):
         with pytest.raises(BadInputError, match="does not exist"):
             jobs.existing(target(stand_in), run)
+
+
+def test_a_run_of_another_schema(stand_in: StandIn, tmp_path: Path) -> None:
+    name = "projects/stand-in-project/locations/europe-west4/pipelineJobs/old-1"
+    old = {"name": name, "state": "PIPELINE_STATE_SUCCEEDED", "pipelineSpec": {"root": {}}}
+    for schema in ({"schemaVersion": "2.0.0"}, {}):
+        old["pipelineSpec"] = schema
+        stand_in.jobs[name] = Job(old, tmp_path)
+        with pytest.raises(KitError, match=r"and the kit reads 2\.1\.0"):
+            jobs.existing(target(stand_in), "old-1")
 
 
 @pytest.mark.parametrize("run", ["", "a b", "../x", "é"])

@@ -80,6 +80,14 @@ def test_nothing_of_a_run_becomes_markup(pair: list[Side]) -> None:
     assert HOSTILE in found.text
 
 
+def test_odd_numbers_have_no_bar_and_no_change(pair: list[Side]) -> None:
+    for values in ((10**400, 1), ("NaN", 0.5), (0, 5), (True, 1), (None, 1.5)):
+        for side, value in zip(pair, values, strict=True):
+            side.run.tasks[0].outputs = {"odd": value}
+            side.run.tasks[2].artifacts[0].metadata["odd"] = value
+        assert rendered(pair)
+
+
 def looped(rounds: int, change: int) -> Task:
     name = "for-loop-1/training-of-one-model"
     return Task(
