@@ -41,6 +41,9 @@ def test_an_image_counts_only_with_the_address_of_its_inputs() -> None:
         ("debian:12", "docker.io/library/debian:12"),
         ("ghcr.io/a/b:1", "ghcr.io/a/b:1"),
         ("localhost:5000/a:1", "localhost:5000/a:1"),
+        ("localhost/a:1", "localhost/a:1"),
+        ("docker.io/python", "docker.io/library/python:latest"),
+        ("docker.io/a/b@sha256:1", "docker.io/a/b@sha256:1"),
     ],
 )
 def test_an_image_is_kept_under_its_name_with_registry(reference: str, full: str) -> None:
@@ -142,3 +145,54 @@ def test_a_dry_run_says_what_would_be_done_to_a_cluster_that_is_not_there(
     monkeypatch.setattr(sources, "choose", lambda *_: (source, ""))
     loading.load(load(), ["pause"], ["kfpkit/kfp-frontend:1"])
     assert "lack of: pause, kfpkit/kfp-frontend:1" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copied(engine_has: set[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What is taken from the engine to which nodes; no registry answers."""
+    assert not engine_has
+    taken: dict[str, list[str]] = {}
+    monkeypatch.setattr(loading, "_copy", lambda image, nodes: taken.update({image: [*nodes]}))
+    monkeypatch.setattr(sources, "answers", lambda _: False)
+    monkeypatch.setattr(loading, "_configured", lambda *_: False)
+    return taken
+
+
+def test_an_image_of_a_users_goes_to_the_nodes_that_lack_it(
+    copied: dict[str, list[str]], engine_has: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine_has |= {"mine/tasks:1", "kfpkit/etcd:1"}
+    loading.bring(load(), ["kfpkit/etcd:1", "mine/tasks:1"])
+    assert copied == {"kfpkit/etcd:1": [NODES[1]], "mine/tasks:1": [*NODES]}
+    assert "has no mine/tasks:1: taking it from the Docker engine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "image", ["mine/tasks:1", "python:3.11", "r.example/a:1", f"mine/tasks@sha256:{'0' * 64}"]
+)
+def test_an_image_that_nobody_has_is_refused_before_any_is_loaded(
+    copied: dict[str, list[str]], engine_has: set[str], image: str
+) -> None:
+    engine_has |= {"other:1"} | ({image} if "@" in image else set())
+    with pytest.raises(BadInputError, match="neither the nodes nor the Docker engine have"):
+        loading.bring(load(), ["other:1", image])
+    assert copied == {}
+
+
+def test_an_image_that_a_registry_may_have_is_the_nodes_own_matter(
+    copied: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(loading, "_configured", lambda *_: True)
+    loading.bring(load(), ["mine/tasks:1"])
+    assert "the nodes may be told of another" in capsys.readouterr().err
+    assert copied == {}
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_moving_tag_is_refused_though_the_engine_has_it(engine_has: set[str]) -> None:
+    engine_has |= {"mine/tasks"}
+    with pytest.raises(BadInputError, match="has a moving tag, which Kubernetes pulls"):
+        loading.bring(load(), ["mine/tasks"], ["mine/tasks"])
+    loading.bring(load(), ["mine/tasks"])
