@@ -23,7 +23,6 @@ from kfpkit.cli.options import (
 )
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
-from kfpkit.lint import rule
 from kfpkit.runs import refusals
 
 app = typer.Typer()
