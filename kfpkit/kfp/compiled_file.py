@@ -22,7 +22,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 #: The schema of the IR that kfp 2 writes, and the only one that Kubeflow Pipelines 2 reads.
 SCHEMA = "2.1.0"
 
-#: How JSON may write characters beyond the first 65,536; a server reads JSON as YAML, which may not.
+#: How JSON may write characters beyond the first 65,536; as YAML a server cannot read that.
 _SURROGATES = re.compile(r"\\u[dD][89abAB]")
 
 #: What a file is that a key gives away, and what to do with it.
