@@ -15,6 +15,7 @@ from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
+from kfpkit.kfp import pipelines
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
 from kfpkit.runs.local import run as local
@@ -46,7 +47,7 @@ def report(where: Where, run: RunId = "", host: Host = "", runs: Runs = None) ->
             console.say(f"would follow the run {run} of {place.host} and write its report")
             return
         spec, given = remote.existing(place, run)
-        name = spec["pipelineInfo"]["name"]
+        name = pipelines.label(spec["pipelineInfo"]["name"])
         done = _follow(place, run, spec, given, runs or Path("runs"), name)
     ending.fail(done)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,6 +21,9 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 #: The schema of the IR that kfp 2 writes, and the only one that Kubeflow Pipelines 2 reads.
 SCHEMA = "2.1.0"
+
+#: How JSON may write characters beyond the first 65,536; as YAML a server cannot read that.
+_SURROGATES = re.compile(r"\\u[dD][89abAB]")
 
 #: What a file is that a key gives away, and what to do with it.
 _OTHERS = {
@@ -54,7 +58,7 @@ def read_pipeline(file: Path) -> str:
     """Return a compiled pipeline as a server of Kubeflow Pipelines takes it.
 
     That is the text of the file; of a PipelineJob, as Vertex AI has it, the pipeline in it, whose
-    defaults are the job's parameters.
+    defaults are the job's parameters; and of JSON what YAML cannot read is written in another way.
 
     Raises:
         BadInputError: It cannot be read, or is not in UTF-8.
@@ -63,7 +67,10 @@ def read_pipeline(file: Path) -> str:
     job = _documents(file, text)[0]
     spec = job.get("pipelineSpec")
     if not isinstance(spec, dict):
-        return text
+        if not (file.suffix == ".json" and _SURROGATES.search(text)):
+            return text
+        console.say(f"{file} has characters that YAML writes in another way: writing them so")
+        return json.dumps(job, ensure_ascii=False)
     given = job.get("runtimeConfig", {}).get("parameterValues", {})
     declared = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
     for name in set(given) & set(declared):

@@ -200,7 +200,7 @@ def find(text: str) -> Pipeline:
     if file.suffix in compiled_file.SUFFIXES:
         if colon:
             raise BadInputError(f"{file} is compiled, and has one pipeline", f"Leave out :{inner}")
-        found = Pipeline(_label(file), source=file, compiled=compiled_file.read_pipeline(file))
+        found = Pipeline(label(file.stem), source=file, compiled=compiled_file.read_pipeline(file))
         found.spec  # noqa: B018 - says what is wrong with it
         return found
     if file.suffix != ".py":
@@ -274,9 +274,9 @@ def _choose(
     return pipeline
 
 
-def _label(file: Path) -> str:
-    """Return a file's name as it is safe in names of folders and runs."""
-    return re.sub(r"[^\w.-]+", "-", file.stem)[:LONGEST_NAME].strip("-.") or "pipeline"
+def label(name: str) -> str:
+    """Return a name as it is safe in names of folders and runs."""
+    return re.sub(r"[^\w.-]+", "-", name)[:LONGEST_NAME].strip("-.") or "pipeline"
 
 
 def _known() -> str:
@@ -305,8 +305,8 @@ def _load_file(file: Path) -> dict[str, Pipeline]:
     """Import a file of a user's; as `_load`, and where it has none of its own, those it imports."""
     loaded = _imported(str(file), lambda: python_file.load(file))
     found = _pipelines_of(loaded, own=True) or _pipelines_of(loaded, own=False)
-    label = _label(file)
-    return {name: Pipeline(label, func, source=file) for name, func in found.items()}
+    short = label(file.stem)
+    return {name: Pipeline(short, func, source=file) for name, func in found.items()}
 
 
 def _imported(place: str, load: Callable[[], ModuleType]) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Uploading a pipeline of the checkout, as a pipeline or as a new version of it."""
+"""Uploading a pipeline, as a pipeline or as a new version of it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def upload(pipeline: Pipeline, host: str) -> Uploaded | None:
         KitError: The server does not answer, or refuses the pipeline.
     """
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{pipeline.name}.yaml"
+        file = Path(folder) / "pipeline.yaml"
         compile_to(pipeline, file)
         digest = hashlib.sha256(file.read_bytes())
         version = f"{pipeline.name}-{digest.hexdigest()[:DIGITS]}"

@@ -147,7 +147,7 @@ def source(host: str, pipeline: Pipeline, folder: Path, *, cache: bool) -> dict[
         state = "new" if version.new else "there already"
         console.say(f"{host}: pipeline version {version.version} is {state}")
         return {"pipeline_id": version.pipeline_id, "version_id": version.version_id}
-    file = folder / f"{pipeline.name}.yaml"
+    file = folder / "pipeline.yaml"
     compile_to(pipeline, file)
     compiled = api.read(file)
     ir.disable_caching(compiled[0])

@@ -78,7 +78,7 @@ def test_parameters_are_told_as_they_are_given() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["nope"], "there is no pipeline nope. Pipelines: ", id="unknown pipeline"),
+        pytest.param(["nope"], "there is no pipeline nope. Name a FILE.py", id="unknown pipeline"),
         pytest.param(["penguins", "sed=7"], "no parameter 'sed'. Accepted: ", id="unknown name"),
         pytest.param(["penguins", "seed=x"], "takes an integer, not 'x'", id="ill-typed value"),
         pytest.param(["penguins", "--target", "moon"], "no target 'moon'", id="unknown target"),

@@ -248,6 +248,13 @@ def test_the_pipeline_of_a_pipeline_job_is_taken(
     assert "is a PipelineJob: taking its pipeline" in capsys.readouterr().err
 
 
+def test_a_json_file_that_a_server_could_not_read_is_written_so_that_it_can(tmp_path: Path) -> None:
+    _, spec = golden()
+    spec["pipelineInfo"]["description"] = "\U0001f427"
+    found = pipelines.find(str(write(tmp_path, spec, "penguins.json")))
+    assert yaml.safe_load(found.text()) == found.spec == spec
+
+
 def changed(**values: Any) -> dict[str, Any]:
     return {**golden()[1], **values}
 
