@@ -361,6 +361,7 @@ KEPT: list[tuple[str, str, Any]] = [
     ("cluster-address", KFP_2_14_3, given("https://storage.googleapis.com/a.b.csv")),
     ("cluster-address", KFP_2_14_3, given("1.2.3.4")),
     ("cluster-address", KFP_2_14_3, given("10.0.0.0/8")),
+    ("cluster-address", KFP_2_14_3, default("10.2.0.1", "cuda_version")),
     ("cluster-address", KFP_2_14_3, given("sklearn.svm.SVC")),
     ("cluster-address", KFP_2_14_3, given("the localhost of a task")),
     ("cluster-address", LOCAL, given("http://localhost:5000")),
