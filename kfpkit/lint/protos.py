@@ -32,7 +32,8 @@ def _unknown_fields(subject: Subject) -> Iterator[Hit]:
 
 
 def _ignored_fields(subject: Subject) -> Iterator[Hit]:
-    deployment = subject.document.get("deploymentSpec", subject.document.get("deployment_spec"))
+    document = subject.document
+    deployment = document.get("deploymentSpec") or document.get("deployment_spec") or {}
     found = schema.unknown(_release(subject), schema.DEPLOYMENT, deployment, "deploymentSpec")
     for path, what in found:
         if not path.endswith(".@type"):  # of Any: it names the message

@@ -68,9 +68,12 @@ def normal(name: str, value: Any) -> dict[str, Any]:
         ValueError: It has not the message's form.
     """
     try:
+        # What passes over unknown fields takes a text for a message without any that it knows.
+        for _ in unknown(NEWEST, name, value):
+            pass
         parsed = json_format.ParseDict(value, message(NEWEST, name)(), ignore_unknown_fields=True)
         return dict(json_format.MessageToDict(parsed))
-    except (json_format.Error, RecursionError, TypeError, AttributeError) as error:
+    except (json_format.Error, ValueError, RecursionError, TypeError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
 
 
@@ -78,13 +81,17 @@ def unknown(release: str, name: str, value: Any, path: str = "") -> Iterator[tup
     """Yield the IR path, and what it is, of all that a message of a release does not know.
 
     That is a field, or a value of an enumeration. Both spellings of a field's name count.
+
+    Raises:
+        ValueError: Something else than a mapping is in the place of a message.
     """
     yield from _unknown(message(release, name).DESCRIPTOR, value, path)
 
 
 def _unknown(descriptor: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if descriptor.full_name.startswith("google.") or not isinstance(value, dict):
+    if descriptor.full_name.startswith("google."):
         return
+    _require_mapping(value, path)
     fields = {field.json_name: field for field in descriptor.fields}
     fields |= descriptor.fields_by_name
     dot = f"{path}." if path else ""
@@ -95,8 +102,14 @@ def _unknown(descriptor: Any, value: Any, path: str) -> Iterator[tuple[str, str]
             yield from _inside(fields[key], inner, f"{dot}{key}")
 
 
+def _require_mapping(value: Any, path: str) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is no mapping")
+
+
 def _inside(field: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
     if field.message_type and field.message_type.GetOptions().map_entry:
+        _require_mapping(value, path)
         field = field.message_type.fields_by_name["value"]
         values = [(f"{path}.{key}", one) for key, one in value.items()]
     elif isinstance(value, list):
