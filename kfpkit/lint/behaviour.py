@@ -13,7 +13,7 @@ from kfpkit.kfp import spec as ir
 from kfpkit.kfp.values import LARGEST_INTEGER
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.google import FILLED, PLACEHOLDER
-from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, REMOTE, VERTEX, Hit, Rule
+from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
 from kfpkit.lint.subject import walk
 from kfpkit.lint.texts import CHANNEL, HOLE, constants, inputs, parameters, parts, strings, texts
 from kfpkit.runs import size
@@ -445,6 +445,51 @@ def _exit_task(subject: Subject) -> Iterator[Hit]:
                 )
 
 
+def _unasked(subject: Subject) -> Iterator[Hit]:
+    """Yield the inputs that nothing gives: kfp compiles some texts with a loop's item so."""
+    for name, path, graph in subject.graphs():
+        has = graph.get("inputDefinitions", {}).get("parameters", {})
+        outer = ir.short_name(name) or "the pipeline"
+        for task in subject.tasks():
+            if task.path.rpartition(".dag.")[0] != path:
+                continue
+            for source in inputs(task).values():
+                wanted = source.get("componentInputParameter", "")
+                # On this machine an item is looked for in the graphs around, a field of it is not.
+                if wanted in has or (subject.target == LOCAL and "-subvar-" not in wanted):
+                    continue
+                if wanted:
+                    yield Hit(
+                        f"it asks for {_short(wanted)!r}, which {outer} does not have",
+                        path=task.path,
+                    )
+
+
+def _lost(subject: Subject) -> Iterator[Hit]:
+    used = {task.component_name for task in subject.tasks()}
+    for name in subject.spec.get("components", {}):
+        if name not in used:
+            yield Hit(f"no task is an instance of {ir.short_name(name)}", path=f"components.{name}")
+
+
+def _artifact_loop(subject: Subject) -> Iterator[Hit]:
+    for task in subject.tasks():
+        if "artifactIterator" in task.task:
+            yield Hit("it loops over artifacts", path=task.path)
+
+
+def _importer(subject: Subject) -> Iterator[Hit]:
+    for task in subject.tasks():
+        executor = subject.deployment.get(task.component.get("executorLabel", ""), {})
+        if "importer" not in executor:
+            continue
+        key = task.path.rpartition(".")[2]
+        if task.task.get("taskInfo", {}).get("name", key) != key:
+            yield Hit("it imports and has a display name", path=task.path)
+        if task.task.get("triggerPolicy", {}).get("condition"):
+            yield Hit("it imports under a condition of its own", path=task.path)
+
+
 def _asked(subject: Subject) -> Iterator[tuple[str, str, str, float]]:
     """Yield what executors ask for: IR path, `cpu`, `memory` or an accelerator, kind, amount.
 
@@ -558,7 +603,7 @@ def _installed_by_code(source: Source) -> Iterator[tuple[str, int]]:
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.List):
             continue
-        words = [one.value if isinstance(one, ast.Constant) else "" for one in node.elts]
+        words = [str(one.value) if isinstance(one, ast.Constant) else "" for one in node.elts]
         for number, word in enumerate(words[:-1]):
             if word in ("pip", "pip3") and words[number + 1] == "install":
                 given = " ".join(f"'{one}'" for one in words[number + 2 :])
@@ -721,6 +766,47 @@ RULES: tuple[Rule, ...] = (
         "all, of two such tasks only one, and nothing can come after it.",
         "Let it come after one block alone, without inputs from other tasks",
         _exit_task,
+    ),
+    Rule(
+        "missing-input",
+        _E,
+        ALL,
+        "An input that nothing gives",
+        "kfp compiles an f-string with a field of a loop's item so, and one with the item of a "
+        "loop that is inside an exit handler, a condition or another loop. KFP's driver ends the "
+        "run: `parent DAG does not have input parameter`.",
+        "Give the task the item as an input of its own, and put the text together there",
+        _unasked,
+        warns=frozenset({VERTEX}),
+    ),
+    Rule(
+        "lost-task",
+        _W,
+        ALL,
+        "A component that no task uses",
+        "A component called for_loop, condition or exit_handler takes the place of a loop or a "
+        "block of that name, whose tasks are lost.",
+        "Give the component another name, or leave it out",
+        _lost,
+    ),
+    Rule(
+        "artifact-loop",
+        _W,
+        KFP,
+        "A loop over artifacts",
+        "The API server of both releases refuses the run: `artifact iterator not implemented yet`.",
+        "Loop over numbers or names, and choose the artifact in the task",
+        _artifact_loop,
+    ),
+    Rule(
+        "odd-importer",
+        _W,
+        KFP,
+        "An importer with a display name or a condition",
+        "By both releases' code, the tasks that read an import with a display name end with "
+        "`cannot find producer task`, and a condition of its own is refused.",
+        "Leave the display name out; put the importer outside of the condition",
+        _importer,
     ),
     Rule(
         "resources",

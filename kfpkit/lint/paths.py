@@ -26,8 +26,9 @@ _WORKSPACE = "/kfp-workspace"
 #: Disks and devices that every task has of itself.
 _OWN = ("/dev/", "/proc/", "/sys/", "/etc/", "/usr/", "/opt/")
 
-#: A temporary folder or file: what it is called is not known, but where it is.
-_TEMPORARY = "/tmp/…"  # noqa: S108 - a path of tasks
+#: What of a path is not known before the run; a temporary file is such a one.
+_REST = "…"
+_TEMPORARY = f"/tmp/{_REST}"  # noqa: S108 - a path of tasks
 
 _OPENS_FOR_WRITING = re.compile(r"[wax]|r\+")
 
@@ -148,7 +149,7 @@ def handed(subject: Subject) -> Iterator[Hit]:
             if other.path == task.path or not both or set(read.writes) & both:
                 continue
             path = min(both)
-            if _local(path) and not path.startswith(shared):
+            if _REST not in path and _local(path) and not path.startswith(shared):
                 yield Hit(
                     f"it reads {path!r}, which {task.name} writes on its own disk",
                     path=other.path,
@@ -168,7 +169,7 @@ def _mounts(executor: Executor) -> Iterator[str]:
 
 def _written(path: str, use: _Use) -> bool:
     """Whether a task has written a path, something in it or beside it."""
-    return path.startswith((_TEMPORARY, "/…/")) or any(
+    return path.startswith((_TEMPORARY, f"/{_REST}/")) or any(
         one == path or one.startswith(f"{path.rstrip('/')}/") for one in use.writes
     )
 
@@ -332,7 +333,7 @@ class _Reader:
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return self._path([left, right], seen)
             case ast.Attribute(value=ast.Name(id=name), attr="path") if name in self._artifacts:
-                return f"/…/{name}"
+                return f"/{_REST}/{name}"
             case ast.Attribute(value=value, attr="name"):
                 inner = self.text(value, seen)
                 return inner if inner == _TEMPORARY else None
@@ -360,13 +361,13 @@ class _Reader:
 
     def _joined(self, values: list[ast.expr], seen: frozenset[str]) -> str | None:
         found = [self.text(value, seen) for value in values]
-        return None if None in found else "".join(map(str, found))
+        return "".join(map(str, found)) if None not in found else _begun(found[0])
 
     def _path(self, values: list[ast.expr], seen: frozenset[str]) -> str | None:
         found = [self.text(value, seen) for value in values]
         if found[0] == _TEMPORARY:
             return _TEMPORARY
-        return None if None in found else posixpath.join(*map(str, found))
+        return posixpath.join(*map(str, found)) if None not in found else _begun(found[0])
 
     def name(self, node: ast.expr, seen: frozenset[str] = frozenset()) -> str:
         """Return the input of the task that an expression is or is made of; else empty."""
@@ -382,6 +383,12 @@ class _Reader:
             case ast.JoinedStr(values=[ast.FormattedValue(value=value), *_]):
                 return self.name(value, seen)
         return ""
+
+
+def _begun(first: str | None) -> str | None:
+    """Return a path of which only the beginning is known."""
+    folder = first if first and first.startswith(("/", "./", "~/")) else ""
+    return f"{folder.rstrip('/')}/{_REST}" if folder else None
 
 
 def _note_call(node: ast.Call, reader: _Reader, use: _Use) -> None:

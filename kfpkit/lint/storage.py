@@ -280,6 +280,8 @@ def _address(subject: Subject) -> Iterator[Hit]:
             host = "" if text.code and text.path in serving else found["host"]
         elif found := _ADDRESS.search(text.text):
             host = found["any"] or found["url"] or found["private"]
+            if found["private"] and re.search(r"(?i)version|release|tag|_cidr", text.name):
+                host = ""
         if host and host != "0.0.0.0":  # noqa: S104 - what a server listens at
             yield text.hit(f"names {host}, an address of one cluster or one machine")
 
