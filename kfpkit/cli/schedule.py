@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import typer
 from rich.table import Column, Table
@@ -89,13 +91,11 @@ def put(
 @installation()
 def list_(where: Where, host: Host = "") -> None:
     """Show the recurring runs."""
-    on_vertex = vertex(where, host)
-    with nullcontext() if on_vertex else find(where, host) as place:
-        at = on_vertex.name if on_vertex else place.host
+    with _known(where, host) as (kind, at, name):
         if process.dry_run():
-            console.say(f"would list the recurring runs of {at}")
+            console.say(f"would list the recurring runs of {name}")
             return
-        found = _of_vertex().listed(on_vertex) if on_vertex else recurring.listed(at)
+        found = kind.listed(at)
     if not found:
         console.say("there are no recurring runs")
         return
@@ -127,21 +127,23 @@ def delete(
         raise BadInputError(
             "no recurring run is named", "Add SCHEDULE=name; make schedule lists the names"
         )
-    on_vertex = vertex(where, host)
-    with nullcontext() if on_vertex else find(where, host) as place:
-        at = on_vertex.name if on_vertex else place.host
+    with _known(where, host) as (kind, at, name):
         if process.dry_run():
-            console.say(f"would delete the recurring run {schedule} of {at}")
+            console.say(f"would delete the recurring run {schedule} of {name}")
             return
-        kind, given = (_of_vertex(), on_vertex) if on_vertex else (recurring, at)
-        found = kind.named(given, schedule)
+        found = kind.named(at, schedule)
         if not yes:
-            also = "" if on_vertex else ", and end those of its runs that are under way"
-            typer.confirm(f"Delete the recurring run {schedule} of {at}{also}?", abort=True)
-        kind.delete(given, found)
+            also = ", and end those of its runs that are under way" if kind is recurring else ""
+            typer.confirm(f"Delete the recurring run {schedule} of {name}{also}?", abort=True)
+        kind.delete(at, found)
     console.say(f"deleted the recurring run {schedule}; its runs stay")
 
 
-def _of_vertex() -> ModuleType:
-    """Return what does the same on Vertex AI: a cluster does without what it imports."""
-    return import_module("kfpkit.vertex.schedules")
+@contextmanager
+def _known(where: Where, host: str) -> Iterator[tuple[ModuleType, Any, str]]:
+    """Yield what lists and deletes recurring runs, what it is given, and the place for people."""
+    if on_vertex := vertex(where, host):
+        yield import_module("kfpkit.vertex.schedules"), on_vertex, on_vertex.name
+        return
+    with find(where, host) as place:
+        yield recurring, place.host, place.host

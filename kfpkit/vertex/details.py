@@ -80,8 +80,8 @@ class _Tree:
             for one in [detail] if _key(detail, top) else self._inside[detail.get("taskId", "")]:
                 self._add(one, 1, spec["root"])
 
-    def _add(self, detail: Detail, graph: int, around: Spec) -> None:
-        tasks = around["dag"]["tasks"]
+    def _add(self, detail: Detail, graph: int, inside_of: Spec) -> None:
+        tasks = inside_of["dag"]["tasks"]
         key = _key(detail, tasks)
         if key is None:
             return
@@ -97,10 +97,10 @@ class _Tree:
                 self._add(one, execution.id, component)
             return
         for number, members in enumerate(self._rounds(inside, component)):
-            one = Execution(len(self.executions) + 1, "", execution.id, round=number)
-            self.executions.append(one)
+            own = Execution(len(self.executions) + 1, "", execution.id, round=number)
+            self.executions.append(own)
             for member in members:
-                self._add(member, one.id, component)
+                self._add(member, own.id, component)
 
     def _rounds(self, inside: list[Detail], component: Spec) -> list[list[Detail]]:
         """Return the tasks of each round of a loop."""

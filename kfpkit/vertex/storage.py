@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, KitError
@@ -18,13 +19,8 @@ class Storage:
     """Reads objects by their URI, `gs://bucket/key`."""
 
     def __init__(self, target: Vertex) -> None:
-        from google.cloud import storage
-
         self._target = target
         self._client: Any = None
-        self._make = lambda: storage.Client(
-            project=target.project, credentials=client.credentials(target)
-        )
 
     def require_bucket(self) -> None:
         """Refuse a pipeline root whose bucket is not there: Google's client would make it.
@@ -86,7 +82,9 @@ class Storage:
 
     def _open(self) -> Any:
         if self._client is None:
-            self._client = self._make()
+            self._client = import_module("google.cloud.storage").Client(
+                project=self._target.project, credentials=client.credentials(self._target)
+            )
         return self._client
 
     @staticmethod
