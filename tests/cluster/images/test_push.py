@@ -1,7 +1,7 @@
 """The component push, in its image, to a real object store.
 
-Cloud Storage has a stand-in of its own in the unit tests: fake-gcs-server lacks the uploads of the XML
-API, which obstore speaks.
+Cloud Storage has a stand-in in the unit tests: fake-gcs-server lacks the XML API, which obstore
+speaks.
 """
 
 from __future__ import annotations
