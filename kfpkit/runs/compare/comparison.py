@@ -163,7 +163,9 @@ class _Table:
     def _task(self, name: str, tasks: Sequence[Task | None]) -> None:
         states = [str(task.state) if task else ABSENT for task in tasks]
         self._one(Section.STATES, name, "", states)
-        self._one(Section.DURATIONS, name, "", [_known(task and task.seconds) for task in tasks])
+        self._one(
+            Section.DURATIONS, name, "", [_known(task.seconds if task else None) for task in tasks]
+        )
         cached = [task.cached if task else ABSENT for task in tasks]
         if True in cached:
             self._one(Section.CACHE, name, "", cached)

@@ -54,14 +54,15 @@ FAILS = "stumble"
 
 def arguments(kind: str, token: str) -> Mapping[str, Any]:
     """Return parameters of a run that no other run has, so that nothing comes from the cache."""
-    return {
+    of_kind: dict[str, dict[str, Any]] = {
         "hello": {"name": token},
         "once": {"token": token, "seconds": 10},
         "retried": {"token": token, "seconds": 10},
         "many": {"text": token, "items": ["take", token]},
         "flow": {"numbers": [2, 3]},
         "pipeline": {"reason": token},
-    }[kind]
+    }
+    return of_kind[kind]
 
 
 @dataclass

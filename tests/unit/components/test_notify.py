@@ -112,7 +112,7 @@ def mail(told: Callable[..., list[str]]) -> Callable[..., list[str]]:
 
 def read(server: Smtp) -> EmailMessage:
     [got] = server.got
-    return message_from_string(got["mail"], policy=policy)  # type: ignore[arg-type]
+    return message_from_string(got["mail"], policy=policy)
 
 
 def test_nothing_set_is_said_and_no_failure(told: Callable[..., list[str]]) -> None:
@@ -283,7 +283,8 @@ def test_a_server_that_says_a_little_for_ever_is_given_up(
             client = server.accept()[0]
             client.settimeout(0.05)
             with client, suppress(OSError):
-                while client.sendall(b"X") is None:
+                while True:
+                    client.sendall(b"X")
                     with suppress(TimeoutError):
                         client.recv(1)
 

@@ -176,7 +176,7 @@ def follow(
     changes: list[str] = []
     progress: Any = SimpleNamespace(changed=lambda t: changes.append(f"{t.name} {t.state}"))
     follower = remote._Follower(Place("kind", target, "http://none", ""), run, {}, progress)
-    follower.follow()
+    follower.follow(wait=True)
     return run, changes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,7 +29,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
         yield started
 
 
-def target(stand_in: StandIn, **more: object) -> Vertex:
+def target(stand_in: StandIn, **more: Any) -> Vertex:
     file = stand_in.targets.with_name("other.toml")
     file.write_text(targets(stand_in.address, **more), encoding="utf-8")
     found = targets_file.vertex("stand-in", file)

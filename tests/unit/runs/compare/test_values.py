@@ -83,6 +83,7 @@ def test_unlike_says_where_and_takes_the_first_for_the_measure() -> None:
 
 
 def test_absent_is_neither_null_nor_empty() -> None:
-    for value in (None, {}, [], "", 0):
+    values: list[Any] = [None, {}, [], "", 0]
+    for value in values:
         assert unlike([value, ABSENT], alike)
         assert not unlike([value, value], alike)
