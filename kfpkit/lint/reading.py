@@ -179,12 +179,11 @@ def _fit(subject: Subject) -> None:
     try:
         spec = schema.normal(schema.PIPELINE, _finite(document))
         deployment = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
-        if deployment:
-            spec["deploymentSpec"] = deployment
+        spec["deploymentSpec"] = deployment
         platform: dict[str, Any] = {}
         for one in subject.platform_documents:
             platform = schema.normal(schema.PLATFORM, _finite(one))
-            for settings in platform["platforms"].values():
+            for settings in platform.get("platforms", {}).values():
                 executors = settings.get("deploymentSpec", {}).get("executors", {})
                 for label, kubernetes in executors.items():
                     executors[label] = schema.normal(schema.KUBERNETES, kubernetes)
