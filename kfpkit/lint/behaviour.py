@@ -13,16 +13,16 @@ from kfpkit.kfp import spec as ir
 from kfpkit.kfp.values import LARGEST_INTEGER
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.google import FILLED, PLACEHOLDER
-from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, REMOTE, VERTEX, Hit, Rule
+from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
 from kfpkit.lint.subject import walk
-from kfpkit.lint.texts import CHANNEL, constants, inputs, parameters, parts, texts
+from kfpkit.lint.texts import CHANNEL, HOLE, constants, inputs, parameters, parts, strings, texts
 from kfpkit.runs import size
 from kfpkit.runs.refusals import LARGEST_OF_64_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kfpkit.lint.subject import Place, Subject
+    from kfpkit.lint.subject import Place, Source, Subject
 
 #: What kfp's compiler had to replace, and did not.
 _LEFT_OVER = re.compile(r"\{\{channel:task=[^}]*\}\}")
@@ -127,7 +127,7 @@ def _part_of_text(subject: Subject) -> Iterator[Hit]:
 
 def _typed_in_object(subject: Subject) -> Iterator[Hit]:
     for task in subject.tasks():
-        image = subject.deployment.get(task.component.get("executorLabel"), {})
+        image = subject.deployment.get(task.component.get("executorLabel", ""), {})
         if str(image.get("container", {}).get("image")).startswith(_READS_TEXTS):
             continue
         types = {name: _type(subject, task, source) for name, source in inputs(task).items()}
@@ -144,7 +144,7 @@ def _typed_in_object(subject: Subject) -> Iterator[Hit]:
                     )
 
 
-def _type(subject: Subject, task: Place, source: Mapping[str, Any]) -> str | None:
+def _type(subject: Subject, task: Place, source: Mapping[str, Any]) -> Any:
     """Return the type of what an input is given; None where it is not known."""
     graph = task.path.rpartition(".dag.")[0]
     if asked := source.get("componentInputParameter"):
@@ -297,7 +297,7 @@ def _bytes(values: Mapping[str, Any]) -> int:
 def _large_workflow(subject: Subject) -> Iterator[Hit]:
     spec = subject.spec
     # What lacks a part, or leads back to itself, has no size: rules on the form say so.
-    with suppress(KeyError, TypeError, ValueError, RecursionError):
+    with suppress(AttributeError, KeyError, TypeError, ValueError, RecursionError):
         wide = {
             name: bytes_ for name, bytes_ in size.graphs(spec).items() if bytes_ > size.ARGUMENT
         }
@@ -398,12 +398,23 @@ def _is_exit(task: Place) -> bool:
     return bool(task.task.get("triggerPolicy", {}).get("strategy") == _ENDS_ALWAYS)
 
 
+def _above(task: Place) -> set[str]:
+    """Return the tasks that one waits for; `kfpkit.kfp.spec` has it for what is whole."""
+    producers = {
+        source.get(kind, {}).get("producerTask", "")
+        for sources in task.task.get("inputs", {}).values()
+        for source in sources.values()
+        for kind in ("taskOutputParameter", "taskOutputArtifact")
+    }
+    return (producers - {""}) | {*task.task.get("dependentTasks", [])}
+
+
 def _exit_task(subject: Subject) -> Iterator[Hit]:
     by_path = {task.path: task for task in subject.tasks()}
     ends: dict[str, Place] = {}
     for task in by_path.values():
         graph = task.path.rpartition(".")[0]
-        above = sorted(ir.upstream(task.task))
+        above = sorted(_above(task))
         for name in above:
             other = by_path.get(f"{graph}.{name}")
             if other and _is_exit(other) and subject.target in KFP:
@@ -432,6 +443,51 @@ def _exit_task(subject: Subject) -> Iterator[Hit]:
                     f"it watches {name}, as {first.name} does, and only one of both runs",
                     path=task.path,
                 )
+
+
+def _unasked(subject: Subject) -> Iterator[Hit]:
+    """Yield the inputs that nothing gives: kfp compiles some texts with a loop's item so."""
+    for name, path, graph in subject.graphs():
+        has = graph.get("inputDefinitions", {}).get("parameters", {})
+        outer = ir.short_name(name) or "the pipeline"
+        for task in subject.tasks():
+            if task.path.rpartition(".dag.")[0] != path:
+                continue
+            for source in inputs(task).values():
+                wanted = source.get("componentInputParameter", "")
+                # On this machine an item is looked for in the graphs around, a field of it is not.
+                if wanted in has or (subject.target == LOCAL and "-subvar-" not in wanted):
+                    continue
+                if wanted:
+                    yield Hit(
+                        f"it asks for {_short(wanted)!r}, which {outer} does not have",
+                        path=task.path,
+                    )
+
+
+def _lost(subject: Subject) -> Iterator[Hit]:
+    used = {task.component_name for task in subject.tasks()}
+    for name in subject.spec.get("components", {}):
+        if name not in used:
+            yield Hit(f"no task is an instance of {ir.short_name(name)}", path=f"components.{name}")
+
+
+def _artifact_loop(subject: Subject) -> Iterator[Hit]:
+    for task in subject.tasks():
+        if "artifactIterator" in task.task:
+            yield Hit("it loops over artifacts", path=task.path)
+
+
+def _importer(subject: Subject) -> Iterator[Hit]:
+    for task in subject.tasks():
+        executor = subject.deployment.get(task.component.get("executorLabel", ""), {})
+        if "importer" not in executor:
+            continue
+        key = task.path.rpartition(".")[2]
+        if task.task.get("taskInfo", {}).get("name", key) != key:
+            yield Hit("it imports and has a display name", path=task.path)
+        if task.task.get("triggerPolicy", {}).get("condition"):
+            yield Hit("it imports under a condition of its own", path=task.path)
 
 
 def _asked(subject: Subject) -> Iterator[tuple[str, str, str, float]]:
@@ -532,6 +588,29 @@ def _unpinned(subject: Subject) -> Iterator[Hit]:
                 f"it installs {', '.join(sorted(loose))} as it starts, in no certain version",
                 path=f"{executor.path}.container.command",
             )
+    for source in subject.sources():
+        for package, line in _installed_by_code(source):
+            if not _is_pinned(package):
+                yield Hit(
+                    f"its code installs {package}, in no certain version",
+                    path=source.path,
+                    line=source.line(line),
+                )
+
+
+def _installed_by_code(source: Source) -> Iterator[tuple[str, int]]:
+    """Yield the packages that code installs itself, with their lines in the text."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.List):
+            continue
+        words = [str(one.value) if isinstance(one, ast.Constant) else "" for one in node.elts]
+        for number, word in enumerate(words[:-1]):
+            if word in ("pip", "pip3") and words[number + 1] == "install":
+                given = " ".join(f"'{one}'" for one in words[number + 2 :])
+                yield from ((package, node.lineno) for package in _packages(given))
+    for text, _, line in strings(source.tree):
+        if found := re.match(rf"\s*(?:python3? -m )?{_PIP.pattern}", text):
+            yield from ((package, line) for package in _packages(found["words"]))
 
 
 def _packages(words: str) -> Iterator[str]:
@@ -542,7 +621,7 @@ def _packages(words: str) -> Iterator[str]:
             skip = False
         elif word in _TAKES:
             skip = True
-        elif word and not word.startswith(("-", "$", ".", "/")) and "$" not in word:
+        elif word and not word.startswith(("-", ".", "/")) and not {"$", HOLE} & {*word}:
             yield word
 
 
@@ -687,6 +766,47 @@ RULES: tuple[Rule, ...] = (
         "all, of two such tasks only one, and nothing can come after it.",
         "Let it come after one block alone, without inputs from other tasks",
         _exit_task,
+    ),
+    Rule(
+        "missing-input",
+        _E,
+        ALL,
+        "An input that nothing gives",
+        "kfp compiles an f-string with a field of a loop's item so, and one with the item of a "
+        "loop that is inside an exit handler, a condition or another loop. KFP's driver ends the "
+        "run: `parent DAG does not have input parameter`.",
+        "Give the task the item as an input of its own, and put the text together there",
+        _unasked,
+        warns=frozenset({VERTEX}),
+    ),
+    Rule(
+        "lost-task",
+        _W,
+        ALL,
+        "A component that no task uses",
+        "A component called for_loop, condition or exit_handler takes the place of a loop or a "
+        "block of that name, whose tasks are lost.",
+        "Give the component another name, or leave it out",
+        _lost,
+    ),
+    Rule(
+        "artifact-loop",
+        _W,
+        KFP,
+        "A loop over artifacts",
+        "The API server of both releases refuses the run: `artifact iterator not implemented yet`.",
+        "Loop over numbers or names, and choose the artifact in the task",
+        _artifact_loop,
+    ),
+    Rule(
+        "odd-importer",
+        _W,
+        KFP,
+        "An importer with a display name or a condition",
+        "By both releases' code, the tasks that read an import with a display name end with "
+        "`cannot find producer task`, and a condition of its own is refused.",
+        "Leave the display name out; put the importer outside of the condition",
+        _importer,
     ),
     Rule(
         "resources",

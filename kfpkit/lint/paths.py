@@ -26,8 +26,9 @@ _WORKSPACE = "/kfp-workspace"
 #: Disks and devices that every task has of itself.
 _OWN = ("/dev/", "/proc/", "/sys/", "/etc/", "/usr/", "/opt/")
 
-#: A temporary folder or file: what it is called is not known, but where it is.
-_TEMPORARY = "/tmp/…"  # noqa: S108 - a path of tasks
+#: What of a path is not known before the run; a temporary file is such a one.
+_REST = "…"
+_TEMPORARY = f"/tmp/{_REST}"  # noqa: S108 - a path of tasks
 
 _OPENS_FOR_WRITING = re.compile(r"[wax]|r\+")
 
@@ -148,7 +149,7 @@ def handed(subject: Subject) -> Iterator[Hit]:
             if other.path == task.path or not both or set(read.writes) & both:
                 continue
             path = min(both)
-            if _local(path) and not path.startswith(shared):
+            if _REST not in path and _local(path) and not path.startswith(shared):
                 yield Hit(
                     f"it reads {path!r}, which {task.name} writes on its own disk",
                     path=other.path,
@@ -168,7 +169,7 @@ def _mounts(executor: Executor) -> Iterator[str]:
 
 def _written(path: str, use: _Use) -> bool:
     """Whether a task has written a path, something in it or beside it."""
-    return path.startswith((_TEMPORARY, "/…/")) or any(
+    return path.startswith((_TEMPORARY, f"/{_REST}/")) or any(
         one == path or one.startswith(f"{path.rstrip('/')}/") for one in use.writes
     )
 
@@ -200,7 +201,7 @@ def _readers(subject: Subject, task: Place, output: str) -> Iterator[tuple[Place
     """Yield the tasks that are given an output, and the name of their input; also inside graphs."""
     graph, _, name = task.path.rpartition(".")
     asked = {"producerTask": name, "outputParameterKey": output}
-    waiting = [(graph, "taskOutputParameter", asked)]
+    waiting: list[tuple[str, str, Any]] = [(graph, "taskOutputParameter", asked)]
     seen = set()
     for place, kind, value in waiting:
         for one in subject.tasks():
@@ -237,7 +238,7 @@ def _use(source: Source, task: Place, known: Mapping[str, str]) -> _Use:
             case ast.Call():
                 _note_call(node, reader, use)
             case ast.Return(value=ast.expr() as value):
-                for output, part in _returned(value, outputs):
+                for output, part in _returned(value, outputs, _fields(function)):
                     path = reader.text(part)
                     if path and _local(path):
                         use.returns[output] = path, node.lineno
@@ -264,18 +265,39 @@ def _assigned(function: ast.FunctionDef) -> dict[str, ast.expr]:
     return {name: value for name, value in found.items() if name not in often}
 
 
-def _returned(value: ast.expr, outputs: list[str]) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the outputs that a `return` gives, with what they are."""
+def _returned(
+    value: ast.expr, outputs: list[str], fields: list[str]
+) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the outputs that a `return` gives, with what they are.
+
+    Args:
+        value: What is returned.
+        outputs: Names of the component's outputs, in no certain order.
+        fields: The same as the function's annotation orders them.
+    """
     if outputs == ["Output"]:
         yield "Output", value
         return
     match value:
         case ast.Tuple(elts=elements):
-            # The IR has the outputs by name; the code has their order only in its annotation.
-            if len(outputs) == 1:
-                yield outputs[0], elements[0]
-        case ast.Call(args=[], keywords=keywords):
+            yield from zip(fields, elements, strict=False)
+        case ast.Call(args=arguments, keywords=keywords):
+            yield from zip(fields, arguments, strict=False)
             yield from ((one.arg, one.value) for one in keywords if one.arg in outputs)
+
+
+def _fields(function: ast.FunctionDef) -> list[str]:
+    """Return the names in `-> NamedTuple('Outputs', [('path', str), …])`, or with keywords."""
+    match function.returns:
+        case ast.Call(args=[_, ast.List(elts=pairs)]):
+            return [
+                str(pair.elts[0].value)
+                for pair in pairs
+                if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)
+            ]
+        case ast.Call(keywords=keywords):
+            return [one.arg for one in keywords if one.arg]
+    return []
 
 
 class _Reader:
@@ -311,7 +333,7 @@ class _Reader:
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 return self._path([left, right], seen)
             case ast.Attribute(value=ast.Name(id=name), attr="path") if name in self._artifacts:
-                return f"/…/{name}"
+                return f"/{_REST}/{name}"
             case ast.Attribute(value=value, attr="name"):
                 inner = self.text(value, seen)
                 return inner if inner == _TEMPORARY else None
@@ -339,13 +361,13 @@ class _Reader:
 
     def _joined(self, values: list[ast.expr], seen: frozenset[str]) -> str | None:
         found = [self.text(value, seen) for value in values]
-        return None if None in found else "".join(map(str, found))
+        return "".join(map(str, found)) if None not in found else _begun(found[0])
 
     def _path(self, values: list[ast.expr], seen: frozenset[str]) -> str | None:
         found = [self.text(value, seen) for value in values]
         if found[0] == _TEMPORARY:
             return _TEMPORARY
-        return None if None in found else posixpath.join(*map(str, found))
+        return posixpath.join(*map(str, found)) if None not in found else _begun(found[0])
 
     def name(self, node: ast.expr, seen: frozenset[str] = frozenset()) -> str:
         """Return the input of the task that an expression is or is made of; else empty."""
@@ -363,6 +385,12 @@ class _Reader:
         return ""
 
 
+def _begun(first: str | None) -> str | None:
+    """Return a path of which only the beginning is known."""
+    folder = first if first and first.startswith(("/", "./", "~/")) else ""
+    return f"{folder.rstrip('/')}/{_REST}" if folder else None
+
+
 def _note_call(node: ast.Call, reader: _Reader, use: _Use) -> None:
     function = _last(node.func)
     module = node.func.value if isinstance(node.func, ast.Attribute) else None
@@ -370,7 +398,7 @@ def _note_call(node: ast.Call, reader: _Reader, use: _Use) -> None:
     arguments = [*node.args]
     if function == "open":
         on_path = module is not None and owner not in ("io", "codecs", "gzip", "bz2", "lzma")
-        target = module if on_path else (arguments or [None])[0]
+        target = module if on_path else next(iter(arguments), None)
         modes = arguments if on_path else arguments[1:]
         modes = [*modes[:1], *(one.value for one in node.keywords if one.arg == "mode")]
         mode = reader.text(modes[0]) if modes else "r"

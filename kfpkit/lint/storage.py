@@ -181,7 +181,8 @@ class _Image:
 
     def hit(self, said: str, severity: Severity | None = None) -> Hit:
         """Return that there is something about this image."""
-        also = f" (and that of {self.others} more components)" if self.others else ""
+        components = "component" if self.others == 1 else "components"
+        also = f" (and that of {self.others} more {components})" if self.others else ""
         return Hit(f"its image {self.name!r}{also} {said}", path=self.path, severity=severity)
 
 
@@ -226,13 +227,12 @@ def _import(subject: Subject) -> Iterator[Hit]:
                 said = "and Vertex AI mounts gs:// only"
         elif not uri.startswith(_IMPORTED):
             said = "which is in no store that the importer knows"
-            severity = Severity.ERROR
         elif uri.startswith("oci://"):
             if not model:
                 said = "and only a Model can come from a registry"
-                severity = Severity.ERROR
         elif subject.target == KFP_2_14_3 and re.match(r"minio://(?!mlpipeline/)", uri):
             said = "and this release reads from the bucket mlpipeline only"
+            severity = Severity.WARNING
         if said:
             yield Hit(f"it imports {_shown(uri)}, {said}", path=path, severity=severity)
 
@@ -280,6 +280,8 @@ def _address(subject: Subject) -> Iterator[Hit]:
             host = "" if text.code and text.path in serving else found["host"]
         elif found := _ADDRESS.search(text.text):
             host = found["any"] or found["url"] or found["private"]
+            if found["private"] and re.search(r"(?i)version|release|tag|_cidr", text.name):
+                host = ""
         if host and host != "0.0.0.0":  # noqa: S104 - what a server listens at
             yield text.hit(f"names {host}, an address of one cluster or one machine")
 
@@ -376,7 +378,7 @@ def _shown(value: str) -> str:
 RULES: tuple[Rule, ...] = (
     Rule(
         "import-uri",
-        Severity.WARNING,
+        Severity.ERROR,
         REMOTE,
         "An imported artifact that is in no store of the target",
         "KFP's importer takes gs://, s3://, minio:// and, for a Model, oci://, and ends the run "
@@ -384,6 +386,7 @@ RULES: tuple[Rule, ...] = (
         "another store.",
         "Copy it to a store of the target, and make the URI a parameter",
         _import,
+        warns=frozenset({VERTEX}),
     ),
     Rule(
         "foreign-store",

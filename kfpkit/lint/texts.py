@@ -107,7 +107,15 @@ def texts(subject: Subject) -> Iterator[Text]:
                 path = f"{executor.path}.container.{key}[{index}]"
                 yield Text(_without_comments(word), "its command", "", path)
     for source in subject.sources():
-        for text, name, line in strings(source.tree):
+        # The defaults of its inputs are among the constants.
+        bodies = [
+            node.body
+            if isinstance(node, ast.FunctionDef) and node.name == source.function
+            else [node]
+            for node in source.tree.body
+        ]
+        code = ast.Module([statement for body in bodies for statement in body], [])
+        for text, name, line in strings(code):
             yield Text(text, "its code", name, source.path, code=True, line=source.line(line))
 
 

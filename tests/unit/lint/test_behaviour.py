@@ -12,7 +12,7 @@ from kfpkit.lint import check
 from kfpkit.lint.behaviour import RULES, quantity
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.rule import KFP_2_14_3, KFP_2_17_0, LOCAL, VERTEX
-from tests.support.lint_pipelines import code, command, pipeline, task
+from tests.support.lint_pipelines import code, command, importer, pipeline, task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ W, E = Severity.WARNING, Severity.ERROR
 GIVEN = "{{$.inputs.parameters['pipelinechannel--n']}}"
 NAME = "{{$.pipeline_job_name}}"
 CONDITION = "inputs.parameter_values['n'] == 9007199254740993"
-EXIT = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
+EXIT: Any = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
 
 
 def given(value: Any, kind: str = "", **more: Any) -> Any:
@@ -70,6 +70,23 @@ def many(count: int, length: int = 20) -> Any:
     return pipeline({f"task-{n}": task(command("true"), {"x": "x" * length}) for n in range(count)})
 
 
+def asking(name: str) -> Any:
+    """A task in a block that asks the block for what it does not have."""
+    inner = task(code("def f(x): ..."), {"x": {"parameter": name}})
+    return pipeline({"exit-handler-1": task(graph={"b": inner}, component="exit-handler-1")})
+
+
+def looping(iterator: Any) -> Any:
+    return pipeline({"a": task(graph={"b": task()}, artifactIterator=iterator)})
+
+
+def importing(**more: Any) -> Any:
+    uri = {"constant": "gs://bucket/a"}
+    return pipeline({"a": task(importer(uri), artifacts=("artifact",), **more)})
+
+
+LOST = pipeline({"a": task()})
+LOST[0]["components"]["comp-lost"] = {"executorLabel": "exec-a"}
 BLOCK = task(graph={"b": task()}, component="exit-handler-1")
 LOOP = task(
     inputs={"pipelinechannel--n": [1, 2]},
@@ -176,6 +193,19 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
         E,
         "comes after end",
     ),
+    ("missing-input", KFP_2_14_3, asking("pipelinechannel--loop-item-param-1"), E, "'loop-item-"),
+    ("missing-input", VERTEX, asking("pipelinechannel--loop-item-param-1"), W, "exit-handler-1"),
+    (
+        "missing-input",
+        LOCAL,
+        asking("loop-item-param-1-subvar-a"),
+        E,
+        "'loop-item-param-1-subvar-a'",
+    ),
+    ("lost-task", KFP_2_14_3, LOST, W, "no task is an instance of lost"),
+    ("artifact-loop", KFP_2_14_3, looping({"itemInput": "x"}), W, "loops over artifacts"),
+    ("odd-importer", KFP_2_17_0, importing(taskInfo={"name": "Données"}), W, "a display name"),
+    ("odd-importer", KFP_2_14_3, importing(triggerPolicy={"condition": "true"}), W, "a condition"),
     ("resources", VERTEX, resources(cpuLimit=128), E, "128 CPUs"),
     ("resources", VERTEX, resources(resourceMemoryLimit="1Ti"), E, "GB of memory"),
     (
@@ -208,6 +238,23 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
         W,
         "installs requests",
     ),
+    (
+        "unpinned-packages",
+        VERTEX,
+        source(
+            "def f():\n    import subprocess, sys\n"
+            "    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', 'b', 'a==1'])"
+        ),
+        W,
+        "its code installs b",
+    ),
+    (
+        "unpinned-packages",
+        LOCAL,
+        source("def f():\n    import os\n    os.system('pip install pandas && ls')"),
+        W,
+        "its code installs pandas",
+    ),
 ]
 
 PROSE = '''
@@ -218,6 +265,7 @@ def f() -> float:
     """
     # return float('nan'), {{pod.name}}
     low = float('inf')
+    print('To read it: pip install pandas')
     return min(low, 1.0)
 '''
 
@@ -262,6 +310,13 @@ KEPT: list[tuple[str, str, Any]] = [
     ("exit-task", KFP_2_14_3, ending("watched", watched=BLOCK)),
     ("exit-task", KFP_2_14_3, ending("a")),
     ("exit-task", VERTEX, ending("watched", watched=LOOP)),
+    ("missing-input", LOCAL, asking("pipelinechannel--loop-item-param-1")),
+    ("missing-input", KFP_2_14_3, inside(f"n={GIVEN}", "text")),
+    ("lost-task", KFP_2_14_3, nested(outer=True, inner=True)),
+    ("artifact-loop", VERTEX, looping({"itemInput": "x"})),
+    ("artifact-loop", KFP_2_14_3, ending("watched", watched=LOOP)),
+    ("odd-importer", KFP_2_17_0, importing()),
+    ("odd-importer", KFP_2_17_0, pipeline({"a": task(taskInfo={"name": "A task"})})),
     ("resources", VERTEX, resources(cpuLimit=96, resourceMemoryLimit="624G")),
     ("resources", KFP_2_14_3, resources(cpuLimit=128)),
     ("resources", KFP_2_14_3, resources(resourceCpuRequest="500m", resourceCpuLimit="0.5")),

@@ -82,6 +82,34 @@ def {}(path: str = '') -> str:
         file.write('1')
     return open('/tmp/scratch').read()
 """
+FETCHES = """
+def first(url: str = 'https://example.com/a.csv') -> str:
+    import os, urllib.request
+    local = '/tmp/' + os.path.basename(url)
+    urllib.request.urlretrieve(url, local)
+    return local
+"""
+NAMED = """
+def first() -> NamedTuple('Outputs', [('score', str), ('path', str)]):
+    from collections import namedtuple
+    import torch
+    torch.save({}, '/tmp/model.pt')
+    return namedtuple('Outputs', ['score', 'path'])('1', '/tmp/model.pt')
+"""
+KEYWORDS = NAMED.replace("[('score', str), ('path', str)]", "path=str, score=str").replace(
+    "('1', '/tmp/model.pt')", "(score='1', path='/tmp/model.pt')"
+)
+
+
+def named(first: str, output: str = "path") -> Any:
+    return pipeline(
+        {
+            "first": task(code(first), outputs=("path", "score")),
+            "second": task(code(PRINTS), {"path": {"from": f"first.{output}"}}),
+        }
+    )
+
+
 INSIDE = pipeline(
     {
         "first": task(code(WRITES), outputs=("Output",)),
@@ -122,6 +150,9 @@ BROKEN: list[tuple[str, str, Any, Severity, str]] = [
     ("handed-path", KFP_2_14_3, pair(WRITES, READS), W, "returns '/tmp/data.csv'"),
     ("handed-path", VERTEX, pair(WRITES, READS), W, "second takes it"),
     ("handed-path", KFP_2_17_0, INSIDE, W, "loop/second takes it"),
+    ("handed-path", KFP_2_14_3, pair(FETCHES, READS), W, "'/tmp/…'"),
+    ("handed-path", KFP_2_17_0, named(NAMED), W, "'/tmp/model.pt'"),
+    ("handed-path", KFP_2_14_3, named(KEYWORDS), W, "'/tmp/model.pt'"),
     (
         "handed-path",
         KFP_2_14_3,
@@ -330,6 +361,8 @@ KEPT: list[tuple[str, str, Any]] = [
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return 'gs://b/a.csv'", READS)),
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return '/api/v1'", PRINTS)),
     ("handed-path", KFP_2_14_3, pair("def first() -> str:\n    return 'done'", READS)),
+    ("handed-path", KFP_2_17_0, named(NAMED, "score")),
+    ("handed-path", KFP_2_17_0, pair(FETCHES.replace("return local", "return url"), PRINTS)),
     ("handed-path", KFP_2_14_3, pair(WRITES.replace("return '/", "return 'gs://"), PRINTS)),
     ("handed-path", KFP_2_17_0, pair(SCRATCH.format("first"), SCRATCH.format("second"))),
     ("handed-path", VERTEX, pair(WRITES.replace("/tmp", "/gcs/b"), READS)),  # noqa: S108
@@ -337,6 +370,7 @@ KEPT: list[tuple[str, str, Any]] = [
     ("cluster-address", KFP_2_14_3, given("https://storage.googleapis.com/a.b.csv")),
     ("cluster-address", KFP_2_14_3, given("1.2.3.4")),
     ("cluster-address", KFP_2_14_3, given("10.0.0.0/8")),
+    ("cluster-address", KFP_2_14_3, default("10.2.0.1", "cuda_version")),
     ("cluster-address", KFP_2_14_3, given("sklearn.svm.SVC")),
     ("cluster-address", KFP_2_14_3, given("the localhost of a task")),
     ("cluster-address", LOCAL, given("http://localhost:5000")),
@@ -364,6 +398,8 @@ KEPT: list[tuple[str, str, Any]] = [
     ("credentials", KFP_2_14_3, default("my-db-credentials", "secret")),
     ("credentials", KFP_2_14_3, default("changeme", "password")),
     ("credentials", KFP_2_14_3, source(TOKENS)),
+    # A default is among the constants of the IR, and only if a task takes it.
+    ("credentials", KFP_2_14_3, source("def f(password: str = 'hunter2!'): ...")),
     ("credentials", KFP_2_14_3, source("def f():\n    password = '/var/run/secrets/db'")),
     ("credentials", KFP_2_14_3, pipeline({"a": task(command("mc", "--password=$PASSWORD"))})),
 ]  # fmt: skip
