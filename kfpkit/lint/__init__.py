@@ -54,7 +54,14 @@ def check(
             found += [_finding(subject, rule, hit) for hit in hits]
             if hits and rule.stops:
                 break
-    return ignores.without(found)
+    return ignores.without(list({_once(one): one for one in reversed(found)}.values())[::-1])
+
+
+def _once(finding: Finding) -> tuple[object, ...]:
+    """Return what makes a finding another: code that several tasks run is found once."""
+    code = ".container.command[" in finding.path and finding.file and finding.file.suffix == ".py"
+    where = (finding.line,) if code else (finding.task, finding.path, finding.line)
+    return finding.rule, finding.message, finding.file, *where
 
 
 def _finding(subject: Subject, rule: Rule, hit: Hit) -> Finding:

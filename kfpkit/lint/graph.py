@@ -28,6 +28,8 @@ def _dangling(subject: Subject) -> Iterator[Hit]:
             component = task.get("componentRef", {}).get("name", "")
             if component not in components:
                 yield Hit(f"its component {component or 'without a name'} is missing", path=place)
+            if _nameless(task):
+                yield Hit("one of its inputs comes from a task without a name", path=place)
             for missing in sorted(_upstream(task) - set(tasks)):
                 yield Hit(f"it waits for {missing!r}, which is no task beside it", path=place)
     for one in subject.tasks():
@@ -54,6 +56,16 @@ def _endless(subject: Subject) -> Iterator[Hit]:
         ring = sorted(name for name in waits if _reaches(waits, name))
         if ring:
             yield Hit(f"tasks wait for each other: {', '.join(ring[:SHOWN])}", path=path)
+
+
+def _nameless(task: dict[str, Any]) -> bool:
+    """Whether an input comes from an output, and it is not said whose."""
+    inputs = task.get("inputs", {})
+    sources = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
+    kinds = {"taskOutputParameter", "taskOutputArtifact"}
+    return any(
+        not source[kind].get("producerTask") for source in sources for kind in kinds & source.keys()
+    )
 
 
 def _upstream(task: dict[str, Any]) -> set[str]:

@@ -100,7 +100,7 @@ class Origin:
             if _alike(component, called)
             for line in found
         ]
-        number = _NUMBER.search(name.removeprefix(component))
+        number = _NUMBER.search(name)
         index = int(number[1]) - 1 if number else 0
         if len(lines) == 1:
             return self.file, lines[0]

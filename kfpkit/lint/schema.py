@@ -104,7 +104,7 @@ def _unknown(descriptor: Any, value: Any, path: str) -> Iterator[tuple[str, str]
 
 def _require_mapping(value: Any, path: str) -> None:
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is no mapping")  # noqa: TRY004 - a mistake of the file
+        raise ValueError(f"{path} is no mapping")  # noqa: TRY004 - of what a file holds
 
 
 def _inside(field: Any, value: Any, path: str) -> Iterator[tuple[str, str]]:
