@@ -125,21 +125,27 @@ def answers(target: Vertex, what: str) -> Iterator[None]:
         ) from None
     except api.Conflict as error:
         raise KitError(f"Vertex AI has {what} already: {_text(error)}", "Try again") from None
-    except (api.ServerError, api.RetryError) as error:
+    except api.ServerError as error:
         raise SilentError(
             f"Vertex AI has an error of its own ({what}): {_text(error)}", "Try again later"
+        ) from None
+    except (
+        api.RetryError,  # Google's client has asked again for two minutes
+        auth.TransportError,
+        requests.RequestException,
+        ConnectionError,
+        TimeoutError,
+    ) as error:
+        endpoint = target.api_endpoint or f"https://{target.location}-aiplatform.googleapis.com"
+        raise SilentError(
+            f"{endpoint} does not answer: {_text(getattr(error, 'cause', None) or error)}",
+            "Look at the network, at a proxy's settings, and at the location",
         ) from None
     except api.GoogleAPICallError as error:
         root = target.pipeline_root
         raise KitError(
             f"Vertex AI refuses {what}: {_text(error)}",
             f"Look at pipeline_root of [{target.name}]: {root}" if _is_of_root(error) else "",
-        ) from None
-    except (auth.TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
-        endpoint = target.api_endpoint or f"https://{target.location}-aiplatform.googleapis.com"
-        raise SilentError(
-            f"{endpoint} does not answer: {_text(error)}",
-            "Look at the network, at a proxy's settings, and at the location",
         ) from None
     except ValueError as error:
         raise BadInputError(f"Google's client refuses {what}: {_text(error)}") from None
