@@ -36,6 +36,7 @@ _NOBODY = {6: "its name does not resolve", 7: "nobody answers", 28: f"no answer 
 #: authority: a public one sends no such chain.
 _UNTRUSTED = 60
 _PRIVATE = re.compile("self.signed certificate")
+_PRIVATE_ONE = "its certificate is of an authority that images do not know"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Install:
     image: str
     packages: tuple[str, ...]
     indexes: tuple[str, ...]
+    #: Whether certificates do not count: kfp says so of each index that a component names.
+    trusted: bool
 
     @property
     def certain(self) -> bool:
@@ -62,7 +65,7 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
     """Refuse packages that the nodes of a kind cluster cannot reach; warn where they may be there.
 
     A pod goes to the network through its node. Where a task is told of another way, by variables of
-    pip or of a proxy or by a trusted host, nothing is asked.
+    pip or of a proxy, nothing is asked.
 
     Raises:
         BadInputError: No node reaches an index, and the image lacks the packages.
@@ -78,7 +81,7 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
         for index in install.indexes:
             if index not in said:
                 said[index] = _trouble(running[0], index)
-            if not said[index]:
+            if not said[index] or (install.trusted and said[index].endswith(_PRIVATE_ONE)):
                 continue
             names = ", ".join(install.packages)
             what = (
@@ -98,8 +101,7 @@ def installs(spec: Spec) -> Iterator[Install]:
     for name, container in _python(spec):
         steps = task_process.installs_of(container["command"]) or []
         variables = {one["name"].lower() for one in container.get("env", [])}
-        told = any(one.startswith("pip_") or one.endswith("_proxy") for one in variables)
-        if told or any("--trusted-host" in step for step in steps):
+        if any(one.startswith("pip_") or one.endswith("_proxy") for one in variables):
             continue
         packages = [p for step in steps for p in _packages(step)]
         if container["image"] in (RUNTIME_IMAGE, DEFAULT):
@@ -112,6 +114,7 @@ def installs(spec: Spec) -> Iterator[Install]:
                 container["image"],
                 tuple(dict.fromkeys(packages)),
                 tuple(sorted(indexes)) or (INDEX,),
+                any("--trusted-host" in step for step in steps),
             )
 
 
@@ -165,5 +168,5 @@ def _trouble(node: str, index: str) -> str:
     argv = ["docker", "exec", node, "curl", "--silent", "--show-error", f"--max-time={TIMEOUT}"]
     asked = process.query([*argv, "--output=/dev/null", index], check=False)
     if asked.returncode == _UNTRUSTED and _PRIVATE.search(asked.stderr):
-        return f"{host}: its certificate is of an authority that images do not know"
+        return f"{host}: {_PRIVATE_ONE}"
     return f"{host}: {_NOBODY[asked.returncode]}" if asked.returncode in _NOBODY else ""

@@ -87,7 +87,6 @@ def test_what_an_image_may_have_is_a_warning(
         spec(DEFAULT, "pandas", "scikit_learn>=1"),
         spec("python:3.11", "six", variable="PIP_INDEX_URL"),
         spec("python:3.11", "six", variable="https_proxy"),
-        spec("python:3.11", "six", pip_index_urls=["https://x.example"], pip_trusted_hosts=["x"]),
         spec("python:3.11", "six", pip_index_urls=["http://index.mine.svc.cluster.local/simple"]),
     ],
 )
@@ -101,6 +100,12 @@ def test_nothing_is_said_of_what_is_there_or_comes_another_way(
 @pytest.mark.usefixtures("out_of_reach")
 def test_an_index_that_the_component_names_is_asked(out_of_reach: list[str]) -> None:
     urls = ["https://index.example/simple"]
-    with pytest.raises(BadInputError, match=r"no pod reaches index\.example: its "):
-        packages.check_on_kind(config.load(), spec("python:3.11", "six", pip_index_urls=urls))
-    assert out_of_reach == urls
+    given = spec("python:3.11", "six", pip_index_urls=urls)
+    # kfp has pip trust each index that is named, so a certificate does not stop it.
+    code = process.query(["docker", "exec", "node", "curl", "asked"]).returncode
+    if code == 60:
+        packages.check_on_kind(config.load(), given)
+    else:
+        with pytest.raises(BadInputError, match=r"no pod reaches index\.example: its name does"):
+            packages.check_on_kind(config.load(), given)
+    assert out_of_reach == ["asked", *urls]
