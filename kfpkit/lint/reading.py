@@ -178,12 +178,7 @@ def _fit(subject: Subject) -> None:
         return
     try:
         spec = schema.normal(schema.PIPELINE, _finite(document))
-<<<<<<< HEAD
-        deployment = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
-        spec["deploymentSpec"] = deployment
-=======
         spec["deploymentSpec"] = schema.normal(schema.DEPLOYMENT, spec.get("deploymentSpec", {}))
->>>>>>> e4bded4f4626cb789a00a5416625da28ef9920bb
         platform: dict[str, Any] = {}
         for one in subject.platform_documents:
             platform = schema.normal(schema.PLATFORM, _finite(one))
