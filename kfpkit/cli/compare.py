@@ -137,7 +137,7 @@ def agree(
     words = parameters(arguments, args)
     wheres = [Where(name, kind_config=kind_config, targets=targets) for name in names]
     kinds = {where.target: _kind(where) for where in wheres}
-    on_cluster = kinds.values() - {rule.LOCAL, rule.VERTEX}
+    on_cluster = set(kinds.values()) - {rule.LOCAL, rule.VERTEX}
     spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_cluster else {})
     for kind in dict.fromkeys(kinds.values()) if lint else ():
         linting.admit(found, kind)
