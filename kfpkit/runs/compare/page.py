@@ -178,7 +178,8 @@ def _size(value: Content) -> str:
 def _change(section: Section, first: Any, value: Any) -> str:
     """Return how far a number is from the first run's, relative to that."""
     measure, number = _finite(first), _finite(value)
-    if not section.counts or not measure or number is None or number == measure:
+    shown_for = section in (Section.METRICS, Section.OUTPUTS)
+    if not shown_for or not measure or number is None or number == measure:
         return ""
     return f"{(number - measure) / abs(measure) * 100:+.2g} %".replace("-", "\N{MINUS SIGN}")
 
