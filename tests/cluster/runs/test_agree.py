@@ -1,4 +1,4 @@
-"""One compiled file on this machine, on kind and on Vertex AI's stand-in: the same of everything."""
+"""One compiled file on this machine, on kind and on Vertex AI's stand-in: the same results."""
 
 from __future__ import annotations
 
