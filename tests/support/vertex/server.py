@@ -209,7 +209,9 @@ class StandIn:
         spec = job.resource["pipelineSpec"]
         graphs = [spec["root"], *spec["components"].values()]
         tasks = [task for one in graphs for task in one.get("dag", {}).get("tasks", {}).values()]
-        if not all(task.get("cachingOptions", {}).get("enableCache") for task in tasks):
+        # Loops and conditions have no setting of their own.
+        work = [t for t in tasks if "dag" not in spec["components"][t["componentRef"]["name"]]]
+        if not all(task.get("cachingOptions", {}).get("enableCache") for task in work):
             return False
         for other in self.jobs.values():
             same = all(
