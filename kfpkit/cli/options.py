@@ -119,7 +119,7 @@ PipelineName = Annotated[
 ]
 PipelineNames = Annotated[
     list[str],
-    argument("PIPELINE", "Module of pipelines/; MODULE:NAME where it has several pipelines"),
+    argument("PIPELINE", "FILE.py[:NAME], a compiled FILE.yaml or .json, or a name of pipelines/"),
 ]
 Words = Annotated[
     list[str] | None,

@@ -7,6 +7,7 @@ driver and its launcher are compiled from.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,9 @@ def normal(name: str, value: Any) -> dict[str, Any]:
         for _ in unknown(NEWEST, name, value):
             pass
         parsed = json_format.ParseDict(value, message(NEWEST, name)(), ignore_unknown_fields=True)
-        return dict(json_format.MessageToDict(parsed))
+        # A map of protobuf has another order each time, and findings one.
+        found = json.loads(json.dumps(json_format.MessageToDict(parsed), sort_keys=True))
+        return dict(found)
     except (json_format.Error, ValueError, RecursionError, TypeError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
 
