@@ -107,7 +107,7 @@ def test_what_is_in_no_graph_of_the_pipeline_is_left_out() -> None:
 def test_every_state_of_the_api_is_known() -> None:
     from google.cloud.aiplatform_v1 import PipelineTaskDetail
 
-    known = {state.name for state in iter(PipelineTaskDetail.State)}
+    known = set(PipelineTaskDetail.State.__members__)
     assert known - {"STATE_UNSPECIFIED"} == details._STATES.keys()
 
 

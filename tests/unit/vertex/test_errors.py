@@ -29,7 +29,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandI
         yield started
 
 
-def target(stand_in: StandIn, **more: Any) -> Vertex:
+def target(stand_in: StandIn, **more: str) -> Vertex:
     file = stand_in.targets.with_name("other.toml")
     file.write_text(targets(stand_in.address, **more), encoding="utf-8")
     found = targets_file.vertex("stand-in", file)
@@ -44,7 +44,7 @@ def submit(where: Vertex) -> str:
     return jobs.submit(where, job, "")
 
 
-def refusal(stand_in: StandIn, **more: object) -> KitError:
+def refusal(stand_in: StandIn, **more: str) -> KitError:
     with pytest.raises(KitError) as refused:
         submit(target(stand_in, **more))
     assert "\n" not in str(refused.value)
@@ -125,10 +125,11 @@ def test_a_bucket_that_is_not_there_is_not_made(stand_in: StandIn) -> None:
 
 
 def test_an_address_where_nothing_answers(stand_in: StandIn) -> None:
-    from google.api_core.exceptions import RetryError
+    from google.api_core import exceptions
 
+    retry_error: Any = exceptions.RetryError
     # What two minutes of asking again end with.
-    ends = (ConnectionError("refused"), RetryError("Timeout", ConnectionError("refused")))
+    ends = (ConnectionError("refused"), retry_error("Timeout", ConnectionError("refused")))
     for raised in ends:
         with pytest.raises(client.SilentError) as refused, client.answers(target(stand_in), "it"):
             raise raised
@@ -136,13 +137,15 @@ def test_an_address_where_nothing_answers(stand_in: StandIn) -> None:
 
 
 def test_no_credentials(stand_in: StandIn) -> None:
-    from google.api_core.exceptions import Unauthenticated
+    from google.api_core import exceptions as api
     from google.auth import exceptions
 
+    auth: Any = exceptions
+    unauthenticated: Any = api.Unauthenticated
     for raised, said in (
-        (exceptions.DefaultCredentialsError("not found"), "has no credentials for Google Cloud"),
-        (exceptions.RefreshError("Reauthentication is needed"), "Reauthentication is needed"),
-        (Unauthenticated("Request had invalid credentials"), "invalid credentials"),
+        (auth.DefaultCredentialsError("not found"), "has no credentials for Google Cloud"),
+        (auth.RefreshError("Reauthentication is needed"), "Reauthentication is needed"),
+        (unauthenticated("Request had invalid credentials"), "invalid credentials"),
     ):
         with pytest.raises(KitError, match=said) as refused, client.answers(target(stand_in), "it"):
             raise raised
