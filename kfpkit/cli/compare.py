@@ -41,7 +41,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import choose, find, linted, vertex
+from kfpkit.cli.targets import choose, find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError, refusals_of
 from kfpkit.kfp import api, pipelines
@@ -192,7 +192,7 @@ def _kind(where: Where) -> str:
     """
     if where.target == LOCAL:
         return rule.LOCAL
-    return rule.VERTEX if vertex(where) else linted(choose(where))
+    return rule.VERTEX if vertex(where) else linting.linted(choose(where))
 
 
 def _place(word: str, where: Where, runs: Path) -> Path | tuple[Where, str]:

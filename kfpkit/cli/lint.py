@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from kfpkit import lint as engine
+from kfpkit.cli.linting import linted, machines
 from kfpkit.cli.options import Format, PipelineNames, Where, installation
-from kfpkit.cli.targets import choose, linted, machines, vertex
+from kfpkit.cli.targets import choose, vertex
 from kfpkit.core import console
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import pipelines

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from json import loads
 from typing import TYPE_CHECKING
 
 from kfpkit import lint
 from kfpkit.core import console
 from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import releases
+from kfpkit.lint import rule
 from kfpkit.lint.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kfpkit.kfp.pipelines import Pipeline
+    from kfpkit.kfp.target import Target
 
 
 def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] = ()) -> None:
@@ -46,3 +50,24 @@ def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] 
             f"{warnings} thing{'s' * (warnings > 1)} of the pipeline may not work on {target}; "
             f"kfpkit lint {pipeline.source} --target {target} shows them"
         )
+
+
+def linted(target: Target) -> str:
+    """Return the name by which the linter knows an installation."""
+    return rule.of_release(releases.release(target.documents))
+
+
+def machines(target: Target) -> list[dict[str, str]]:
+    """Return what each node of an installation has for pods; none where that cannot be read."""
+    found = target.query("get", "nodes", "--output=json", check=False)
+    nodes = loads(found.stdout)["items"] if found.ok and found.stdout else []
+    return [node["status"]["allocatable"] for node in nodes]
+
+
+def admit_on(pipeline: Pipeline, target: Target) -> None:
+    """Refuse a pipeline that would not run on an installation.
+
+    Raises:
+        BadInputError: It would not.
+    """
+    admit(pipeline, linted(target), nodes=machines(target))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending, targets
+from kfpkit.cli import ending
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
@@ -76,7 +76,7 @@ def run(
             TemporaryFile(dir=runs).close()
     with find(where, host) as place:
         if lint:
-            targets.admit(found, place.target)
+            linting.admit_on(found, place.target)
         remote.prepare(place, found)
         now = datetime.now(UTC)
         run_id = remote.submit(

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from rich.table import Column, Table
 
+from kfpkit.cli import linting
 from kfpkit.cli.options import (
     Args,
     Cache,
@@ -29,7 +30,7 @@ from kfpkit.cli.options import (
     installation,
     parameters,
 )
-from kfpkit.cli.targets import admit, find, vertex
+from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
@@ -71,7 +72,7 @@ def put(
         return
     with find(where, host) as place:
         if lint:
-            admit(found, place.target)
+            linting.admit_on(found, place.target)
         remote.prepare(place, found)
         done = recurring.put(
             place.host,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from json import loads
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import linting
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
-from kfpkit.kfp import releases, targets_file
 from kfpkit.kfp import target as targets
-from kfpkit.lint import rule
+from kfpkit.kfp import targets_file
 from kfpkit.runs import place
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
 
     from kfpkit.cli.options import Where
     from kfpkit.cluster.config import KindCluster
-    from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.target import Target
     from kfpkit.kfp.targets_file import Vertex
     from kfpkit.runs.place import Place
@@ -65,27 +61,6 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
             "Leave it out, or name another target",
         )
     return found
-
-
-def linted(target: Target) -> str:
-    """Return the name by which the linter knows an installation."""
-    return rule.of_release(releases.release(target.documents))
-
-
-def machines(target: Target) -> list[dict[str, str]]:
-    """Return what each node of an installation has for pods; none where that cannot be read."""
-    found = target.query("get", "nodes", "--output=json", check=False)
-    nodes = loads(found.stdout)["items"] if found.ok and found.stdout else []
-    return [node["status"]["allocatable"] for node in nodes]
-
-
-def admit(pipeline: Pipeline, target: Target) -> None:
-    """Refuse a pipeline that would not run on an installation.
-
-    Raises:
-        BadInputError: It would not.
-    """
-    linting.admit(pipeline, linted(target), nodes=machines(target))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

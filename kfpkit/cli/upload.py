@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import typer
 
+from kfpkit.cli import linting
 from kfpkit.cli.options import Host, Lint, PipelineName, Where, installation
-from kfpkit.cli.targets import admit, find
+from kfpkit.cli.targets import find
 from kfpkit.core import console
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.upload import upload as send
@@ -24,7 +25,7 @@ def upload(
     found = pipelines.find(pipeline)
     with find(where, host) as place:
         if lint:
-            admit(found, place.target)
+            linting.admit_on(found, place.target)
         done = send(replace(found, image_prefix=place.target.image_prefix), place.host)
         if done is None:
             return
