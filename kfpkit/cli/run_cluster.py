@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending
+from kfpkit.cli import ending, linting
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
