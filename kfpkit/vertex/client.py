@@ -80,7 +80,7 @@ def credentials(target: Vertex) -> Credentials | None:
         return None
     from google.auth.credentials import AnonymousCredentials
 
-    return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return AnonymousCredentials()
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Recorder:
         self._uris: dict[str, str] = {}
         self._lock = threading.RLock()
         self._began = datetime.now(UTC)
-        anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        anonymous = AnonymousCredentials()
         self._client = import_module("google.cloud.storage").Client("stand-in", anonymous)
 
     def show(self, tasks: list[Task]) -> None:
