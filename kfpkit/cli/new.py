@@ -55,4 +55,6 @@ def _write(kind: str, form: str, name: str, folder: Path, image: str) -> None:
     for file in make(kind, form, name, folder, image):
         console.say(f"would write {file}" if process.dry_run() else str(file))
     if not process.dry_run():
-        console.say(f"next: pytest {folder / name}; kfpkit run {folder / name / 'pipeline.py'}")
+        test = process.line(["pytest", str(folder / name)])
+        run = process.line(["kfpkit", "run", str(folder / name / "pipeline.py")])
+        console.say(f"next: {test}; {run}")

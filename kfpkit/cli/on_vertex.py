@@ -80,7 +80,8 @@ def cancel(target: Vertex, run_id: str) -> None:
         console.say(f"would end the run {run_id} of {target.name}")
         return
     jobs.cancel(target, run_id)
-    console.say(f"the run {run_id} is being ended: {jobs.link(target, run_id)}")
+    short = run_id.rpartition("/")[2]
+    console.say(f"the run {short} is being ended: {jobs.link(target, short)}")
 
 
 def put(

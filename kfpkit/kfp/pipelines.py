@@ -10,7 +10,7 @@ import sysconfig
 import tempfile
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -61,7 +61,8 @@ _DECORATED = re.compile(r"^@.*\bpipeline\b", re.MULTILINE)
 class Pipeline:
     """A pipeline, wherever it came from."""
 
-    #: Short name of where it came from, safe as a folder's; of `pipelines/` the module.
+    #: Short name of where it came from, safe as a folder's: of `pipelines/` the module, else the
+    #: file's; of a file called `pipeline` the pipeline's own.
     module: str
     #: What `@dsl.pipeline` made: a `kfp.dsl.graph_component.GraphComponent`; None where it was
     #: compiled elsewhere.
@@ -201,8 +202,8 @@ def find(text: str) -> Pipeline:
         if colon:
             raise BadInputError(f"{file} is compiled, and has one pipeline", f"Leave out :{inner}")
         found = Pipeline(label(file.stem), source=file, compiled=compiled_file.read_pipeline(file))
-        found.spec  # noqa: B018 - says what is wrong with it
-        return found
+        short = _short_name(file, found.name)  # says what is wrong with the file
+        return found if short == found.module else replace(found, module=short)
     if file.suffix != ".py":
         raise BadInputError(
             f"{file} is no pipeline: its name does not end in .py, .yaml, .yml or .json",
@@ -279,6 +280,12 @@ def label(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)[:LONGEST_NAME].strip("-.") or "pipeline"
 
 
+def _short_name(file: Path, name: str) -> str:
+    """Return the short name of a pipeline in a user's file."""
+    # Any folder may have a pipeline.py: there the pipeline's own name says more.
+    return label(name if file.stem == "pipeline" else file.stem)
+
+
 def _known() -> str:
     """Return the modules that have a pipeline, as far as their text says so."""
     texts = {
@@ -305,8 +312,10 @@ def _load_file(file: Path) -> dict[str, Pipeline]:
     """Import a file of a user's; as `_load`, and where it has none of its own, those it imports."""
     loaded = _imported(str(file), lambda: python_file.load(file))
     found = _pipelines_of(loaded, own=True) or _pipelines_of(loaded, own=False)
-    short = label(file.stem)
-    return {name: Pipeline(short, func, source=file) for name, func in found.items()}
+    return {
+        name: Pipeline(_short_name(file, func.name), func, source=file)
+        for name, func in found.items()
+    }
 
 
 def _imported(place: str, load: Callable[[], ModuleType]) -> ModuleType:

@@ -107,7 +107,7 @@ def answers(target: Vertex, what: str) -> Iterator[None]:
             "this machine has no credentials for Google Cloud",
             f"{_SIGN_IN}; or name a key file in GOOGLE_APPLICATION_CREDENTIALS",
         ) from None
-    except (auth.RefreshError, api.Unauthenticated) as error:
+    except (auth.RefreshError, api.Unauthorized) as error:
         raise KitError(
             f"Google Cloud takes the credentials no longer: {_text(error)}", _SIGN_IN
         ) from None

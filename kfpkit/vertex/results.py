@@ -33,7 +33,7 @@ def bring(target: Vertex, run: Run, spec: Spec, job: dict[str, Any], folder: Pat
         folder: The run's own folder; takes the outputs.
     """
     placed, told = details.place(job, spec)
-    reader = _Reader(target, run.id, folder)
+    reader = _Reader(target, folder)
     for row in run.rows:
         declared = spec["components"][f"comp-{row.component}"]
         execution = placed.get(row.name)
@@ -48,9 +48,9 @@ def bring(target: Vertex, run: Run, spec: Spec, job: dict[str, Any], folder: Pat
             row.error = told[row.name].get("error", {}).get("message", "")
         below = Path(PIPELINE_ROOT) / folder_of(row.name)
         for output in execution.artifacts:
-            row.artifacts.append(reader.artifact(output, below / output.name))
-            if execution.cached:
-                row.cached_from = row.cached_from or _maker(target, output.uri)
+            maker = _maker(target, output.uri) if execution.cached else ""
+            row.cached_from = row.cached_from or maker
+            row.artifacts.append(reader.artifact(output, below / output.name, maker or run.id))
     if run.state is State.FAILED:
         run.explanation = _explanation(target, run, told)
 
@@ -58,20 +58,19 @@ def bring(target: Vertex, run: Run, spec: Spec, job: dict[str, Any], folder: Pat
 class _Reader:
     """Reads artifacts, and says each reason why one is left where it is once."""
 
-    def __init__(self, target: Vertex, run_id: str, folder: Path) -> None:
+    def __init__(self, target: Vertex, folder: Path) -> None:
         self._storage = Storage(target)
-        self._run_id = run_id
         self._folder = folder
         self._warned: set[str] = set()
 
-    def artifact(self, output: Output, path: Path) -> Artifact:
-        """Return an artifact, its files brought here unless they are too large."""
+    def artifact(self, output: Output, path: Path, run_id: str) -> Artifact:
+        """Return an artifact of a run, its files brought here unless they are too large."""
         artifact = Artifact(output.name, output.type, output.uri, metadata=output.metadata)
         try:
             found = self._storage.find(output.uri)
             if found is None:
                 # Whoever writes no file has the place that Vertex AI gave it all the same.
-                own = f"/{self._run_id}/" in output.uri
+                own = f"/{run_id}/" in output.uri
                 return replace(artifact, uri="") if own else artifact
             artifact = replace(artifact, size=found.size)
             if found.size > ARTIFACT_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from enum import Enum
@@ -46,10 +47,13 @@ def alike(
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """Return the values inside a JSON value that hold no others, by their path: `.rows[2].name`."""
+    """Return the values inside a JSON value that hold no others, by their path: `.rows[2].name`.
+
+    A key that could be taken for more of a path is quoted: `.rows["a.b"]`.
+    """
     inside: list[tuple[str, Any]] = []
     if isinstance(value, dict):
-        inside = [(f"{path}.{key}", value[key]) for key in sorted(value)]
+        inside = [(path + _step(key), value[key]) for key in sorted(value)]
     elif isinstance(value, list):
         inside = [(f"{path}[{number}]", item) for number, item in enumerate(value)]
     if not inside:
@@ -71,6 +75,10 @@ def unlike(values: list[Any], agree: Alike) -> list[tuple[str, list[Any]]]:
         if not all(_same(row[0], one, agree) for one in row[1:]):
             found.append((path, row))
     return found
+
+
+def _step(key: str) -> str:
+    return f"[{json.dumps(key, ensure_ascii=False)}]" if {".", "["} & {*key} else f".{key}"
 
 
 def _same(one: Any, other: Any, agree: Alike) -> bool:

@@ -293,6 +293,29 @@ def test_a_server_that_says_a_little_for_ever_is_given_up(
         assert told(WEBHOOK_URL=where) == ["NOTIFY_WEBHOOK_URL: not sent: no end within 0.5 s"]
 
 
+def test_all_places_share_one_deadline(
+    told: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 5.0
+
+    class Endless:
+        def __init__(self, **_: object) -> None:
+            """Do nothing."""
+
+        def start(self) -> None:
+            """Do nothing."""
+
+        def join(self, seconds: float) -> None:
+            nonlocal now
+            now += seconds
+
+    monkeypatch.setattr(logic, "Thread", Endless)
+    monkeypatch.setattr(logic, "monotonic", lambda: now)
+    lines = told(WEBHOOK_URL="http://a.test", SLACK_URL="http://a.test", SMTP_HOST="a.test")
+    assert [line.partition(": ")[2] for line in lines] == ["not sent: no end within 30 s"] * 3
+    assert now == 5.0 + logic.DEADLINE
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -97,6 +97,13 @@ def test_the_name_of_a_file_may_be_any(tmp_path: Path, name: str, label: str) ->
         assert pipelines.find(f"../a folder/{name}").name == "adding"
 
 
+def test_a_file_called_pipeline_has_its_pipelines_name(tmp_path: Path) -> None:
+    path = write(tmp_path, PLAIN, "pipeline.py")
+    found = pipelines.find(str(path))
+    compiled = write(tmp_path, found.text(), "pipeline.yaml")
+    assert found.module == pipelines.find(str(compiled)).module == "adding"
+
+
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 def test_its_neighbours_are_found_and_forgotten(file: Path, neighbour: str) -> None:
     modules, path = {name: id(one) for name, one in sys.modules.items()}, sys.path[:]

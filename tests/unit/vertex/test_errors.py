@@ -137,15 +137,13 @@ def test_an_address_where_nothing_answers(stand_in: StandIn) -> None:
 
 
 def test_no_credentials(stand_in: StandIn) -> None:
-    from google.api_core import exceptions as api
+    from google.api_core.exceptions import from_http_status
     from google.auth import exceptions
 
-    auth: Any = exceptions
-    unauthenticated: Any = api.Unauthenticated
     for raised, said in (
-        (auth.DefaultCredentialsError("not found"), "has no credentials for Google Cloud"),
-        (auth.RefreshError("Reauthentication is needed"), "Reauthentication is needed"),
-        (unauthenticated("Request had invalid credentials"), "invalid credentials"),
+        (exceptions.DefaultCredentialsError("not found"), "has no credentials for Google Cloud"),
+        (exceptions.RefreshError("Reauthentication is needed"), "Reauthentication is needed"),
+        (from_http_status(401, "Request had invalid credentials"), "invalid credentials"),
     ):
         with pytest.raises(KitError, match=said) as refused, client.answers(target(stand_in), "it"):
             raise raised

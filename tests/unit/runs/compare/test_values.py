@@ -71,6 +71,7 @@ def test_the_leaves_of_a_value_have_their_places() -> None:
     value = {"b": [{"c": 1}, {}], "a": []}
     assert leaves(value) == {".a": [], ".b[0].c": 1, ".b[1]": {}}
     assert leaves(3) == {"": 3}
+    assert leaves({"a.b": 1, "c[0]": {"d": 2}}) == {'["a.b"]': 1, '["c[0]"].d': 2}
 
 
 def test_unlike_says_where_and_takes_the_first_for_the_measure() -> None:
@@ -80,6 +81,11 @@ def test_unlike_says_where_and_takes_the_first_for_the_measure() -> None:
         (".x[2]", [ABSENT, ABSENT, 3]),
     ]
     assert unlike(values[:2], partial(alike, tolerance=0.01)) == []
+
+
+@pytest.mark.parametrize("other", [{"a": {"b": 1}, "c": [2]}, {"a": {"b": 1}, "c[0]": 2}])
+def test_a_key_is_not_taken_for_a_place_further_inside(other: dict[str, Any]) -> None:
+    assert unlike([{"a.b": 1, "c[0]": 2}, other], alike)
 
 
 def test_absent_is_neither_null_nor_empty() -> None:
