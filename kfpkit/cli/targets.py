@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from json import loads
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import linting
 from kfpkit.cluster import config, lifecycle
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import releases, targets_file
 from kfpkit.kfp import target as targets
-from kfpkit.lint import rule
 from kfpkit.runs import place
 
 if TYPE_CHECKING:
@@ -69,14 +68,21 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
 
 def linted(target: Target) -> str:
     """Return the name by which the linter knows an installation."""
-    return rule.of_release(releases.release(target.documents))
+    return _around(target)[0]
+
+
+def _around(target: Target) -> tuple[str, ...]:
+    # Not before: the kit's own image has none of what the linter imports.
+    rule = import_module("kfpkit.lint.rule")
+    found: tuple[str, ...] = rule.around(releases.release(target.documents))
+    return found
 
 
 def machines(target: Target) -> list[dict[str, str]]:
     """Return what each node of an installation has for pods; none where that cannot be read."""
     found = target.query("get", "nodes", "--output=json", check=False)
     nodes = loads(found.stdout)["items"] if found.ok and found.stdout else []
-    return [node["status"]["allocatable"] for node in nodes]
+    return [node["status"].get("allocatable", {}) for node in nodes]
 
 
 def admit(pipeline: Pipeline, target: Target) -> None:
@@ -85,7 +91,8 @@ def admit(pipeline: Pipeline, target: Target) -> None:
     Raises:
         BadInputError: It would not.
     """
-    linting.admit(pipeline, linted(target), nodes=machines(target))
+    linting = import_module("kfpkit.cli.linting")
+    linting.admit(pipeline, *_around(target), nodes=machines(target))
 
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:

@@ -193,11 +193,11 @@ def test_the_kits_own_pipelines_have_no_errors() -> None:
             assert not bad, bad
 
 
-def test_a_target_is_the_next_known_release() -> None:
-    assert rule.of_release("2.14.3") == rule.KFP_2_14_3
-    assert rule.of_release("2.16.1") == rule.KFP_2_14_3
-    assert rule.of_release("2.18.0") == rule.KFP_2_17_0
-    assert rule.of_release("2.4.0") == rule.KFP_2_14_3
+def test_a_target_is_a_known_release_or_those_around_it() -> None:
+    assert rule.around("2.14.3") == (rule.KFP_2_14_3,)
+    assert rule.around("2.16.1") == (rule.KFP_2_14_3, rule.KFP_2_17_0)
+    assert rule.around("2.18.0") == (rule.KFP_2_17_0,)
+    assert rule.around("2.4.0") == (rule.KFP_2_14_3,)
     with pytest.raises(BadInputError, match="no target"):
         lint.check(Path("x.yaml"), "kfp@1")
 
