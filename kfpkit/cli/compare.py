@@ -138,7 +138,7 @@ def agree(
     wheres = [Where(name, kind_config=kind_config, targets=targets) for name in names]
     kinds = {where.target: _kind(where) for where in wheres}
     on_cluster = set(kinds.values()) - {rule.LOCAL, rule.VERTEX}
-    spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_cluster else {})
+    spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_cluster else None)
     for kind in dict.fromkeys(kinds.values()) if lint else ():
         linting.admit(found, kind)
     if LOCAL in names:

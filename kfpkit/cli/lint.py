@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,6 +20,7 @@ from kfpkit.lint.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 app = typer.Typer()
 
@@ -69,7 +69,7 @@ def _target(where: Where) -> tuple[str, list[dict[str, str]]]:
 
 def _check(text: str, target: str, nodes: list[dict[str, str]]) -> Iterator[Finding]:
     """Yield what is found in what an argument names."""
-    file = Path(text).expanduser()
+    file = pipelines.path(text)
     if file.suffix in SUFFIXES:
         if not file.is_file():
             raise BadInputError(f"there is no file {file}", "Name another")
@@ -82,12 +82,20 @@ def _check(text: str, target: str, nodes: list[dict[str, str]]) -> Iterator[Find
     except KitError as error:  # a Python file that is broken: so is what a linter is for
         yield Finding("unreadable", Severity.ERROR, error.what, error.do, _python(file))
         return
+    if not found:  # as a helper beside pipelines, which a pre-commit hook names like them
+        yield Finding(
+            "no-pipeline",
+            Severity.WARNING,
+            "it has no pipeline",
+            "Decorate a function of it with @dsl.pipeline, or do not name it",
+            _python(file),
+        )
     for one in found:
         yield from engine.check(one, target, nodes)
 
 
 def _python(file: Path) -> Path | None:
-    path = Path(str(file).partition(".py:")[0] + ".py") if ".py:" in str(file) else file
+    path = pipelines.path(str(file).partition(".py:")[0] + ".py") if ".py:" in str(file) else file
     return path if path.is_file() else None
 
 

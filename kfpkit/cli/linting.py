@@ -54,14 +54,14 @@ def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] 
 
 def linted(target: Target) -> str:
     """Return the name by which the linter knows an installation."""
-    return rule.of_release(releases.release(target.documents))
+    return rule.around(releases.release(target.documents))[0]
 
 
 def machines(target: Target) -> list[dict[str, str]]:
     """Return what each node of an installation has for pods; none where that cannot be read."""
     found = target.query("get", "nodes", "--output=json", check=False)
     nodes = loads(found.stdout)["items"] if found.ok and found.stdout else []
-    return [node["status"]["allocatable"] for node in nodes]
+    return [node["status"].get("allocatable", {}) for node in nodes]
 
 
 def admit_on(pipeline: Pipeline, target: Target) -> None:
@@ -70,4 +70,5 @@ def admit_on(pipeline: Pipeline, target: Target) -> None:
     Raises:
         BadInputError: It would not.
     """
-    admit(pipeline, linted(target), nodes=machines(target))
+    around = rule.around(releases.release(target.documents))
+    admit(pipeline, *around, nodes=machines(target))

@@ -50,7 +50,7 @@ def run(
             "Say which one with TARGET=, or leave it out",
         )
     found = pipelines.find(pipeline)
-    names = {} if here or on_vertex else {"experiment": experiment}
+    names = None if here or on_vertex else {"experiment": experiment}
     spec, given = refusals.admit(found, parameters(arguments, args), names)
     runs = runs or Path("runs")
     # Not before: a refusal does without what these import, and a run on this machine without what

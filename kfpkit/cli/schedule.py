@@ -63,7 +63,7 @@ def put(
     when = times.when(cron, every)
     found = pipelines.find(pipeline)
     on_vertex = vertex(where, host)
-    names = {} if on_vertex else {"experiment": experiment, "recurring run": schedule}
+    names = None if on_vertex else {"experiment": experiment, "recurring run": schedule}
     _, given = refusals.admit(found, parameters(arguments, args), names)
     if on_vertex:
         import_module("kfpkit.cli.on_vertex").put(

@@ -22,6 +22,18 @@ SUFFIXES = (".yaml", ".yml", ".json")
 #: The schema of the IR that kfp 2 writes, and the only one that Kubeflow Pipelines 2 reads.
 SCHEMA = "2.1.0"
 
+_NO_TEXTS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
+
+
+class Loader(yaml.CSafeLoader):
+    """Reads dates, and `=`, as the texts that they are, as a server does."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in all_ if tag not in _NO_TEXTS]
+    for first, all_ in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
 #: How JSON may write characters beyond the first 65,536; as YAML a server cannot read that.
 _SURROGATES = re.compile(r"\\u[dD][89abAB]")
 
@@ -71,10 +83,11 @@ def read_pipeline(file: Path) -> str:
             return text
         console.say(f"{file} has characters that YAML writes in another way: writing them so")
         return json.dumps(job, ensure_ascii=False)
-    given = job.get("runtimeConfig", {}).get("parameterValues", {})
-    declared = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+    given = _inside(job, "runtimeConfig", "parameterValues")
+    declared = _inside(spec, "root", "inputDefinitions", "parameters")
     for name in set(given) & set(declared):
-        declared[name]["defaultValue"] = given[name]
+        if isinstance(declared[name], dict):
+            declared[name]["defaultValue"] = given[name]
     also = " with its parameters as defaults" if given else ""
     console.say(f"{file} is a PipelineJob: taking its pipeline{also}")
     return yaml.safe_dump(spec, allow_unicode=True)
@@ -107,8 +120,8 @@ def _documents(file: Path, text: str) -> list[dict[str, Any]]:
     text = text.removeprefix("\ufeff")
     json_ = file.suffix == ".json" and text.lstrip().startswith("{")
     try:
-        found = [json.loads(text)] if json_ else list(yaml.load_all(text, yaml.CSafeLoader))
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        found = [json.loads(text)] if json_ else list(yaml.load_all(text, Loader))
+    except (AttributeError, LookupError, ValueError, yaml.YAMLError, RecursionError) as error:
         said = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise BadInputError(
             f"{file} is no {'JSON' if json_ else 'YAML'}: {said}", "Compile the pipeline again"
@@ -138,7 +151,7 @@ def _check(file: Path, spec: dict[str, Any]) -> None:
             f", and Kubeflow Pipelines 2 reads {SCHEMA} alone",
             "Compile the pipeline with kfp 2",
         )
-    if not root.get("dag", {}).get("tasks"):
+    if not _inside(root, "dag", "tasks"):
         raise BadInputError(f"{file} has no tasks", "Compile a pipeline that has some")
     if not all(isinstance(spec.get(key, {}), dict) for key in ("components", "deploymentSpec")):
         raise BadInputError(
@@ -151,6 +164,14 @@ def _check(file: Path, spec: dict[str, Any]) -> None:
             "neither",
             "Pass it as a text",
         )
+
+
+def _inside(value: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the object that an object has inside; an empty one where it has none."""
+    for key in keys:
+        inner = value.get(key)
+        value = inner if isinstance(inner, dict) else {}
+    return value
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -194,7 +194,11 @@ def find(text: str) -> Pipeline:
             raise BadInputError(f"there is no pipeline {text or repr(text)}", f"Name {_ways()}")
         known = f"Pipelines: {_known()}"
         return _choose(_load(name), f"pipelines/{name}.py", name, inner if colon else None, known)
-    if not file.exists():
+    try:
+        there = file.exists()
+    except OSError as error:
+        raise BadInputError(f"{file} cannot be read: {error.strerror}", "Name another") from None
+    if not there:
         raise BadInputError(f"there is no file {file}", f"Name {_ways()}")
     if file.is_dir():
         raise BadInputError(f"{file} is a folder", f"Name a file of it: {file}/FILE.py")
@@ -217,6 +221,8 @@ def find(text: str) -> Pipeline:
 def find_all(text: str) -> list[Pipeline]:
     """Return what a text names: as `find`, but all pipelines of a module that has several.
 
+    A file that has none is no error: folders of pipelines have other modules, too.
+
     Raises:
         BadInputError: As `find`.
         KitError: As `find`.
@@ -227,7 +233,15 @@ def find_all(text: str) -> list[Pipeline]:
     if file is None and text not in modules():
         return [find(text)]
     mine = _outermost(_load_file(file) if file else _load(text))
-    return list(mine.values()) or [find(text)]
+    return list(mine.values()) if file else list(mine.values()) or [find(text)]
+
+
+def path(text: str) -> Path:
+    """Return the path that a text names; `~NAME` without a home is a folder of that name."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def _split(text: str) -> tuple[Path | None, str, str]:
@@ -235,9 +249,9 @@ def _split(text: str) -> tuple[Path | None, str, str]:
     known = (".py", *compiled_file.SUFFIXES)
     before, colon, inner = text.rpartition(":")
     if before.endswith(known) and not text.endswith(known):
-        return Path(before).expanduser(), colon, inner
+        return path(before), colon, inner
     if text.endswith(known) or "/" in text:
-        return Path(text).expanduser(), "", ""
+        return path(text), "", ""
     _, colon, inner = text.partition(":")
     return None, colon, inner
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
 from kfpkit.core.errors import BadInputError
+from kfpkit.core.urls import without_password
 from kfpkit.lint import ignores
 from kfpkit.lint.finding import Finding, Severity
 from kfpkit.lint.reading import read
@@ -45,16 +47,21 @@ def check(
     """
     if target not in TARGETS:
         raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
-    subject = read(pipeline, target)
+    with catch_warnings():
+        simplefilter("ignore", SyntaxWarning)  # of code that is parsed, as for "\\d"
+        return ignores.without(_found(read(pipeline, target), nodes))
+
+
+def _found(subject: Subject, nodes: Sequence[Mapping[str, str]]) -> list[Finding]:
     subject.machines = nodes
     found: list[Finding] = []
     for rule in rules():
-        if target in rule.targets and (rule.raw or subject.spec):
+        if subject.target in rule.targets and (rule.raw or subject.spec):
             hits = list(rule.check(subject))
             found += [_finding(subject, rule, hit) for hit in hits]
             if hits and rule.stops:
                 break
-    return ignores.without(list({_once(one): one for one in reversed(found)}.values())[::-1])
+    return list({_once(one): one for one in reversed(found)}.values())[::-1]
 
 
 def _once(finding: Finding) -> tuple[object, ...]:
@@ -71,7 +78,7 @@ def _finding(subject: Subject, rule: Rule, hit: Hit) -> Finding:
     return Finding(
         rule=rule.id,
         severity=hit.severity or usual,
-        message=hit.message,
+        message=without_password(hit.message),
         do=hit.do or rule.do,
         file=file,
         line=hit.line or line,

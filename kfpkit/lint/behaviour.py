@@ -185,10 +185,9 @@ def _text_into_command(subject: Subject) -> Iterator[Hit]:
 
 
 def _not_finite(subject: Subject) -> Iterator[Hit]:
-    for document in subject.documents[:1]:
-        for path, value in walk(document.get("pipelineSpec", document)):
-            if isinstance(value, float) and not math.isfinite(value):
-                yield Hit(f"it has {value} in it", path=path, severity=Severity.ERROR)
+    for path, value in walk(subject.document):
+        if isinstance(value, float) and not math.isfinite(value):
+            yield Hit(f"it has {value} in it", path=path, severity=Severity.ERROR)
     for source in subject.sources():
         for node in ast.walk(source.tree):
             match node:
@@ -251,7 +250,7 @@ def _is_whole(subject: Subject, path: str) -> bool | None:
             declared = task.component.get("inputDefinitions", {}).get("parameters", {})
             kind = declared.get(name[1], {}).get("parameterType", "")
     if path.startswith("root.inputDefinitions.") and name:
-        kind = parameters(subject)[name[1]].get("parameterType", "")
+        kind = parameters(subject).get(name[1], {}).get("parameterType", "")
     return None if kind == "NUMBER_DOUBLE" else kind == "NUMBER_INTEGER"
 
 

@@ -35,7 +35,8 @@ def _ignored(file: Path, line: int) -> set[str]:
     except (OSError, ValueError):
         return set()
     if file.suffix != ".py":
-        return _named(text.splitlines()[line - 1]) if line <= text.count("\n") + 1 else set()
+        lines = text.split("\n")
+        return _named(lines[line - 1]) if line <= len(lines) else set()
     said = {
         token.start[0]: _named(token.string)
         for token in tokenize.generate_tokens(io.StringIO(text).readline)

@@ -44,12 +44,16 @@ class Origin:
         function = getattr(pipeline.func, "pipeline_func", None)
         if function is None:
             return None
+        from kfp.dsl.base_component import BaseComponent
+
         place = _function(function)
         origin = cls(place.file, place.line, pipeline=function.__name__)
         components: dict[str, str] = {}
         for name, value in function.__globals__.items():
+            if not isinstance(value, BaseComponent):
+                continue
             inner = getattr(value, "python_func", None) or getattr(value, "pipeline_func", None)
-            if inner is not None and hasattr(value, "component_spec"):
+            if inner is not None:
                 components[name] = inner.__name__
                 origin.functions[inner.__name__] = _function(inner)
         origin._note_calls(components)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from kfpkit.core.errors import BadInputError
+from kfpkit.kfp import compiled_file
 from kfpkit.lint import schema
 from kfpkit.lint.origin import Origin
 from kfpkit.lint.subject import Subject
@@ -23,21 +25,6 @@ LARGEST_FILE = 32 << 20
 MOST_VALUES = 300_000
 MOST_EVENTS = 2 * MOST_VALUES
 DEEPEST = 90
-
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-_NO_TEXTS = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
-
-
-class _Texts(_Loader):  # type: ignore[misc]
-    """Reads dates, and `=`, as the texts that they are."""
-
-
-_Texts.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in all_ if tag not in _NO_TEXTS]
-    for first, all_ in _Loader.yaml_implicit_resolvers.items()
-}
 
 
 def read(pipeline: Pipeline | Path, target: str) -> Subject:
@@ -62,14 +49,25 @@ def read(pipeline: Pipeline | Path, target: str) -> Subject:
         origin = Origin.of(pipeline)
         subject = Subject(target, "", origin.file if origin else pipeline.source, origin=origin)
         try:
+            pipeline.spec  # noqa: B018 - says that it has NaN or an infinity
             subject.text = pipeline.text()
+        except BadInputError as error:
+            subject.trouble = error.what
         except ValueError as error:
             subject.trouble = f"kfp cannot compile it: {' '.join(str(error).split())}"
     if not subject.trouble:
         _load(subject)
+    if not isinstance(pipeline, Path) and _is_rewritten(pipeline):
+        subject.nodes = []  # the file has it on other lines
     if not subject.trouble:
         _fit(subject)
     return subject
+
+
+def _is_rewritten(pipeline: Pipeline) -> bool:
+    """Whether a compiled pipeline is not as its file has it, as one in a PipelineJob."""
+    file = pipeline.source
+    return bool(file and pipeline.compiled and compiled_file.read(file) != pipeline.compiled)
 
 
 def _load(subject: Subject) -> None:
@@ -85,7 +83,7 @@ def _load(subject: Subject) -> None:
     text = subject.text.removeprefix("\ufeff")
     try:
         _bound(text)
-        loader = _Texts(text)
+        loader = compiled_file.Loader(text)
         while loader.check_node():
             node = loader.get_node()
             _measure(node, subject)
@@ -96,14 +94,20 @@ def _load(subject: Subject) -> None:
         subject.trouble_line = mark.line + 1 if mark else None
         problem = getattr(error, "problem", None) or str(error)
         subject.trouble = f"it is not YAML: {' '.join(str(problem).split())}"
-    except (ValueError, RecursionError) as error:
-        subject.trouble = str(error) if isinstance(error, ValueError) else "it is too deep"
+    except RecursionError:
+        subject.trouble = "it is too deep"
+    except ValueError as error:
+        subject.trouble = str(error)
+    except (AttributeError, LookupError) as error:  # of PyYAML, for `!!bool x` and its like
+        subject.trouble = f"it is not YAML: a value is not of its tag ({error})"
     if subject.trouble:
         subject.documents, subject.nodes = [], []
 
 
 def _is_json(subject: Subject) -> bool:
-    return subject.file is not None and subject.file.suffix == ".json"
+    # As `kfpkit.kfp.compiled_file` reads it: of a PipelineJob in JSON that makes YAML.
+    named = subject.file is not None and subject.file.suffix == ".json"
+    return named and subject.text.lstrip("\ufeff \t\r\n").startswith("{")
 
 
 def _pairs(subject: Subject) -> Any:
@@ -125,7 +129,7 @@ def _bound(text: str) -> None:
         ValueError: It is so.
     """
     depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Texts)):
+    for number, event in enumerate(yaml.parse(text, Loader=compiled_file.Loader)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -28,13 +28,15 @@ ALL = REMOTE | {LOCAL}
 TARGETS = (KFP_2_14_3, KFP_2_17_0, VERTEX, LOCAL)
 
 
-def of_release(release: str) -> str:
-    """Return the target for a release of KFP: its own, else the next one below that is known."""
+def around(release: str) -> tuple[str, ...]:
+    """Return the target for a release of KFP; of one that is not known the next below and above."""
     parts = [int(part) for part in release.split(".") if part.isdigit()]
     known = {
         target: [int(n) for n in target.partition("@")[2].split(".")] for target in sorted(KFP)
     }
-    return max((one for one in known if known[one] <= parts), default=min(known))
+    below = [one for one in known if known[one] <= parts][-1:]
+    above = [one for one in known if known[one] >= parts][:1]
+    return tuple(dict.fromkeys(below + above))
 
 
 @dataclass(frozen=True)

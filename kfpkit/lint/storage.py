@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kfpkit.core.urls import without_password
 from kfpkit.lint import paths
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.rule import ALL, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
@@ -371,7 +372,7 @@ def _secret(text: Text) -> bool:
 
 def _shown(value: str) -> str:
     """Return a value in quotes, without a password in it, and not longer than a line."""
-    value = re.sub(r"(?<=://)[^/@]*@", "…@", value)
+    value = without_password(value)
     return repr(value if len(value) <= 60 else f"{value[:59]}…")
 
 

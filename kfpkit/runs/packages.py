@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from components.image import DEFAULT, FOLDER, RUNTIME_IMAGE
-from kfpkit.cluster import lifecycle
+from kfpkit.cluster import lifecycle, loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
+from kfpkit.core.urls import without_password
 from kfpkit.images import engine
 from kfpkit.kfp import spec as ir
 from kfpkit.runs.local import task_process
@@ -57,8 +58,9 @@ class Install:
 
 
 def is_plain_python(image: str) -> bool:
-    """Whether an image is the official one of Python, which has no packages."""
-    return re.split("[:@]", image.rpartition("/")[2])[0] == "python"
+    """Whether an image is the official one of Python, or a registry's copy: it has no packages."""
+    path = loading.full_name(image).partition("/")[2]
+    return re.split("[:@]", path)[0] in ("python", "library/python")
 
 
 def check_on_kind(kind: KindCluster, spec: Spec) -> None:
@@ -83,7 +85,7 @@ def check_on_kind(kind: KindCluster, spec: Spec) -> None:
                 said[index] = _trouble(running[0], index)
             if not said[index] or (install.trusted and said[index].endswith(_PRIVATE_ONE)):
                 continue
-            names = ", ".join(install.packages)
+            names = ", ".join(map(without_password, install.packages))
             what = (
                 f"a task of {install.component} installs {names}, and no pod reaches {said[index]}"
             )
@@ -165,8 +167,9 @@ def _trouble(node: str, index: str) -> str:
     host = urlsplit(index).hostname or index
     if host.endswith(".svc") or ".svc." in host:
         return ""  # of the cluster, which a node does not resolve
-    argv = ["docker", "exec", node, "curl", "--silent", "--show-error", f"--max-time={TIMEOUT}"]
-    asked = process.query([*argv, "--output=/dev/null", index], check=False)
+    # Before 8.16, curl takes no `--option=value`.
+    argv = ["docker", "exec", node, "curl", "--silent", "--show-error", "--max-time", str(TIMEOUT)]
+    asked = process.query([*argv, "--output", "/dev/null", "--url", index], check=False)
     if asked.returncode == _UNTRUSTED and _PRIVATE.search(asked.stderr):
         return f"{host}: {_PRIVATE_ONE}"
     return f"{host}: {_NOBODY[asked.returncode]}" if asked.returncode in _NOBODY else ""

@@ -7,6 +7,7 @@ wrote into it, what a pipeline asks for that a run cannot have, and texts that a
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console
@@ -61,15 +62,29 @@ def admit(
     Args:
         pipeline: The pipeline.
         arguments: Texts `name=value`.
-        names: For a run on a cluster, the names that go there, by what they name.
+        names: For a run on a cluster, the names that go there, by what they name; else None.
 
     Raises:
         BadInputError: The run would not be the one that is written down: a parameter is wrong; the
             pipeline takes an artifact; it has an integer beyond 2^53, NaN or an infinity as a
             default that the run would use, as a task's constant input, or as an item of a loop; or
-            a cluster would evaluate a text, or cannot keep what the run becomes.
+            a cluster would evaluate a text, or cannot keep what the run becomes; or a compiled
+            file does not hold together.
     """
-    spec = pipeline.spec
+    try:
+        return _admit(pipeline.spec, arguments, names)
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
+        if not pipeline.compiled:
+            raise
+        file = shlex.quote(str(pipeline.source))
+        raise BadInputError(
+            f"{pipeline.source} does not have a pipeline's form", f"kfpkit lint {file} says where"
+        ) from error
+
+
+def _admit(
+    spec: Spec, arguments: Sequence[str], names: Mapping[str, str] | None
+) -> tuple[Spec, list[Parameter]]:
     if lost := ir.unused(spec):
         raise BadInputError(
             f"kfp compiles the pipeline without {', '.join(lost)}: a task has the name of a "

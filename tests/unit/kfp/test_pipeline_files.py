@@ -247,6 +247,8 @@ def test_the_pipeline_of_a_pipeline_job_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, spec = golden()
+    job = {"displayName": "x", "pipelineSpec": spec, "runtimeConfig": None}
+    assert pipelines.find(str(write(tmp_path, job, "plain.json"))).spec == spec
     config = {"gcsOutputDirectory": "gs://x", "parameterValues": {"seed": 7}}
     job = {"displayName": "x", "pipelineSpec": spec, "runtimeConfig": config}
     found = pipelines.find(str(write(tmp_path, job, "job.json")))
@@ -260,6 +262,19 @@ def test_a_json_file_that_a_server_could_not_read_is_written_so_that_it_can(tmp_
     spec["pipelineInfo"]["description"] = "\U0001f427"
     found = pipelines.find(str(write(tmp_path, spec, "penguins.json")))
     assert yaml.safe_load(found.text()) == found.spec == spec
+
+
+def test_a_date_is_the_text_that_a_server_reads(tmp_path: Path) -> None:
+    _, spec = golden()
+    spec["pipelineInfo"]["description"] = "2026-11-28"
+    text = yaml.safe_dump(spec).replace("'2026-11-28'", "2026-11-28")
+    assert pipelines.find(str(write(tmp_path, text, "dated.yaml"))).spec == spec
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/a.py", f"{'a' * 300}.py"])
+def test_a_name_that_cannot_be_is_no_file(name: str) -> None:
+    with pytest.raises(BadInputError):
+        pipelines.find(name)
 
 
 def changed(**values: Any) -> dict[str, Any]:

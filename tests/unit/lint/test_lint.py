@@ -35,6 +35,8 @@ ODD = {
     "long number": b"a: " + b"1" * 6000,
     "tag": b"a: !!python/object:os.system x",
     "key": b"{[a]: b, {}: c}",
+    "open": b"a: [\n",
+    "explicit tag": b"a: !!bool foo",
     "surrogate": b'a: "\\ud800"',
     "json inside": b'{"a":\t1}',
     "infinity": b"pipelineInfo: {name: a}\nroot: {dag: {tasks: {a: {inputs: {parameters: "
@@ -69,6 +71,24 @@ def test_any_content_is_a_finding(name: str, target: str, tmp_path: Path) -> Non
         found = lint.check(file, target)
         assert Severity.ERROR in {one.severity for one in found}
         assert all(one.file == file for one in found)
+
+
+def test_a_pipeline_after_an_empty_document_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "second.yaml"
+    (spec,) = pipeline({"a": task(inputs={"x": "a"})})
+    declared = {"a.b": {"parameterType": "NUMBER_INTEGER", "defaultValue": 2**60}}
+    spec["root"]["inputDefinitions"] = {"parameters": declared}
+    file.write_text("---\n\n---\n" + yaml.safe_dump(spec))
+    for target in rule.TARGETS:
+        assert [one.rule for one in lint.check(file, target)] == ["large-integer"]
+
+
+def test_a_pipeline_job_in_json_is_linted_as_the_pipeline_that_runs(tmp_path: Path) -> None:
+    file = tmp_path / "job.json"
+    (spec,) = pipeline({"a": task(inputs={"x": "gs://b/a"})})
+    file.write_text(json.dumps({"displayName": "a", "pipelineSpec": spec}))
+    (one,) = lint.check(pipelines.find(str(file)), rule.KFP_2_17_0)
+    assert (one.rule, one.file, one.line) == ("cloud-storage", file, None)
 
 
 def parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -111,6 +131,39 @@ def test_findings_have_the_lines_of_the_file(tmp_path: Path) -> None:
     assert found(tmp_path) == [(7, "load"), (11, ""), (12, "load"), (13, "load-2")]
 
 
+def test_what_else_a_module_has_is_left_alone(tmp_path: Path) -> None:
+    lazy = (
+        "class Lazy:\n"
+        "    def __getattr__(self, name):\n"
+        "        if name.startswith('__'):\n"
+        "            raise AttributeError(name)\n"
+        "        return Lazy()\n"
+        "lazy = Lazy()\n"
+    )
+    file = tmp_path / "mine.py"
+    file.write_text(SOURCE.format(on_def="", on_line="", on_pipeline="") + lazy)
+    assert lint.check(pipelines.find(str(file)), rule.LOCAL)
+
+
+def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    wanted = '3.11.9", packages_to_install=["git+https://me:geheim@example.com/x.git"]'
+    text = SOURCE.format(on_def="", on_line="", on_pipeline="").replace('3.11.9"', wanted)
+    file.write_text(text)
+    said = [str(one) for one in lint.check(pipelines.find(str(file)), rule.KFP_2_17_0)]
+    assert any("installs git+https://…@example.com/x.git" in one for one in said)
+    assert not any("geheim" in one for one in said)
+
+
+def test_an_infinity_in_python_is_a_finding(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    text = SOURCE.format(on_def="", on_line="", on_pipeline="")
+    file.write_text(text.replace("def mine(", 'def mine(x: float = float("inf"), '))
+    (one,) = lint.check(pipelines.find(str(file)), rule.LOCAL)
+    assert (one.rule, one.severity) == ("unreadable", Severity.ERROR)
+    assert "NaN or an infinity" in one.message
+
+
 def test_comments_ignore_what_they_name(tmp_path: Path) -> None:
     ignore = "# kfpkit: ignore[moving-tag, cloud-storage]"
     assert (7, "load") not in found(tmp_path, on_line=ignore)
@@ -140,11 +193,11 @@ def test_the_kits_own_pipelines_have_no_errors() -> None:
             assert not bad, bad
 
 
-def test_a_target_is_the_next_known_release() -> None:
-    assert rule.of_release("2.14.3") == rule.KFP_2_14_3
-    assert rule.of_release("2.16.1") == rule.KFP_2_14_3
-    assert rule.of_release("2.18.0") == rule.KFP_2_17_0
-    assert rule.of_release("2.4.0") == rule.KFP_2_14_3
+def test_a_target_is_a_known_release_or_those_around_it() -> None:
+    assert rule.around("2.14.3") == (rule.KFP_2_14_3,)
+    assert rule.around("2.16.1") == (rule.KFP_2_14_3, rule.KFP_2_17_0)
+    assert rule.around("2.18.0") == (rule.KFP_2_17_0,)
+    assert rule.around("2.4.0") == (rule.KFP_2_14_3,)
     with pytest.raises(BadInputError, match="no target"):
         lint.check(Path("x.yaml"), "kfp@1")
 
@@ -252,6 +305,14 @@ def test_errors_stop_a_run_and_warnings_do_not(
         linting.admit(found, rule.VERTEX)
     assert "pipeline-name" in capsys.readouterr().err
     linting.admit(found, rule.LOCAL, rule.VERTEX)  # it may be the one where it runs
+
+
+def test_a_helper_beside_pipelines_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "helper.py"
+    file.write_text("def half(x):\n    return x / 2\n")
+    code, said = run(str(file))
+    assert code == 0
+    assert f"{file}: warning: it has no pipeline" in said
 
 
 def test_the_hook_runs_the_command() -> None:

@@ -42,6 +42,7 @@ def out_of_reach(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
     def query(argv: list[str], **_: object) -> process.Result:
         assert argv[:4] == ["docker", "exec", "node", "curl"]
+        assert not [word for word in argv if word.startswith("--") and "=" in word]  # before 8.16
         asked.append(argv[-1])
         return process.Result(request.param, "", SAID[request.param])
 
@@ -72,11 +73,14 @@ def test_what_an_image_lacks_for_certain_is_refused(
     assert out_of_reach == [packages.INDEX]
 
 
+@pytest.mark.parametrize("image", ["mine/tasks:1", "registry.example/team/python:3.11"])
 def test_what_an_image_may_have_is_a_warning(
-    out_of_reach: list[str], capsys: pytest.CaptureFixture[str]
+    image: str, out_of_reach: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    packages.check_on_kind(config.load(), spec("mine/tasks:1", "pandas"))
-    assert "it fails unless its image mine/tasks:1 has them" in capsys.readouterr().err
+    packages.check_on_kind(config.load(), spec(image, "git+https://me:geheim@example.com/x"))
+    said = capsys.readouterr().err
+    assert f"it fails unless its image {image} has them" in said
+    assert "geheim" not in said
     assert out_of_reach
 
 

@@ -4,9 +4,11 @@
 # mypy: disable-error-code="untyped-decorator"
 import json
 import re
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+import yaml
 from kfp import dsl
 from typer.testing import CliRunner
 
@@ -19,6 +21,15 @@ from kfpkit.runs import refusals
 LARGE = 2**53 + 1
 
 NOTHING: dict[str, str] = {}
+
+
+def test_a_compiled_file_that_does_not_hold_together_is_refused(tmp_path: Path) -> None:
+    spec = yaml.safe_load((pipelines.GOLDEN / "penguins.yaml").read_text(encoding="utf-8"))
+    del spec["components"]["comp-evaluate"]
+    file = tmp_path / "torn.yaml"
+    file.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    with pytest.raises(BadInputError, match=f"form. kfpkit lint {file} says where"):
+        refusals.admit(pipelines.find(str(file)), [])
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
