@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import durations
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from kfpkit.kfp.targets_file import Vertex
 
 _HOUR, _DAY = 3600, 86400
+
+#: The greatest value of each field; and a step that begins at a value and has no end: KFP reads
+#: `5/15` as `5-59/15`, and other readers of cron expressions take it for something else.
+_LAST = (59, 23, 31, 12, 6)
+_OPEN = re.compile(r"\b(?<!-)(\w+)/")
 
 #: What makes two schedules of a name and a time the same.
 _SAME = ("pipelineSpec", "runtimeConfig", "labels", "serviceAccount", "network")
@@ -37,7 +43,8 @@ def cron(when: When) -> str:
                 "exact to a minute",
                 f'Write 0: "0 {rest}"',
             )
-        return rest.replace("?", "*")
+        fields = zip(rest.replace("?", "*").split(), _LAST, strict=True)
+        return " ".join(_OPEN.sub(rf"\1-{last}/", field) for field, last in fields)
     seconds = when.seconds
     if seconds % 60 == 0 and _HOUR % seconds == 0:
         return "0 * * * *" if seconds == _HOUR else f"*/{seconds // 60} * * * *"
