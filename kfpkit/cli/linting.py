@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from kfpkit import lint
@@ -44,5 +45,5 @@ def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] 
     if len(targets) == 1 and (warnings := len(found[target])):
         console.warn(
             f"{warnings} thing{'s' * (warnings > 1)} of the pipeline may not work on {target}; "
-            f"kfpkit lint {pipeline.source} --target {target} shows them"
+            f"kfpkit lint {quote(str(pipeline.source))} --target {target} shows them"
         )

@@ -68,6 +68,20 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_cluster_would_evaluate_is_a_text_here(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from kfp import dsl\n"
+        "@dsl.component(base_image='python:3.11.9')\n"
+        "def show(text: str): print(text)\n"
+        "@dsl.pipeline\n"
+        "def mine(text: str = '{{workflow.name}}'): show(text=text)\n"
+    )
+    done = kfpkit(tmp_path / "runs", str(file), dry_run=True)
+    assert done.ok, done.stderr
+    assert "text={{workflow.name}}" in done.stderr
+
+
 def test_parameters_are_told_as_they_are_given() -> None:
     assert values_of([]) == "no parameters"
     given = {"flag": True, "n": 1, "none": None, "s": "a b", "table": {"a": ["é", None]}}
