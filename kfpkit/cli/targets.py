@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kfpkit.cluster import config, lifecycle
@@ -10,7 +11,6 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import target as targets
 from kfpkit.kfp import targets_file
-from kfpkit.runs import place
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -65,7 +65,11 @@ def vertex(where: Where, host: str = "") -> Vertex | None:
 
 def find(where: Where, host: str) -> AbstractContextManager[Place]:
     """Return the installation with a way to its API, for the length of a `with` block."""
-    return place.find(choose(where), host)
+    # Not before: a refusal does without what this imports.
+    found: AbstractContextManager[Place] = import_module("kfpkit.runs.place").find(
+        choose(where), host
+    )
+    return found
 
 
 def bring_up(kind: KindCluster, *, nodes: int, images: str, mirror: str, yes: bool) -> None:

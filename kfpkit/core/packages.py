@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
+from pathlib import Path
 
-from kfpkit.core.versions import HOME
+#: The folder that the kit's packages are in: the top of the checkout, or where it is installed.
+HOME = Path(__file__).resolve().parents[2]
 
 #: Their names.
 OWN = ("components", "pipelines")

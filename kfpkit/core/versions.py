@@ -12,9 +12,7 @@ from pathlib import Path
 import yaml
 
 from kfpkit.core.errors import KitError
-
-#: The folder that the kit's packages are in: the top of the checkout, or where it is installed.
-HOME = Path(__file__).resolve().parents[2]
+from kfpkit.core.packages import HOME
 
 #: Where an installed kit has manifests/, images/ and the files of versions and of kind.
 _INSTALLED = HOME / "kfpkit" / "files"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kfpkit.core.errors import KitError
-from kfpkit.core.versions import HOME, ROOT, version
+from kfpkit.core.packages import HOME
+from kfpkit.core.versions import ROOT, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

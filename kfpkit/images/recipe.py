@@ -13,7 +13,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.core.versions import HOME, ROOT, tags, versions
+from kfpkit.core.packages import HOME
+from kfpkit.core.versions import ROOT, tags, versions
 from kfpkit.images import own
 
 if TYPE_CHECKING:

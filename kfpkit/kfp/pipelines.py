@@ -21,8 +21,9 @@ import yaml
 import pipelines
 from components.image import DEFAULT, VARIABLE
 from kfpkit.core.errors import BadInputError, KitError, join_names
+from kfpkit.core.packages import HOME
 from kfpkit.core.process import query
-from kfpkit.core.versions import HOME, ROOT
+from kfpkit.core.versions import ROOT
 from kfpkit.images import own
 from kfpkit.kfp import compiled_file, python_file, sdk
 

@@ -7,7 +7,7 @@ from importlib.metadata import distribution
 from typing import TYPE_CHECKING
 
 from kfpkit.core import process
-from kfpkit.core.versions import HOME
+from kfpkit.core.packages import HOME
 from kfpkit.images.builder import uv
 
 if TYPE_CHECKING:

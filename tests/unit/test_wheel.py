@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kfpkit.core import process
-from kfpkit.core.versions import HOME
+from kfpkit.core.packages import HOME
 from kfpkit.images import own, recipe
 from tests.support import wheels
 

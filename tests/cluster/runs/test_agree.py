@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kfpkit.core import process
-from kfpkit.core.versions import HOME
+from kfpkit.core.packages import HOME
 from tests.support.vertex import server
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kfpkit.core import process
-from kfpkit.core.versions import HOME
+from kfpkit.core.packages import HOME
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.run import Run, State

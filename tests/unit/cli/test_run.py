@@ -41,7 +41,7 @@ def test_the_sample_reaches_its_accuracy_and_leaves_a_report(tmp_path: Path) -> 
     assert re.search(rf"evaluate +accuracy +{accuracy!r}\n", done.stdout)
     assert f"report: {folder / 'report.html'}" in done.stdout
     html = (folder / "report.html").read_text()
-    for part in ("Confusion matrix", "ROC curve", "Model card", "<iframe sandbox"):
+    for part in ("Confusion matrix", "ROC curve", "Model card", '<iframe loading="lazy" sandbox'):
         assert part in html
     for task in run.tasks:
         assert f"▸ {task.name}: running" in done.stderr
@@ -66,6 +66,20 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(tmp_path: Path) -> Non
     assert "would run penguins on this machine in processes" in done.stderr
     assert "seed=7" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_cluster_would_evaluate_is_a_text_here(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from kfp import dsl\n"
+        "@dsl.component(base_image='python:3.11.9')\n"
+        "def show(text: str): print(text)\n"
+        "@dsl.pipeline\n"
+        "def mine(text: str = '{{workflow.name}}'): show(text=text)\n"
+    )
+    done = kfpkit(tmp_path / "runs", str(file), dry_run=True)
+    assert done.ok, done.stderr
+    assert "text={{workflow.name}}" in done.stderr
 
 
 def test_parameters_are_told_as_they_are_given() -> None:
