@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from kfpkit.core.errors import KitError
 from kfpkit.core.packages import HOME
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Where an installed kit has manifests/, images/ and the files of versions and of kind.
 _INSTALLED = HOME / "kfpkit" / "files"
