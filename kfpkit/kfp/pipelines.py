@@ -42,7 +42,7 @@ REQUIREMENTS = HOME / "components" / "requirements.txt"
 KIT_REQUIREMENTS = ROOT / "images" / "kfpkit" / "requirements.txt"
 
 #: Packages of the kit that its image does without: `prune` imports none of them.
-NOT_IN_CLUSTER = ("cryptography", "jinja2", "kfp", "kfp-kubernetes", "kubernetes")
+NOT_IN_CLUSTER = ("cryptography", "jinja2", "kfp", "kfp-kubernetes", "kubernetes", "packaging")
 
 _EXPORT = ("export", "--quiet", "--frozen", "--no-annotate", "--no-header")
 
