@@ -92,6 +92,7 @@ def test_a_changed_component_fails_the_check_until_golden_is_made(tmp_path: Path
         "kfpkit",
         "images/python-runtime",
         "images/kfpkit",
+        "docs/use",
         "manifests",
     ):
         ignored = shutil.ignore_patterns("__pycache__")

@@ -374,6 +374,6 @@ def test_a_large_model_is_not_read_into_memory(tmp_path: Path) -> None:
     (tmp_path / "card").write_text("")
     files = [str(tmp_path / name) for name in ("large", "card", "to", "uri")]
     said = process.query([sys.executable, "-c", MEASURED, *files], cwd=ROOT).stdout
-    assert int(said.splitlines()[-1]) * 1024 < 2**29 / 2
+    assert int(said.splitlines()[-1]) * 1024 < 2**29  # Python itself takes a fifth of that.
     [pushed] = (tmp_path / "to").rglob("model")
     assert pushed.stat().st_size == 2**29
