@@ -17,6 +17,7 @@ from components.image import RUNTIME_IMAGE
 from kfpkit.core.versions import ROOT
 from kfpkit.core.waiting import wait_for
 from tests.support import receiver as program
+from tests.support.faults import kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,12 +104,12 @@ def receiver(target: Target) -> Iterator[str]:
     made = objects(target, name, f"receiver.{name}.svc")
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
     try:
-        target.query("apply", "--filename=-", stdin=manifests)
+        kubectl(target.context, "apply", "--filename=-", stdin=manifests)
         target.query("wait", f"--namespace={name}", "pod/receiver", "--for=condition=Ready")
         yield name
     finally:
         gone = ("delete", "--filename=-", "--ignore-not-found", "--wait=false")
-        target.query(*gone, stdin=manifests)
+        kubectl(target.context, *gone, stdin=manifests)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from kfpkit.kfp.workflow import Workflow
 from tests.support.runs import GREETING
 from tests.support.started import MEBIBYTES
 
@@ -61,10 +62,8 @@ def test_logs_outlive_their_pods(runs: dict[str, Run]) -> None:
     """Both ways of the API to a log find it, where Kubernetes has nothing any more."""
     run = runs["flow"].finish()
     selector = f"--selector=workflows.argoproj.io/workflow={run.workflow['metadata']['name']}"
-    names = {
-        pod["metadata"]["annotations"]["workflows.argoproj.io/node-id"]: pod["metadata"]["name"]
-        for pod in run.target.items(["pods"], selector)
-    }
+    # Of a run that ended minutes ago the pods are gone already.
+    names = {node.id: node.pod for node in Workflow(run.workflow).nodes}
     run.target.run("delete", "pods", selector, "--wait")
     assert not run.target.items(["pods"], selector)
     (node,) = run.pods("conclude")
