@@ -16,6 +16,7 @@ import yaml
 from components.image import RUNTIME_IMAGE
 from kfpkit.core.versions import ROOT
 from kfpkit.core.waiting import wait_for
+from kfpkit.kfp import pipelines
 from tests.support import receiver as program
 from tests.support.faults import kubectl
 
@@ -114,10 +115,14 @@ def receiver(target: Target) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def after(
-    start: Callable[..., Run], compiled: Callable[..., Path], receiver: str, store: S3Store
+    start: Callable[..., Run],
+    tmp_path_factory: pytest.TempPathFactory,
+    receiver: str,
+    store: S3Store,
 ) -> Iterator[dict[str, Run]]:
     """Runs of `pushed`, all started at once, each with a place of its own named as the run."""
-    file = compiled("pushed", "pushed")
+    file = tmp_path_factory.mktemp("compiled") / "pushed.yaml"
+    pipelines.compile_to(pipelines.find(str(ROOT / "tests/support/pipelines/pushed.py")), file)
     secrets = {"told": receiver, "refused": receiver, "untold": f"{receiver}-nobody", "alone": "no"}
     place = f"tests/{receiver}"
     yield {
