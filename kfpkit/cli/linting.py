@@ -49,7 +49,8 @@ def admit(pipeline: Pipeline, *targets: str, nodes: Sequence[Mapping[str, str]] 
     if len(targets) == 1 and (warnings := len(found[target])):
         console.warn(
             f"{warnings} thing{'s' * (warnings > 1)} of the pipeline may not work on {target}; "
-            f"kfpkit lint {quote(str(pipeline.source))} --target {target} shows them"
+            f"kfpkit lint {quote(str(pipeline.source or pipeline.module))} --target {target} "
+            "shows them"
         )
 
 

@@ -370,10 +370,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_a_large_model_is_not_read_into_memory(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as large:
-        large.truncate(2**29)
+        large.truncate(2**30)
     (tmp_path / "card").write_text("")
     files = [str(tmp_path / name) for name in ("large", "card", "to", "uri")]
     said = process.query([sys.executable, "-c", MEASURED, *files], cwd=ROOT).stdout
-    assert int(said.splitlines()[-1]) * 1024 < 2**29  # Python itself takes a fifth of that.
+    # What is under way at a time takes up to half of that.
+    assert int(said.splitlines()[-1]) * 1024 < 2**30
     [pushed] = (tmp_path / "to").rglob("model")
-    assert pushed.stat().st_size == 2**29
+    assert pushed.stat().st_size == 2**30

@@ -189,8 +189,10 @@ def test_a_compiled_file_has_its_own_lines_and_comments(tmp_path: Path) -> None:
 def test_the_kits_own_pipelines_have_no_errors() -> None:
     for target in rule.TARGETS:
         for one in pipelines.discover().values():
-            bad = [x for x in lint.check(one, target) if x.severity is Severity.ERROR]
-            assert not bad, bad
+            bad = {x.rule for x in lint.check(one, target) if x.severity is Severity.ERROR}
+            # Vertex AI takes none of them, and the sample that notifies has some.
+            settings = target == rule.VERTEX and one.kubernetes
+            assert bad == ({"kubernetes-settings"} if settings else set())
 
 
 def test_a_target_is_a_known_release_or_those_around_it() -> None:

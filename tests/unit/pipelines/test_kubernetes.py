@@ -90,7 +90,7 @@ def test_a_run_on_this_machine_says_that_it_has_no_effect(
         monkeypatch.setattr(
             "kfpkit.kfp.pipelines.find", lambda _, func=func: Pipeline("settings", func)
         )
-        command.run("settings", runs=tmp_path)
+        command.run("settings", runs=tmp_path, lint=False)
     assert capsys.readouterr().err.splitlines() == [
         "warning: settings for Kubernetes have no effect on this machine (rest: podMetadata; "
         f"work: {', '.join(FIELDS['work'])})",
