@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.containers import Engine
     from tests.support.stores import Store
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 #: More than one part.
 LARGE = 600 * 2**20

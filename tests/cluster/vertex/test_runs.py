@@ -131,6 +131,7 @@ def test_a_run_that_fails_says_what_helps(kit: Kit) -> None:
     assert "resource.labels.job_id" in page
 
 
+@pytest.mark.long
 def test_a_run_outlives_an_interrupt_is_followed_again_and_ended(
     kit: Kit, stand_in: StandIn
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_run_outlives_an_interrupt_is_followed_again_and_ended(
     assert "is over: it was cancelled" in again.stderr
 
 
+@pytest.mark.long
 def test_what_the_target_says_is_in_the_request(kit: Kit, stand_in: StandIn) -> None:
     file = kit.folder / "t.toml"
     keys: dict[str, Any] = {
@@ -187,6 +189,7 @@ def test_what_the_target_says_is_in_the_request(kit: Kit, stand_in: StandIn) -> 
     assert tasks["draw"]["cachingOptions"] == {"enableCache": False}
 
 
+@pytest.mark.long
 def test_a_schedule_is_made_replaced_fired_and_deleted(kit: Kit, stand_in: StandIn) -> None:
     every = ("schedule", "set", SEEDED, "seed=9", "--schedule=nightly")
     made = kit(*every, "--cron=0 30 6 * * 1-5")
