@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -51,6 +50,7 @@ from kfpkit.runs import refusals
 from kfpkit.runs.compare import comparison, shown
 from kfpkit.runs.compare.sides import Side, read
 from kfpkit.runs.local import run as local
+from kfpkit.runs.lookup import ID
 from kfpkit.runs.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from kfpkit.runs.compare.comparison import Comparison
 
 app = typer.Typer()
-
-#: ID of a run of Kubeflow Pipelines.
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: What to do where the page cannot be written.
 _OTHER_FILE = "choose another file: OUTPUT=file"
@@ -207,7 +204,7 @@ def _place(word: str, where: Where, runs: Path) -> Path | tuple[Where, str]:
     target, _, run = word.rpartition(":")
     if target and run and target != LOCAL:
         return replace(where, target=target, overlay="", context=""), run
-    if _ID.fullmatch(word) or (word and not target and where.target != KIND):
+    if ID.fullmatch(word) or (word and not target and where.target != KIND):
         return where, word
     raise BadInputError(
         f"there is no run {word or repr(word)}",

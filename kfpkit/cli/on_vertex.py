@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from tempfile import TemporaryFile
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from kfpkit.cli import ending, linting
+from kfpkit.cli import ending, following, linting
 from kfpkit.core import console, process
-from kfpkit.core.errors import KitError, refusals_of
 from kfpkit.lint import rule
-from kfpkit.runs.local import run as local
-from kfpkit.runs.progress import Progress
 from kfpkit.vertex import jobs, schedules
 
 if TYPE_CHECKING:
@@ -47,9 +43,7 @@ def run(
     if process.dry_run():
         console.say(f"would run {found.module} on {where}, and follow it to its end: {values}")
         return
-    with refusals_of(runs, ending.OTHER_FOLDER):  # before the run is there
-        runs.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=runs).close()
+    following.require_room(runs)
     name = f"{found.module}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - for people here
     job = jobs.prepare(target, found, given, name=name, cache=cache)
     run_id = jobs.submit(target, job, experiment or target.experiment)
@@ -120,22 +114,13 @@ def _admitted(target: Vertex, found: Pipeline, *, lint: bool) -> Pipeline:
 def _follow(
     target: Vertex, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
 ) -> Run:
-    """Follow a run to its end and write its report; where interrupted, say how it goes on."""
     short = run_id.rpartition("/")[2]
-    link = jobs.link(target, short)
-    console.say(f"run {short}: {link}")
-    try:
-        with refusals_of(runs, ending.OTHER_FOLDER):
-            folder = local.new_folder(runs, name, datetime.now(UTC))
-        with refusals_of(folder, ending.OTHER_FOLDER), Progress() as progress:
-            done = jobs.run(target, run_id, spec, given, folder, progress)
-    except (local.InterruptedRun, KitError) as error:
-        if isinstance(error, local.InterruptedRun):
-            ending.report(error.run, folder)
-        console.say(f"the run goes on on Vertex AI: {link}")
-        for what, command in jobs.by_hand(target, short).items():
-            console.say(f"    {what}: {command}")
-        raise
-    with refusals_of(folder, ending.OTHER_FOLDER):
-        ending.report(done, folder)
-    return done
+    return following.follow(
+        lambda folder, progress: jobs.run(target, run_id, spec, given, folder, progress),
+        runs,
+        name,
+        run_id=short,
+        link=jobs.link(target, short),
+        place="Vertex AI",
+        by_hand=jobs.by_hand(target, short),
+    )

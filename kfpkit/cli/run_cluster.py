@@ -5,21 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import typer
 
-from kfpkit.cli import ending, linting
+from kfpkit.cli import ending, following, linting
 from kfpkit.cli.options import Host, RunId, Runs, Where, installation
 from kfpkit.cli.targets import find, vertex
 from kfpkit.core import console, process
-from kfpkit.core.errors import BadInputError, KitError, refusals_of
+from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import pipelines
 from kfpkit.kube.health import WORKFLOWS
 from kfpkit.runs import remote
-from kfpkit.runs.local import run as local
-from kfpkit.runs.progress import Progress
 
 if TYPE_CHECKING:
     from kfpkit.kfp.pipelines import Pipeline
@@ -71,9 +68,7 @@ def run(
     """
     values = ending.values_of(given)
     if not process.dry_run():
-        with refusals_of(runs, ending.OTHER_FOLDER):  # before the run is there
-            runs.mkdir(parents=True, exist_ok=True)
-            TemporaryFile(dir=runs).close()
+        following.require_room(runs)
     with find(where, host) as place:
         if lint:
             linting.admit_on(found, place.target)
@@ -100,21 +95,12 @@ def run(
 def _follow(
     place: Place, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
 ) -> Run:
-    """Follow a run to its end and write its report; where interrupted, say how it goes on."""
-    link = place.link(run_id)
-    console.say(f"run {run_id}" + (f": {link}" if link else ""))
-    try:
-        with refusals_of(runs, ending.OTHER_FOLDER):
-            folder = local.new_folder(runs, name, datetime.now(UTC))
-        with refusals_of(folder, ending.OTHER_FOLDER), Progress() as progress:
-            done = remote.run(place, run_id, spec, given, folder, progress)
-    except (local.InterruptedRun, KitError) as error:
-        if isinstance(error, local.InterruptedRun):
-            ending.report(error.run, folder)
-        console.say("the run goes on on the cluster" + (f": {link}" if link else ""))
-        for what, command in place.by_hand(run_id).items():
-            console.say(f"    {what}: {command}")
-        raise
-    with refusals_of(folder, ending.OTHER_FOLDER):
-        ending.report(done, folder)
-    return done
+    return following.follow(
+        lambda folder, progress: remote.run(place, run_id, spec, given, folder, progress),
+        runs,
+        name,
+        run_id=run_id,
+        link=place.link(run_id),
+        place="the cluster",
+        by_hand=place.by_hand(run_id),
+    )

@@ -93,6 +93,11 @@ def read_pipeline(file: Path) -> str:
     return yaml.safe_dump(spec, allow_unicode=True)
 
 
+def is_json(file: Path, text: str) -> bool:
+    """Whether a file's text is read as JSON: of a PipelineJob, `read_pipeline` makes YAML."""
+    return file.suffix == ".json" and text.removeprefix("\ufeff").lstrip().startswith("{")
+
+
 def parse(file: Path, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a compiled pipeline's IR, and what it says for platforms (empty where it does not).
 
@@ -118,7 +123,7 @@ def parse(file: Path, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _documents(file: Path, text: str) -> list[dict[str, Any]]:
     text = text.removeprefix("\ufeff")
-    json_ = file.suffix == ".json" and text.lstrip().startswith("{")
+    json_ = is_json(file, text)
     try:
         found = [json.loads(text)] if json_ else list(yaml.load_all(text, Loader))
     except (AttributeError, LookupError, ValueError, yaml.YAMLError, RecursionError) as error:

@@ -15,9 +15,10 @@ from kfpkit.lint.finding import Severity
 from kfpkit.lint.google import FILLED, PLACEHOLDER
 from kfpkit.lint.rule import ALL, KFP, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
 from kfpkit.lint.subject import walk
-from kfpkit.lint.texts import CHANNEL, HOLE, constants, inputs, parameters, parts, strings, texts
+from kfpkit.lint.texts import CHANNEL, HOLE, constants, inputs, parameters, strings, texts
 from kfpkit.runs import size
-from kfpkit.runs.refusals import LARGEST_OF_64_BITS
+from kfpkit.runs.parameters import parts
+from kfpkit.runs.refusals import LARGEST_OF_64_BITS, has_large_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -227,9 +228,7 @@ def _large_integer(subject: Subject) -> Iterator[Hit]:
                 path=one.path,
             )
     for task in subject.tasks():
-        condition = task.task.get("triggerPolicy", {}).get("condition", "")
-        bare = re.sub("'[^']*'", "", condition)
-        if any(int(digits) > LARGEST_INTEGER for digits in re.findall(r"\d{16,}(?!\.)", bare)):
+        if has_large_integer(task.task.get("triggerPolicy", {}).get("condition", "")):
             yield Hit(
                 "its condition has a whole number beyond 2^53",
                 path=f"{task.path}.triggerPolicy.condition",

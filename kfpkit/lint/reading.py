@@ -72,7 +72,7 @@ def _is_rewritten(pipeline: Pipeline) -> bool:
 
 def _load(subject: Subject) -> None:
     """Read the documents, as far as they can be."""
-    if _is_json(subject):
+    if subject.file and compiled_file.is_json(subject.file, subject.text):
         try:
             subject.documents = [
                 json.loads(subject.text.removeprefix("\ufeff"), object_pairs_hook=_pairs(subject))
@@ -102,12 +102,6 @@ def _load(subject: Subject) -> None:
         subject.trouble = f"it is not YAML: a value is not of its tag ({error})"
     if subject.trouble:
         subject.documents, subject.nodes = [], []
-
-
-def _is_json(subject: Subject) -> bool:
-    # As `kfpkit.kfp.compiled_file` reads it: of a PipelineJob in JSON that makes YAML.
-    named = subject.file is not None and subject.file.suffix == ".json"
-    return named and subject.text.lstrip("\ufeff \t\r\n").startswith("{")
 
 
 def _pairs(subject: Subject) -> Any:

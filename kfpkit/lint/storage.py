@@ -10,7 +10,8 @@ from kfpkit.core.urls import without_password
 from kfpkit.lint import paths
 from kfpkit.lint.finding import Severity
 from kfpkit.lint.rule import ALL, KFP_2_14_3, LOCAL, REMOTE, VERTEX, Hit, Rule
-from kfpkit.lint.texts import CHANNEL, STUBS, Text, constants, inputs, parameters, parts, texts
+from kfpkit.lint.texts import CHANNEL, STUBS, Text, constants, inputs, parameters, texts
+from kfpkit.runs.parameters import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

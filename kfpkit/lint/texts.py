@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfpkit.kfp import spec as ir
 from kfpkit.lint.rule import Hit
+from kfpkit.runs.parameters import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,19 +138,6 @@ def loop_items(task: Place) -> Any:
         return None if raw is None else json.loads(raw)
     except ValueError:
         return None
-
-
-def parts(value: Any) -> Iterator[Any]:
-    """Yield a value's innermost parts; the keys of its objects are parts, too."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from parts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from parts(inner)
-    else:
-        yield value
 
 
 def strings(tree: ast.AST) -> Iterator[tuple[str, str, int]]:

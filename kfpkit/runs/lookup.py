@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 #: Seconds for an answer of the API.
 TIMEOUT = 20
 
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: ID of a run of Kubeflow Pipelines.
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def look(target: Target, run: str) -> Explanation:
@@ -29,7 +30,7 @@ def look(target: Target, run: str) -> Explanation:
         BadInputError: That is no run's ID, or there is no such run.
         KitError: The cluster does not answer.
     """
-    if not _ID.fullmatch(run):
+    if not ID.fullmatch(run):
         raise BadInputError(
             f"{run!r} is no run's ID", "It is the last part of the run's address in the web UI"
         )

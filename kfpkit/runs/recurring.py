@@ -136,11 +136,19 @@ def named(host: str, name: str) -> list[RecurringRun]:
         BadInputError: There is none of that name.
         KitError: The API does not answer, or refuses.
     """
-    everything = listed(host)
+    return of_name(name, listed(host), f"there is no recurring run {name} at {host}")
+
+
+def of_name(name: str, everything: Sequence[RecurringRun], otherwise: str) -> list[RecurringRun]:
+    """Return those of a name.
+
+    Raises:
+        BadInputError: There is none; `otherwise` says so.
+    """
     those = [one for one in everything if one.name == name]
     if not those:
         names = join_names(list({one.name for one in everything}))
-        raise BadInputError(f"there is no recurring run {name} at {host}", f"There: {names}")
+        raise BadInputError(otherwise, f"There: {names}")
     return those
 
 

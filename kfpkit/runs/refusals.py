@@ -101,8 +101,7 @@ def _admit(
         if _loses_digits(value, type_):
             raise _large(place)
     for path, task in _tasks(spec):
-        condition = re.sub("'[^']*'", "", task.get("triggerPolicy", {}).get("condition", ""))
-        if any(_is_large(int(digits)) for digits in re.findall(r"\d{16,}(?!\.)", condition)):
+        if has_large_integer(task.get("triggerPolicy", {}).get("condition", "")):
             raise _large(f"the condition of {path}")
         try:
             read_json(task.get("parameterIterator", {}).get("items", {}).get("raw", "[]"))
@@ -233,6 +232,12 @@ def _tasks(spec: Spec, graph: str = "", prefix: str = "") -> Iterator[tuple[str,
     for name, task in sorted(component.get("dag", {}).get("tasks", {}).items()):
         yield prefix + name, task
         yield from _tasks(spec, task["componentRef"]["name"], f"{prefix}{name}/")
+
+
+def has_large_integer(condition: str) -> bool:
+    """Whether a task's condition, as kfp compiles it, has an integer beyond 2^53."""
+    bare = re.sub("'[^']*'", "", condition)
+    return any(_is_large(int(digits)) for digits in re.findall(r"\d{16,}(?!\.)", bare))
 
 
 def _is_large(value: Any) -> bool:

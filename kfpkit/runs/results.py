@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kfpkit.kfp.metadata import Execution, Home, Output
-    from kfpkit.kfp.object_store import Access
+    from kfpkit.kfp.object_store import Access, Listing
     from kfpkit.kfp.spec import Spec
     from kfpkit.kfp.target import Target
 
@@ -79,14 +79,9 @@ def bring(target: Target, run: Run, spec: Spec, seen: Workflow, folder: Path) ->
             logs += reader.logs(row, execution)
             if row.state is State.FAILED:
                 row.error = reader.why(row, execution).text
-            declared = spec["components"][f"comp-{row.component}"]
-            row.inputs = typed_values(
-                row.inputs | (execution.inputs if execution else {}),
-                declared.get("inputDefinitions", {}),
-            )
+            give_values(row, execution, spec)
             if execution:
                 row.cached_from = execution.made_by
-                row.outputs = typed_values(execution.outputs, declared.get("outputDefinitions", {}))
                 reader.artifacts(row, execution, folder)
         if run.state is State.FAILED:
             if not run.failed:
@@ -175,17 +170,13 @@ class _Reader:
         rounded = [key for key in output.rounded if key not in numbers]
         artifact = Artifact(output.name, output.type, output.uri, metadata=known, rounded=rounded)
         access = self._access(output)
+        # What is cached lies in the folder of the run that made it.
+        root = self._home.root.replace(self._run.id, row.cached_from or self._run.id)
+        own = bool(root) and output.uri.startswith(f"{root}/")
         try:
             objects = self._objects.find(output.uri, access)
-            if objects is None:
-                # Whoever writes no file has the place that KFP gave it all the same.
-                # So has what is cached, in the folder of the run that made it.
-                root = self._home.root.replace(self._run.id, row.cached_from or self._run.id)
-                own = root and output.uri.startswith(f"{root}/")
-                return replace(artifact, uri="") if own else artifact
-            artifact = replace(artifact, size=objects.size)
-            if objects.size > ARTIFACT_BYTES:
-                console.say(f"{output.uri} stays where it is: {objects.size:,} bytes")
+            artifact = sized(artifact, objects, own=own)
+            if objects is None or objects.size > ARTIFACT_BYTES:
                 return artifact
             self._objects.fetch(output.uri, access, objects, folder / path)
             return replace(artifact, path=str(path), sha256=sha256(folder / path))
@@ -285,6 +276,31 @@ def unrounded(output: Output, given: Mapping[str, Any]) -> dict[str, Any]:
             or min(abs(given[key]), abs(kept)) > _LARGEST
         )
     }
+
+
+def give_values(row: Task, execution: Execution | None, spec: Spec) -> None:
+    """Give a row its parameters, in the types that its component declares."""
+    declared = spec["components"][f"comp-{row.component}"]
+    given = execution.inputs if execution else {}
+    row.inputs = typed_values(row.inputs | given, declared.get("inputDefinitions", {}))
+    if execution:
+        row.outputs = typed_values(execution.outputs, declared.get("outputDefinitions", {}))
+
+
+def sized(artifact: Artifact, found: Listing | None, *, own: bool) -> Artifact:
+    """Return an artifact with the size of its files; of too large ones it is said that they stay.
+
+    Args:
+        artifact: The artifact.
+        found: Its files; None where there are none.
+        own: Whether its place is the one that the run's backend gave it. Whoever writes no file has
+            that all the same, and it says nothing.
+    """
+    if found is None:
+        return replace(artifact, uri="") if own else artifact
+    if found.size > ARTIFACT_BYTES:
+        console.say(f"{artifact.uri} stays where it is: {found.size:,} bytes")
+    return replace(artifact, size=found.size)
 
 
 def typed_values(values: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from kfpkit.core.errors import KitError
 from kfpkit.kfp.digest import sha256
 from kfpkit.kfp.run import Artifact, State, folder_of
 from kfpkit.runs.local.task import PIPELINE_ROOT
-from kfpkit.runs.results import ARTIFACT_BYTES, typed_values
+from kfpkit.runs.results import ARTIFACT_BYTES, give_values, sized
 from kfpkit.vertex import details
 from kfpkit.vertex.storage import Storage
 
@@ -35,15 +35,10 @@ def bring(target: Vertex, run: Run, spec: Spec, job: dict[str, Any], folder: Pat
     placed, told = details.place(job, spec)
     reader = _Reader(target, folder)
     for row in run.rows:
-        declared = spec["components"][f"comp-{row.component}"]
         execution = placed.get(row.name)
-        row.inputs = typed_values(
-            row.inputs | (execution.inputs if execution else {}),
-            declared.get("inputDefinitions", {}),
-        )
+        give_values(row, execution, spec)
         if not execution:
             continue
-        row.outputs = typed_values(execution.outputs, declared.get("outputDefinitions", {}))
         if row.state is State.FAILED:
             row.error = told[row.name].get("error", {}).get("message", "")
         below = Path(PIPELINE_ROOT) / folder_of(row.name)
@@ -68,13 +63,8 @@ class _Reader:
         artifact = Artifact(output.name, output.type, output.uri, metadata=output.metadata)
         try:
             found = self._storage.find(output.uri)
-            if found is None:
-                # Whoever writes no file has the place that Vertex AI gave it all the same.
-                own = f"/{run_id}/" in output.uri
-                return replace(artifact, uri="") if own else artifact
-            artifact = replace(artifact, size=found.size)
-            if found.size > ARTIFACT_BYTES:
-                console.say(f"{output.uri} stays where it is: {found.size:,} bytes")
+            artifact = sized(artifact, found, own=f"/{run_id}/" in output.uri)
+            if found is None or found.size > ARTIFACT_BYTES:
                 return artifact
             self._storage.fetch(output.uri, found, self._folder / path)
         except KitError as error:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import durations
-from kfpkit.core.errors import BadInputError, join_names
-from kfpkit.runs.recurring import RecurringRun
+from kfpkit.core.errors import BadInputError
+from kfpkit.runs.recurring import RecurringRun, of_name
 from kfpkit.runs.schedule import When
 from kfpkit.vertex import client
 from kfpkit.vertex.storage import Storage
@@ -127,12 +127,7 @@ def named(target: Vertex, name: str) -> list[RecurringRun]:
         BadInputError: There is none of that name.
         KitError: Vertex AI does not answer, or refuses.
     """
-    everything = listed(target)
-    those = [one for one in everything if one.name == name]
-    if not those:
-        names = join_names(list({one.name for one in everything}))
-        raise BadInputError(f"there is no schedule {name} on {target.name}", f"There: {names}")
-    return those
+    return of_name(name, listed(target), f"there is no schedule {name} on {target.name}")
 
 
 def delete(target: Vertex, which: Sequence[RecurringRun]) -> None:

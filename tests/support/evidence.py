@@ -55,6 +55,12 @@ CHECKS = [c for c in checks.CHECKS if c.name in ("database", "object-store", "me
 OUTSIDE = {"unreachable", "pod-deleted", "killed", "driver", "launcher", "out-of-memory", "step"}
 
 
+def before(moment: float) -> str | None:
+    """Return how long it is until a moment of the monotonic clock; None from then on."""
+    rest = moment - time.monotonic()
+    return f"{rest:.0f} s to go" if rest > 0 else None
+
+
 def recovery(target: Target, since: float, gone: Iterable[str] = ()) -> float:
     """Wait until all parts are ready and all that they serve works.
 

@@ -309,11 +309,6 @@ AWAY = {
 }
 
 
-def before(moment: float) -> str | None:
-    rest = moment - time.monotonic()
-    return f"{rest:.0f} s to go" if rest > 0 else None
-
-
 @pytest.mark.parametrize("what", AWAY)
 def test_a_store_is_away_for_a_minute(
     what: str,
@@ -330,7 +325,7 @@ def test_a_store_is_away_for_a_minute(
     beginning = begin(1)
     with take(harmed, volume, part):
         end = time.monotonic() + MINUTE
-        wait_for(f"a minute of: {what}", partial(before, end), timeout=2 * MINUTE)
+        wait_for(f"a minute of: {what}", partial(evidence.before, end), timeout=2 * MINUTE)
     recovery = evidence.recovery(harmed, time.monotonic())
     after = begin(1)
     ends = evidence.judge([across, into.once, into.retried, beginning, after])

@@ -123,11 +123,6 @@ class Starter:
         return str(made.run_id)
 
 
-def before(moment: float) -> str | None:
-    rest = moment - time.monotonic()
-    return f"{rest:.0f} s to go" if rest > 0 else None
-
-
 @pytest.fixture(scope="module")
 def night(
     harmed: Target, client: Any, host: str, tmp_path_factory: pytest.TempPathFactory
@@ -141,7 +136,7 @@ def night(
     kill_at = began + KILL_EVERY
     for number in range(RUNS):
         due = began + number * SECONDS / RUNS
-        wait_for("the next start", partial(before, due), timeout=SECONDS, interval=0.5)
+        wait_for("the next start", partial(evidence.before, due), timeout=SECONDS, interval=0.5)
         name, module, run = start(number)
         done.runs[name] = module, run
         if time.monotonic() >= kill_at:
