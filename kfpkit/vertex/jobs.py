@@ -13,6 +13,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import metadata
 from kfpkit.kfp import spec as ir
+from kfpkit.kfp.compiled_file import SCHEMA
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State
 from kfpkit.kfp.values import as_passed
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at a run.
 INTERVAL = 2.0
-
-#: The schema of pipelines that kfp 2 compiles.
-SCHEMA = "2.1.0"
 
 #: The API's states of a run that is over (google.cloud.aiplatform.v1 `PipelineState`).
 ENDS = {
@@ -120,11 +118,12 @@ def submit(target: Vertex, job: Any, experiment: str) -> str:
     with client.answers(target, f"the run {job.job_id}"):
         if experiment:
             experiment = client.connect(target).Experiment.get_or_create(experiment)
-        job.submit(
-            service_account=target.service_account or None,
-            network=target.network or None,
-            experiment=experiment or None,
-        )
+        with client.no_other_bucket():
+            job.submit(
+                service_account=target.service_account or None,
+                network=target.network or None,
+                experiment=experiment or None,
+            )
     return str(job.job_id)
 
 

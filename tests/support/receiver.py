@@ -11,7 +11,7 @@ import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -164,8 +164,15 @@ class _Session(StreamRequestHandler):
 
 
 class _Printed(list[dict[str, Any]]):
+    """Prints a line for each, whole: `print` alone writes a line's end by itself, and two threads
+    that print at once then make one line of two.
+    """
+
+    _one_at_a_time: ClassVar = Lock()
+
     def append(self, got: dict[str, Any]) -> None:
-        print(json.dumps(got), flush=True)  # noqa: T201 - a program
+        with self._one_at_a_time:
+            print(json.dumps(got), flush=True)  # noqa: T201 - a program
 
 
 def main(http: int, smtp: int) -> None:

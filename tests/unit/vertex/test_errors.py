@@ -106,6 +106,16 @@ def test_another_project(stand_in: StandIn) -> None:
     assert "roles/aiplatform.user in other-project" in refusal(stand_in, project="other-project").do
 
 
+def test_nobody_but_the_target_is_asked(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's client would ask another of its services, which is silent behind a proxy."""
+    asked = []
+    client_of_projects = "google.cloud.resourcemanager_v3.ProjectsClient"
+    monkeypatch.setattr(f"{client_of_projects}.get_project", lambda *a, **b: asked.append((a, b)))
+    stand_in.refuse(409, "Requested entity already exists", method="POST")
+    refusal(stand_in)
+    assert not asked
+
+
 def test_a_location_where_the_project_is_not(stand_in: StandIn) -> None:
     error = refusal(stand_in, location="us-central1")
     assert "Error 404 (Not Found)" in error.what
