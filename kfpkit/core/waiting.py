@@ -13,6 +13,8 @@ from kfpkit.core.errors import WaitTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kfpkit.core.errors import KitError
+
 #: Seconds between two lines of progress where the output is no terminal.
 PLAIN_INTERVAL = 15.0
 
@@ -57,3 +59,28 @@ def wait_for(
                 said = time.monotonic()
                 console.say(progress)
             time.sleep(min(interval, max(timeout - elapsed, 0.01)))
+
+
+class Patience:
+    """How long one who does not answer is asked again.
+
+    Args:
+        seconds: For which nothing may answer.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def answered(self) -> None:
+        """Start anew with the next silence."""
+        self._since = None
+
+    def silent(self, error: KitError) -> None:
+        """Say once that there was no answer; raise the error where that lasts too long."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            console.warn(f"{error.what}: asking again for {self._seconds:.0f} s")
+        elif now - self._since > self._seconds:
+            raise error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.kfp.run import Task
+from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.values import as_passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from kfpkit.kfp.run import Parameter
 
 Spec = dict[str, Any]
 
@@ -96,6 +99,30 @@ def disable_caching(spec: Spec) -> None:
     for graph in graphs(spec):
         for task in graph["dag"].get("tasks", {}).values():
             task["cachingOptions"] = {}
+
+
+def run(spec: Spec, parameters: Iterable[Parameter], run_id: str, target: str) -> Run:
+    """Return the description of a run that begins now.
+
+    Args:
+        spec: The compiled pipeline.
+        parameters: All parameters of the run.
+        run_id: The run's ID.
+        target: Where it runs.
+    """
+    given = list(parameters)
+    about = spec["pipelineInfo"]
+    return Run(
+        id=run_id,
+        pipeline=about["name"],
+        pipeline_version=version(spec),
+        target=target,
+        state=State.RUNNING,
+        created=datetime.now(UTC),
+        parameters=given,
+        tasks=tasks(spec, {parameter.name: parameter.value for parameter in given}),
+        description=about.get("description", ""),
+    )
 
 
 def tasks(spec: Spec, values: Mapping[str, Any]) -> list[Task]:

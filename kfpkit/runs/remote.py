@@ -10,7 +10,6 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,12 @@ from components.image import DEFAULT as RUNTIME_IMAGE
 from kfpkit.cluster import loading
 from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
+from kfpkit.core.waiting import Patience
 from kfpkit.images.recipe import RUNTIME
 from kfpkit.kfp import api, metadata, workflow
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.pipelines import compile_to
-from kfpkit.kfp.run import Run, State, sum_up
+from kfpkit.kfp.run import State, sum_up
 from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kfpkit.kfp.pipelines import Pipeline
-    from kfpkit.kfp.run import Parameter, Task
+    from kfpkit.kfp.run import Parameter, Run, Task
     from kfpkit.kfp.spec import Spec
     from kfpkit.kfp.workflow import Node
     from kfpkit.runs.phases import Attempt
@@ -202,19 +202,8 @@ def run(
         InterruptedRun: The user interrupted; it holds what is known of the run, which goes on.
         KitError: The cluster or the API did not answer for too long.
     """
-    values = {parameter.name: parameter.value for parameter in parameters}
-    description = Run(
-        id=run_id,
-        pipeline=spec["pipelineInfo"]["name"],
-        pipeline_version=ir.version(spec),
-        target=where.name,
-        state=State.RUNNING,
-        created=datetime.now(UTC),
-        parameters=list(parameters),
-        tasks=ir.tasks(spec, values),
-        description=spec["pipelineInfo"].get("description", ""),
-        link=where.link(run_id),
-    )
+    description = ir.run(spec, parameters, run_id, where.name)
+    description.link = where.link(run_id)
     follower = _Follower(where, description, spec, progress)
     progress.show(description.tasks)
     interrupted = False
@@ -271,20 +260,14 @@ class _Follower:
             self._warn(f"where the tasks' time went is not known: {error.what}")
 
     def _follow(self) -> None:
-        silent_since: float | None = None
+        patience = Patience(PATIENCE)
         while True:
             try:
-                over = self._look()
-                silent_since = None
-                if over:
+                if self._look():
                     return
+                patience.answered()
             except KitError as error:
-                now = time.monotonic()
-                if silent_since is None:
-                    silent_since = now
-                    console.warn(f"{error.what}: asking again for {PATIENCE:.0f} s")
-                elif now - silent_since > PATIENCE:
-                    raise
+                patience.silent(error)
             self._watch.changed.wait(SOON if self.seen.finished else INTERVAL)
             self._watch.changed.clear()
 

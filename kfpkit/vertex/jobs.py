@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import threading
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.core import console, process
+from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
+from kfpkit.core.waiting import Patience
 from kfpkit.kfp import metadata
 from kfpkit.kfp import spec as ir
 from kfpkit.kfp.compiled_file import SCHEMA
@@ -203,20 +202,9 @@ def run(
         InterruptedRun: The user interrupted; it holds what is known of the run, which goes on.
         KitError: Vertex AI did not answer for too long, or refused.
     """
-    values = {parameter.name: parameter.value for parameter in parameters}
     short = run_id.rpartition("/")[2]
-    description = Run(
-        id=short,
-        pipeline=spec["pipelineInfo"]["name"],
-        pipeline_version=ir.version(spec),
-        target=target.name,
-        state=State.RUNNING,
-        created=datetime.now(UTC),
-        parameters=list(parameters),
-        tasks=ir.tasks(spec, values),
-        description=spec["pipelineInfo"].get("description", ""),
-        link=link(target, short),
-    )
+    description = ir.run(spec, parameters, short, target.name)
+    description.link = link(target, short)
     progress.show(description.tasks)
     seen: dict[str, Any] = {}
     interrupted = False
@@ -245,7 +233,7 @@ def _looks(target: Vertex, run_id: str) -> Any:
     """
     job = None
     pause = threading.Event()
-    silent_since: float | None = None
+    patience = Patience(PATIENCE)
     while True:
         try:
             if job is None:
@@ -253,18 +241,13 @@ def _looks(target: Vertex, run_id: str) -> Any:
             else:
                 with client.answers(target, f"the run {run_id}"):
                     _ = job.state  # asks
-            silent_since = None
+            patience.answered()
             seen = job.to_dict()
             yield seen
             if seen.get("state") in ENDS:
                 return
         except client.SilentError as error:
-            now = time.monotonic()
-            if silent_since is None:
-                silent_since = now
-                console.warn(f"{error.what}: asking again for {PATIENCE:.0f} s")
-            elif now - silent_since > PATIENCE:
-                raise
+            patience.silent(error)
         pause.wait(INTERVAL)
 
 

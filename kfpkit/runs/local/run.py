@@ -89,19 +89,8 @@ def run(
     Raises:
         InterruptedRun: The user interrupted; it holds the cancelled run.
     """
-    values = {parameter.name: parameter.value for parameter in parameters}
-    description = Run(
-        id=folder.name,
-        pipeline=spec["pipelineInfo"]["name"],
-        pipeline_version=ir.version(spec),
-        target="local",
-        state=State.RUNNING,
-        created=_now(),
-        parameters=list(parameters),
-        tasks=ir.tasks(spec, values),
-        description=spec["pipelineInfo"].get("description", ""),
-        log=LOG,
-    )
+    description = ir.run(spec, parameters, folder.name, "local")
+    description.log = LOG
     rows = Rows(description.tasks, progress.changed)
     about = _about(description, folder)
     progress.show(description.tasks)
@@ -111,7 +100,7 @@ def run(
         graph = Graph(spec, rows, tasks, about)
         interrupted = False
         try:
-            description.state = graph.run(values)
+            description.state = graph.run({p.name: p.value for p in parameters})
         except KeyboardInterrupt:
             interrupted = True
             description.state = State.CANCELLED
