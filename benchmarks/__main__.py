@@ -216,9 +216,9 @@ def _end(ours: Side, upstream: Side, *, leave: bool) -> None:
         sides.give_turn(ours, upstream)
         console.say(f"upstream's settings stay; `{sides.removal(upstream)}` removes them")
         return
+    sides.give_turn(ours, upstream)
     console.say(f"removing upstream's settings; by hand: `{sides.removal(upstream)}`")
     sides.remove(upstream)
-    sides.give_turn(ours, upstream)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 #: Namespace of the Workflows, and of the tasks in the database.
 SPACE = "kfpkit-growth"
 
+#: On every container, so that those of a benchmark that was killed are found.
+LABEL = "kfpkit.growth"
+
 #: For this database alone, which is gone afterwards.
 PASSWORD = secrets.token_hex(8)
 
@@ -114,7 +117,8 @@ class Containers:
             raise typer.BadParameter(f"{image} is not built: make images")
         builder.load_into_engine(entry)
         name = f"{image}-{self._mark}"
-        argv = ["docker", "run", "--detach", "--name", name, "--network", "kind", *flags]
+        argv = ["docker", "run", "--detach", "--name", name, "--network", "kind"]
+        argv += ["--label", LABEL, *flags]
         process.query([*argv, entry.references[0], *arguments])
         self._stack.callback(process.query, ["docker", "rm", "--force", "--volumes", name])
         return name
@@ -154,10 +158,11 @@ class Database:
             self.run(f"ALTER TABLE {index.table} DROP INDEX {index.name};")
 
 
-def measure(runs: list[int], seconds: float) -> dict[str, Any]:
+def measure(target: Target, runs: list[int], seconds: float) -> dict[str, Any]:
     """Return what the API takes with so many runs and tasks.
 
     Args:
+        target: The cluster whose network the parts are on.
         runs: How many, for one measurement each.
         seconds: How long each question is asked, in each turn; at least twice.
 
@@ -166,7 +171,6 @@ def measure(runs: list[int], seconds: float) -> dict[str, Any]:
         the question, for `without` and `with` the indexes `p50_ms`, `p95_ms` and `number`, and
         `ratio`, p95 with to p95 without.
     """
-    target = choose()
     found = {}
     for number in runs:
         console.say(f"{number} runs: database, object store, API server")
@@ -191,6 +195,13 @@ def measure(runs: list[int], seconds: float) -> dict[str, Any]:
 @contextlib.contextmanager
 def parts(target: Target) -> Iterator[tuple[str, Database]]:
     """Yield the address of an API server with one run, and its database."""
+    kubectl = [target.kubectl, "--context", target.context]
+    gone = [*kubectl, "delete", "namespace", SPACE, "--wait", "--ignore-not-found"]
+    # What a benchmark that was killed has left.
+    process.query(gone)
+    left = process.query(["docker", "ps", "--all", "--quiet", f"--filter=label={LABEL}"]).stdout
+    if left.split():
+        process.query(["docker", "rm", "--force", "--volumes", *left.split()])
     with contextlib.ExitStack() as stack:
         containers = Containers(stack)
         files = ROOT / "manifests/base"
@@ -213,9 +224,7 @@ def parts(target: Target) -> Iterator[tuple[str, Database]]:
             lambda: None if process.query(argv, check=False).ok else "away",
             timeout=STARTING,
         )
-        kubectl = [target.kubectl, "--context", target.context]
         process.query([*kubectl, "create", "namespace", SPACE])
-        gone = [*kubectl, "delete", "namespace", SPACE, "--wait"]
         stack.callback(process.query, gone)
         home = Path(stack.enter_context(TemporaryDirectory()))
         (home / "config").write_text(kubeconfig(target), encoding="utf-8")
@@ -388,7 +397,7 @@ def main(
     output: Annotated[Path | None, typer.Option(help="File of JSON to write.")] = None,
 ) -> None:
     """Measure and print."""
-    found = measure(runs, seconds)
+    found = measure(choose(), runs, seconds)
     if output:
         output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     titles = ("runs", "asked", "p50 without, ms", "p95", "p50 with, ms", "p95", "ratio of p95")

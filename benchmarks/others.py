@@ -78,10 +78,11 @@ def from_nothing(ours: Side, upstream: Side) -> dict[str, Any]:
 
     Its images are in the kit's cache, as on any machine after the first time.
     """
-    del ours, upstream
+    del upstream
+    first = ours.target.kind.config if ours.target.kind else config.DEFAULT
     with TemporaryDirectory() as folder:
         file = Path(folder) / "kind.yaml"
-        file.write_text(second_cluster(config.DEFAULT.read_text(encoding="utf-8")))
+        file.write_text(second_cluster(first.read_text(encoding="utf-8")))
         where = f"--kind-config={file}"
         steps = {
             "cluster-up": ["cluster", "up", where, "--images=packages"],
@@ -117,8 +118,8 @@ def growth(ours: Side, upstream: Side) -> dict[str, Any]:
 
     Its containers are its own: neither side is asked.
     """
-    del ours, upstream
-    return measure([1000, 100_000], 5)
+    del upstream
+    return measure(ours.target, [1000, 100_000], 5)
 
 
 #: By name.

@@ -136,6 +136,8 @@ class Runner:
         self._folder = folder
         self._experiment = client.create_experiment(EXPERIMENT).experiment_id
         self._made: list[str] = []
+        #: Those whose artifacts are not kept.
+        self._leaving: list[str] = []
         #: Of the last run of the sample, which a cached one repeats.
         self._seed: int | None = None
 
@@ -162,14 +164,15 @@ class Runner:
                 ).run_id
                 asked[run] = began
                 self._made.append(run)
+                if scenario.leaves:
+                    self._leaving.append(run)
             title = f"{scenario.title}, {self.side.title}, round {number}"
             wait_for(title, lambda: _waits(watch, asked), timeout=PATIENCE, interval=0.2)
             found.processor = busy_seconds() - busy
             found.reported = self._reported(watch, asked)
         _sum_up(found, [watch.runs[run] for run in asked], list(asked.values()))
         self._clear(watch, asked)
-        if scenario.leaves:
-            self._forget(asked)
+        self._forget()
         if use:
             cores, memory = use.most(set(footprint.requests(self.side.target)))
             found.use = {"cores": float(cores), "bytes": float(memory)}
@@ -186,6 +189,7 @@ class Runner:
                 self._client.delete_run(run)
             except api.RefusedError as error:
                 console.warn(error.what)
+        self._forget()
 
     def _file(self, name: str) -> Path:
         file = self._folder / f"{name}.yaml"
@@ -231,16 +235,19 @@ class Runner:
 
         wait_for("the pods to be gone", probe, timeout=600)
 
-    def _forget(self, asked: dict[str, float]) -> None:
-        """Delete the artifacts of runs."""
+    def _forget(self) -> None:
+        """Delete the artifacts of runs whose are not kept."""
+        if not self._leaving:
+            return
         with reach.store(self.side.target) as store:
             keys = [
                 str(one["path"])
                 for batch in obstore.list(store, prefix="v2/artifacts")
                 for one in batch
-                if any(run in one["path"] for run in asked)
+                if any(run in one["path"] for run in self._leaving)
             ]
             obstore.delete(store, keys)
+        self._leaving.clear()
 
 
 @contextmanager

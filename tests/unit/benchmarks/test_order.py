@@ -75,7 +75,7 @@ def test_both_take_turns_and_a_round_is_of_all_scenarios(stage: Stage, tmp_path:
         *("turn ours", "row-4 ours 1", "turn upstream", "row-4 upstream 1"),
         *("turn ours", "row-1 ours 2", "turn upstream", "row-1 upstream 2"),
         *("turn ours", "row-4 ours 2", "turn upstream", "row-4 upstream 2"),
-        *("close", "remove", "turn ours"),
+        *("close", "turn ours", "remove"),
     ]
     found = json.loads((tmp_path / "bench.json").read_text())
     assert [one["ratio"]["median"] for one in found["compared"]] == [0.5, 0.5]
@@ -92,7 +92,7 @@ def test_an_end_before_its_time_keeps_what_there_is_and_puts_the_cluster_back(
         bench.bench(scenarios="row-1,row-4", rounds=2, output=tmp_path, leave=leave)
 
     assert stage.noted[-3:] == (
-        ["row-4 upstream 1", "close", "turn ours"] if leave else ["close", "remove", "turn ours"]
+        ["row-4 upstream 1", "close", "turn ours"] if leave else ["close", "turn ours", "remove"]
     )
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["interrupted"] == isinstance(why, KeyboardInterrupt)
@@ -114,7 +114,7 @@ def test_what_was_half_installed_is_removed(stage: Stage, tmp_path: Path) -> Non
     stage.raised["install"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         bench.bench(scenarios="row-1", output=tmp_path)
-    assert stage.noted == ["install", "remove", "turn ours"]
+    assert stage.noted == ["install", "turn ours", "remove"]
     assert not (tmp_path / "bench.json").exists()
 
 
