@@ -124,7 +124,7 @@ class Database:
             account: `AS_COMPONENT` to ask as KFP's components do; default root.
         """
         answer = process.query(self.argv(account + QUERY), stdin=sql, timeout=PATIENCE).stdout
-        return [json.loads(row) for row in answer.splitlines()]
+        return read(answer)
 
     def execute(self, sql: str) -> None:
         """Run statements that change something; they are printed."""
@@ -303,6 +303,14 @@ def client(target: Target) -> list[dict[str, Any]]:
             (("v1", "Pod"), CLIENT, {"labels": mine["matchLabels"]}, pod),
         )
     ]
+
+
+def read(answer: str) -> list[Any]:
+    """Return the rows of an answer of which each is one JSON value.
+
+    MariaDB escapes control characters alone, so a row may hold what else Python ends a line at.
+    """
+    return [json.loads(row) for row in answer.split("\n") if row]
 
 
 def require_complete(dump: Path) -> None:

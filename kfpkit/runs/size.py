@@ -85,6 +85,8 @@ def state(spec: Spec, values: Mapping[str, Any]) -> int:
     for text, times in _tasks(spec, spec["root"], values):
         tasks[text] += times
     total = tasks.total()
+    if not total:  # loops over nothing
+        return 0
     noise = Random(0)  # noqa: S311 - stands for what cannot be compressed
     sample = noise.choices([*tasks], [*tasks.values()], k=min(total, _SAMPLE))
     nodes = [

@@ -11,7 +11,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import KitError
 from kfpkit.core.versions import version
 from kfpkit.images import builder, cache, engine
-from kfpkit.kfp.database import METADATA, PIPELINES, SHELL, require_complete
+from kfpkit.kfp.database import METADATA, PIPELINES, SHELL, read, require_complete
 from kfpkit.kfp.states import FINAL
 from kfpkit.operations.backup.create import (
     DUMP,
@@ -81,7 +81,7 @@ def verify(folder: Path) -> Manifest:
     with (folder / DUMP).open("rb") as dump:
         said = process.query([*argv, QUESTIONS], stdin_from=dump, timeout=PATIENCE).stdout
     recurring = objects_of(json.loads((folder / RECURRING).read_text(encoding="utf-8")))
-    rows = [json.loads(row) for row in said.splitlines()]
+    rows = read(said)
     found = troubles(manifest, rows)
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

@@ -78,3 +78,9 @@ def test_the_rounds_of_a_loop_count_as_far_as_they_are_known(
     assert capsys.readouterr().err == ""
     _check_size(spec, {"items": ["a"] * 1000})
     assert "with the state of its 2000 tasks" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_of_which_every_loop_is_empty_has_no_state() -> None:
+    spec = json_format.MessageToDict(rounds.pipeline_spec)
+    assert size.state(spec, {"items": []}) == 0
+    _check_size(spec, {"items": []})
