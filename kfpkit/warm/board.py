@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,9 @@ SLOTS = 6
 #: Seconds between two tries while a part is away: the first wait, and the longest.
 FIRST, LONGEST = 1.0, 10.0
 
+#: Seconds that the end of a driver that failed waits for its log to be stored.
+SOON = 5.0
+
 #: Seconds after which a node that was written and is still suspended is taken up again.
 LOST = 60.0
 
@@ -54,6 +57,8 @@ class Card:
         tries: How often it was tried.
         due: When it is tried next; infinite while it is at work or written.
         written: When its end was written; 0 until then.
+        outcome: Its end, while that could not be written.
+        refused: How often that was so.
     """
 
     job: Job
@@ -62,6 +67,8 @@ class Card:
     tries: int = 0
     due: float = 0.0
     written: float = 0.0
+    outcome: Outcome | None = None
+    refused: int = 0
 
     @property
     def tried(self) -> str:
@@ -93,6 +100,7 @@ class Board:
         self._touched: dict[str, tuple[Job, float, int]] = {}
         self._pool = ThreadPoolExecutor(SLOTS, "driver")
         self._keeping = ThreadPoolExecutor(2, "log")
+        self._touching = ThreadPoolExecutor(1, "touch")
         self._proxies: queue.SimpleQueue[Proxy] = queue.SimpleQueue()
         for _ in range(SLOTS):
             self._proxies.put(Proxy(lambda: lease.held))
@@ -161,7 +169,7 @@ class Board:
             ]
             for uid in quiet:
                 job, since, times = self._touched.pop(uid)
-                self._keeping.submit(self._touch, job)
+                self._touching.submit(self._touch, job)
                 if times + 1 < len(TOUCHES):
                     self._touched[uid] = (job, since, times + 1)
         for key in due:
@@ -189,9 +197,13 @@ class Board:
                 self._drive(key, card, proxy)
             else:
                 self._again(card, FIRST)
+                if card is not None:  # another replica may drive it
+                    card.outcome = None
         except requests.RequestException as error:
-            say(card, f"the Kubernetes API is away: {error}")
-            self._again(card, FIRST)
+            say(card, f"the Kubernetes API is away, or refuses: {error}")
+            self._again(card, _pause(card.refused if card else 0))
+            if card is not None:
+                card.refused += 1
         except Exception as error:  # one node's trouble must not end the thread
             say(card, f"cannot be driven: {error!r}")
             self._give_up(card, error)
@@ -211,8 +223,10 @@ class Board:
             return proxy.away if self._knows(key, card) else "the run: it has ended"
 
         card.began = card.began or began
-        outcome = drive.run(job, proxy.port, hindrance)
-        card.tries += 1
+        proxy.node = key[1]
+        outcome = card.outcome or drive.run(job, proxy.port, hindrance)
+        card.tries += card.outcome is None
+        card.outcome = None
         if not self._knows(key, card):
             return
         if not self._lease.held:
@@ -235,23 +249,23 @@ class Board:
         message = f"waiting for {part}: {why} ({card.tried})"
         say(card, message)
         self._writer.write(card.job, {"message": message})
-        self._again(card, min(FIRST * 2 ** (card.tries - 1), LONGEST))
+        self._again(card, _pause(card.tries - 1))
 
     def _end(self, card: Card, outcome: Outcome, began: float) -> None:
         place = self._logs.place(card.job)
         took = time.monotonic() - began
+        kept = self._keeping.submit(self._keep, card, outcome.log)
         if outcome.outputs is None:
             # Whoever reads the message looks for the log next.
-            self._keep(card, outcome.log)
+            wait([kept], SOON)
+        card.outcome = outcome
         self._writer.write(card.job, ended(outcome.outputs, outcome.reason, place))
-        card.written = time.monotonic()
+        card.written, card.outcome = time.monotonic(), None
         with self._lock:
             self._touched[card.job.key[0]] = (card.job, card.written, 0)
         self.numbers["failed" if outcome.outputs is None else "driven"] += 1
         how = f"failed: {outcome.reason}" if outcome.outputs is None else "driven"
         say(card, f"{how} in {took:.2f} s, written in {card.written - began - took:.2f} s")
-        if outcome.outputs is not None:
-            self._keeping.submit(self._keep, card, outcome.log)
 
     def _touch(self, job: Job) -> None:
         try:
@@ -281,6 +295,11 @@ class Board:
         """Whether a node is still to be driven."""
         with self._lock:
             return self._cards.get(key) is card
+
+
+def _pause(times: int) -> float:
+    """Return for how many seconds to wait after so many tries."""
+    return float(min(FIRST * 2 ** min(times, 10), LONGEST))
 
 
 def _of_exit(node: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -41,6 +41,12 @@ _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 _CHANNEL = [*_ANY_SIZE, ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
+#: Before the names that executions get here.
+_OURS = "kfpkit/"
+
+Identity = tuple[str, int, str, int]
+
+
 class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Hands a driver's calls on to the metadata server, on a port of its own.
 
@@ -49,6 +55,7 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     Attributes:
         port: Where it listens, on this machine only.
+        node: ID of the node whose driver calls.
         away: Why the metadata server did not answer, once that was so.
     """
 
@@ -58,6 +65,7 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._server = grpc.server(ThreadPoolExecutor(2), handlers=[self], options=_ANY_SIZE)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
+        self.node = ""
         self.away = ""
 
     def service(self, handler_call_details: Any) -> Any:
@@ -87,28 +95,30 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
         """Return the request, as one that changes the execution where there is one already."""
         message = TYPES["PutExecutionRequest"].FromString(request)
         execution = message.execution
-        if not execution.id and (found := self._existing(message)):
-            execution.id = found
-        elif not execution.id and not execution.name and (wanted := _identity(execution)):
-            # The server refuses a second one of a name, should two ever ask at the same time.
-            text = repr((message.contexts[-1].id, wanted))
-            execution.name = f"kfpkit/{hashlib.sha256(text.encode()).hexdigest()}"
+        if not execution.id and (wanted := _identity(execution)):
+            # The server refuses a second one of a name, should two ever ask at the same time. The
+            # node is in it: 2.14.3 tells a graph's loops by a name that users give.
+            text = repr((message.contexts[-1].id, wanted, self.node))
+            name = f"{_OURS}{hashlib.sha256(text.encode()).hexdigest()}"
+            if found := self._existing(message, wanted, name):
+                execution.id = found
+            elif not execution.name:
+                execution.name = name
         if execution.id and message.artifact_event_pairs:
             self._drop_events(message)
         return bytes(message.SerializeToString())
 
-    def _existing(self, message: Any) -> int:
+    def _existing(self, message: Any, wanted: Identity, ours: str) -> int:
         """Return the number of the execution that the same task has already, or 0.
 
-        A graph has each task once, a loop each round: so KFP itself knows them
-        (`GetExecutionsInDAG`); the pipeline's own execution has a name.
+        Of those of the same graph, task and round it is the one that has our name for the node, or
+        a driver's with a pod, which has none; the pipeline's own execution has a name from KFP.
         """
-        wanted = _identity(message.execution)
-        if wanted is None or len(message.contexts) < 2:
+        if len(message.contexts) < 2:
             return 0
-        name, graph, *_ = wanted
-        query = f"name = {json.dumps(name)}" if name else ""
-        if not name:
+        given, graph, *_ = wanted
+        query = f"name = {json.dumps(given)}" if given else ""
+        if not given:
             query = f"custom_properties.parent_dag_id.int_value = {graph}"
         token = ""
         while True:
@@ -118,7 +128,8 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
                 options={"max_result_size": 100, "next_page_token": token, "filter_query": query},
             )
             for execution in page.executions:
-                if _identity(execution) == wanted:
+                another = execution.name.startswith(_OURS) and execution.name != ours
+                if _identity(execution) == wanted and not another:
                     return int(execution.id)
             token = page.next_page_token
             if not token:
@@ -145,7 +156,7 @@ class Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
         return answer
 
 
-def _identity(execution: Any) -> tuple[str, int, str, int] | None:
+def _identity(execution: Any) -> Identity | None:
     """Return what an execution is known by: graph, task and round (-1 for none), or its name."""
     values = {p.key: p.value for p in execution.custom_properties}
     if "parent_dag_id" not in values:

@@ -66,14 +66,17 @@ def changes(workflow: dict[str, Any], image: str) -> list[dict[str, Any]]:
     """Return the JSON patch that takes a Workflow's drivers out of their pods; empty if it cannot.
 
     Args:
-        workflow: As KFP's API server made it.
+        workflow: As KFP's API server made it, or kept it: a run whose Workflow is gone is tried
+            again with one that went through here before.
         image: The driver image of this installation: another's may take other arguments.
     """
     templates = workflow["spec"].get("templates", [])
     commands = {
         template["name"]: _command(template)
         for template in templates
-        if template["name"].endswith(DRIVERS) and _fits(template, image)
+        if template["name"].endswith(DRIVERS)
+        and not template["name"].startswith(WITH_POD)
+        and _fits(template, image)
     }
     if not commands:
         return []

@@ -134,6 +134,7 @@ def runs(
         "penguins_yaml": start(compiled("penguins_yaml"), sample, cache=True),
         "retried run": start(compiled("second_attempt", "retried_run"), claims["run"]),
         "flow": start(compiled("flow", "flow"), {"numbers": [2, 3]}),
+        "twins": start(compiled("flow", "twins")),
         "large": start(compiled("large", "large"), {"mebibytes": MEBIBYTES}),
         "sleep": start(compiled("sleep", "pipeline")),
         "stumble": start(compiled("stumble", "pipeline"), {"reason": f"slipped {once}"}),

@@ -50,3 +50,11 @@ def flow(numbers: list[int]) -> None:
         small = name_it(size="small").set_caching_options(False)
     size = dsl.OneOf(large.output, medium.output, small.output)
     conclude(total=total, size=size)
+
+
+@dsl.pipeline(name="twins")
+def twins() -> None:
+    """Loop twice under one name, which is all that 2.14.3 tells a graph's loops by."""
+    for size, numbers in (("small", [1, 2]), ("large", [100])):
+        with dsl.ParallelFor(numbers, name="each") as number:
+            conclude(total=number, size=size).set_caching_options(False)

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp.workflow import ANNOTATION
@@ -46,10 +47,14 @@ class Lease:
 class Writer:
     def __init__(self) -> None:
         self.changes: list[dict[str, Any]] = []
+        self.refusals = 0
         self.touched = 0
 
     def write(self, job: Job, change: dict[str, Any]) -> None:
         assert job.node["id"] == "w-1"
+        if self.refusals:
+            self.refusals -= 1
+            raise requests.ConnectionError("refused")
         self.changes.append(change)
 
     def touch(self, job: Job) -> None:
@@ -263,6 +268,39 @@ def test_trouble_of_its_own_ends_a_node_only_after_the_time_for_an_outage(
     place.settle()
     assert place.writer.changes[0]["phase"] == "Failed"
     assert "embedded null byte" in place.writer.changes[0]["message"]
+
+
+def test_an_end_that_cannot_be_written_is_written_later_and_its_driver_runs_once(
+    place: Place,
+) -> None:
+    place.outcomes = [DRIVEN]
+    place.writer.refusals = 3
+    place.board.see(workflow())
+    place.settle()
+    assert place.started == 1
+    assert [change["phase"] for change in place.writer.changes] == ["Succeeded"]
+
+
+def test_a_store_that_is_silent_holds_up_neither_an_end_nor_a_touch(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "SOON", 0.01)
+    monkeypatch.setattr(board, "TOUCHES", (0.0,))
+    answered = threading.Event()
+    monkeypatch.setattr(place.logs, "keep", lambda *_: answered.wait(60) and "")
+    place.outcomes = [Outcome(reason="it is broken", log=b"said")]
+    place.board.see(workflow())
+    place.settle()
+    assert place.writer.changes[0]["phase"] == "Failed"
+
+    def touched() -> str | None:
+        place.board.start_due()
+        return None if place.writer.touched else "not yet"
+
+    try:
+        wait_for("it to be touched", touched, timeout=10, interval=0.01)
+    finally:
+        answered.set()
 
 
 def test_a_workflow_is_touched_after_its_drivers_until_it_is_gone(

@@ -38,6 +38,8 @@ class Server(grpc.GenericRpcHandler):  # type: ignore[misc]
     def PutExecution(self, request: Any) -> Any:  # noqa: N802 - its name
         number = request.execution.id or len(self.kept) + 1
         request.execution.id = number
+        if number in self.kept:  # a change keeps the name (ml-metadata, `update_execution`)
+            request.execution.name = self.kept[number].name
         self.kept[number] = request.execution
         for pair in request.artifact_event_pairs:
             assert (number, pair.event.artifact_id) not in self.events, "an event written twice"
@@ -100,6 +102,24 @@ def test_what_is_made_again_is_the_same_and_what_is_another_is_new(server: Serve
     assert len(set(numbers)) == len(different)
     assert [put(proxy, execution=execution) for execution in different] == numbers
     assert len(server.kept) == len(different)
+
+
+def test_two_loops_of_one_name_are_two(server: Server) -> None:
+    """To 2.14.3 the name of a loop is the one that its pipeline gives it."""
+    loops = [Proxy(lambda: True), Proxy(lambda: True)]
+    for number, proxy in enumerate(loops):
+        proxy.node = f"run-{number}"
+    numbers = [put(proxy, execution=task("train")) for proxy in loops]
+    assert len(server.kept) == 2
+    assert [put(proxy, execution=task("train")) for proxy in loops] == numbers
+
+
+def test_the_execution_of_a_driver_with_a_pod_is_taken_over(server: Server) -> None:
+    number = put(Proxy(lambda: True), execution=task("a"))
+    server.kept[number].name = ""
+    again = Proxy(lambda: True)
+    again.node = "run-1"
+    assert put(again, execution=task("a")) == number
 
 
 def test_what_changes_of_an_execution_is_written(server: Server) -> None:
