@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from kfpkit.cli import ending, linting
 from kfpkit.cli.options import (
@@ -156,17 +156,19 @@ def agree(
         before = set(folder.iterdir())
         failure = None
         try:
-            run(
-                pipeline=str(file),
-                arguments=words,
-                experiment=experiment,
-                cache=cache,
-                runs=folder,
-                lint=False,  # The file is; and its own places are in the .py.
-                target=name,
-                kind_config=kind_config,
-                targets=targets,
-            )
+            # JSON is all of standard output.
+            with redirect_stdout(sys.stderr) if as_json else nullcontext():
+                run(
+                    pipeline=str(file),
+                    arguments=words,
+                    experiment=experiment,
+                    cache=cache,
+                    runs=folder,
+                    lint=False,  # The file is; and its own places are in the .py.
+                    target=name,
+                    kind_config=kind_config,
+                    targets=targets,
+                )
         except KitError as error:
             failure = error
             console.err.print(f"error: on {name}: {error}", style="bold red", markup=False)
@@ -265,5 +267,5 @@ def _tell(done: Comparison, file: Path, *, as_json: bool) -> None:
         console.out.print(json.dumps(shown.as_json(done), indent=2), markup=False)
         console.say(f"page: {file}")
         return
-    Console(highlight=False).print(shown.table(done))
+    console.out.print(shown.table(done), soft_wrap=False)
     console.out.print(f"page: {file}", markup=False)

@@ -106,7 +106,7 @@ def tell(done: Run) -> None:
         table.add_row(*(Text(shown.plain(cell)) for cell in cells))
     console.out.print()
     # A table no wider than the terminal would cut values.
-    Console(width=10_000, highlight=False).print(table)
+    Console(width=10_000, highlight=False, emoji=False).print(table)
     if len(found) > SHOWN_METRICS:
         console.out.print(f"and {len(found) - SHOWN_METRICS} more, in the report")
     console.out.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from json import dumps
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,8 @@ def lint(where: Where, pipeline: PipelineNames, format: Format = "text") -> None
     try:
         if format not in FORMATS:
             raise BadInputError(f"there is no format {format!r}", f"Formats: {', '.join(FORMATS)}")
-        target, nodes = _target(where)
-        findings = [one for text in pipeline for one in _check(text, target, nodes)]
+        target, nodes, prefix = _target(where)
+        findings = [one for text in pipeline for one in _check(text, target, nodes, prefix)]
     except KitError as error:
         console.err.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(BAD_INPUT) from None
@@ -57,23 +58,25 @@ def lint(where: Where, pipeline: PipelineNames, format: Format = "text") -> None
         raise typer.Exit(1)
 
 
-def _target(where: Where) -> tuple[str, list[dict[str, str]]]:
-    """Return the target's name, and what its nodes have where it is an installation."""
+def _target(where: Where) -> tuple[str, list[dict[str, str]], str]:
+    """Return the target's name, what its nodes have where it is an installation, its prefix."""
     if where.target in rule.TARGETS:
-        return where.target, []
-    if vertex(where):
-        return rule.VERTEX, []
+        return where.target, [], ""
+    if found := vertex(where):
+        return rule.VERTEX, [], found.image_prefix
     installed = choose(where)
-    return linted(installed), machines(installed)
+    return linted(installed), machines(installed), installed.image_prefix
 
 
-def _check(text: str, target: str, nodes: list[dict[str, str]]) -> Iterator[Finding]:
+def _check(
+    text: str, target: str, nodes: list[dict[str, str]], prefix: str
+) -> Iterator[Finding]:
     """Yield what is found in what an argument names."""
     file = pipelines.path(text)
     if file.suffix in SUFFIXES:
         if not file.is_file():
             raise BadInputError(f"there is no file {file}", "Name another")
-        yield from engine.check(file, target, nodes)
+        yield from engine.check(file, target, nodes, prefix)
         return
     try:
         found = pipelines.find_all(text)
@@ -91,7 +94,7 @@ def _check(text: str, target: str, nodes: list[dict[str, str]]) -> Iterator[Find
             _python(file),
         )
     for one in found:
-        yield from engine.check(one, target, nodes)
+        yield from engine.check(replace(one, image_prefix=prefix), target, nodes)
 
 
 def _python(file: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from json import loads
 from shlex import quote
@@ -72,7 +73,8 @@ def admit_on(pipeline: Pipeline, target: Target) -> None:
     Raises:
         BadInputError: It would not.
     """
-    admit(pipeline, *_around(target), nodes=machines(target))
+    prefixed = replace(pipeline, image_prefix=target.image_prefix)
+    admit(prefixed, *_around(target), nodes=machines(target))
 
 
 def _around(target: Target) -> tuple[str, ...]:

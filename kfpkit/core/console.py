@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.prompt import Confirm
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Results that may be piped on: tables, addresses, JSON.
-out = Console(soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, emoji=False)
 
 #: Progress, commands as they are run, warnings and errors.
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(message: str) -> None:
@@ -38,4 +39,4 @@ def consent(*, yes: bool) -> Callable[[str], bool] | None:
         return lambda _: True
     if not sys.stdin.isatty():
         return None
-    return lambda question: Confirm.ask(question, console=err, default=False)
+    return lambda question: Confirm.ask(Text(question, "prompt"), console=err, default=False)

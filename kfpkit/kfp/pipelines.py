@@ -28,7 +28,7 @@ from kfpkit.images import own
 from kfpkit.kfp import compiled_file, python_file, sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
     from kfpkit.kfp.spec import Spec
@@ -451,13 +451,37 @@ def compile_to(pipeline: Pipeline, file: Path) -> None:
 
 
 def with_prefix(text: str, prefix: str) -> str:
-    """Return IR YAML in which the image of the sample's tasks comes from a registry of yours.
+    """Return the IR with the image of the sample's tasks from a registry of yours.
+
+    All else stays as it is, byte for byte.
 
     Args:
-        text: The IR; an image that `components.image.VARIABLE` names is left alone.
+        text: The IR as YAML or JSON, with any line ends; an image that `components.image.VARIABLE`
+            names is left alone.
         prefix: The registry, with a path or without; empty for the image's own name.
     """
-    return text.replace(f" image: {DEFAULT}\n", f" image: {prefix}/{DEFAULT}\n") if prefix else text
+    if not prefix or DEFAULT not in text:
+        return text
+    mark = len(text) - len(text.removeprefix("\ufeff"))
+    places = {
+        (mark + node.start_mark.index, mark + node.end_mark.index)
+        for document in yaml.compose_all(text[mark:], compiled_file.Loader)
+        for node in _inside(document, "deploymentSpec", "executors", "*", "container", "image")
+        if node.value == DEFAULT
+    }
+    for start, end in sorted(places, reverse=True):
+        text = text[:start] + text[start:end].replace(DEFAULT, f"{prefix}/{DEFAULT}") + text[end:]
+    return text
+
+
+def _inside(node: Any, *keys: str) -> Iterator[Any]:
+    """Yield what the keys, of which `*` is any, lead to in a node of YAML."""
+    if not keys:
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if keys[0] in ("*", key.value):
+                yield from _inside(value, *keys[1:])
 
 
 def _drop_defaults(platform: dict[str, Any]) -> None:

@@ -33,7 +33,10 @@ def rules() -> tuple[Rule, ...]:
 
 
 def check(
-    pipeline: Pipeline | Path, target: str, nodes: Sequence[Mapping[str, str]] = ()
+    pipeline: Pipeline | Path,
+    target: str,
+    nodes: Sequence[Mapping[str, str]] = (),
+    image_prefix: str = "",
 ) -> list[Finding]:
     """Return what of a pipeline would not run on a target.
 
@@ -41,6 +44,8 @@ def check(
         pipeline: A pipeline, or a file that should be a compiled one; whatever it holds.
         target: One of `kfpkit.lint.rule.TARGETS`.
         nodes: What each node of the target has for pods (`status.allocatable`), where it is known.
+        image_prefix: Of a file, the registry that the image of the sample's tasks is pulled from;
+            a pipeline has its own.
 
     Raises:
         BadInputError: There is no such target.
@@ -49,7 +54,7 @@ def check(
         raise BadInputError(f"there is no target {target!r}", f"Targets: {', '.join(TARGETS)}")
     with catch_warnings():
         simplefilter("ignore", SyntaxWarning)  # of code that is parsed, as for "\\d"
-        return ignores.without(_found(read(pipeline, target), nodes))
+        return ignores.without(_found(read(pipeline, target, image_prefix), nodes))
 
 
 def _found(subject: Subject, nodes: Sequence[Mapping[str, str]]) -> list[Finding]:

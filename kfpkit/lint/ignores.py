@@ -9,6 +9,8 @@ import tokenize
 from functools import cache
 from typing import TYPE_CHECKING
 
+from kfpkit.lint.origin import python_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,19 +33,20 @@ def without(findings: list[Finding]) -> list[Finding]:
 def _ignored(file: Path, line: int) -> set[str]:
     """Return the rules that comments on a line, and on what is around it, say to ignore."""
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        if file.suffix != ".py":
+            lines = file.read_text(encoding="utf-8").split("\n")
+            return _named(lines[line - 1]) if line <= len(lines) else set()
+        text = python_text(file)
+        tree = ast.parse(text)
+        said = {
+            token.start[0]: _named(token.string)
+            for token in tokenize.generate_tokens(io.StringIO(text).readline)
+            if token.type == tokenize.COMMENT
+        }
+    except (OSError, ValueError, SyntaxError, tokenize.TokenError):
         return set()
-    if file.suffix != ".py":
-        lines = text.split("\n")
-        return _named(lines[line - 1]) if line <= len(lines) else set()
-    said = {
-        token.start[0]: _named(token.string)
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT
-    }
     found = set(said.get(line, ()))
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.stmt) or not node.lineno <= line <= (node.end_lineno or 0):
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class Origin:
 
     def _note_calls(self, components: dict[str, str]) -> None:
         try:
-            tree = ast.parse(self.file.read_text(encoding="utf-8"))
+            tree = ast.parse(python_text(self.file))
         except (OSError, ValueError, SyntaxError):
             return
         for outer in ast.walk(tree):
@@ -111,6 +112,18 @@ class Origin:
         return self.file, lines[index] if index < len(lines) else self.line
 
 
+def python_text(file: Path) -> str:
+    """Return the text of a Python file in the encoding that it says, without a byte order mark.
+
+    Raises:
+        OSError: It cannot be read.
+        SyntaxError: There is no such encoding.
+        UnicodeDecodeError: It is in another.
+    """
+    with tokenize.open(file) as opened:
+        return opened.read()
+
+
 def _alike(component: str, function: str) -> bool:
     """Whether a component has its name from a function."""
     plain = function.replace("_", "-").lower().strip("-")
@@ -126,7 +139,7 @@ def _function(function: Any) -> Function:
 def _def_line(file: Path, first: int) -> int:
     """Return the line of a `def`; the first line of a function is that of its decorators."""
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = ast.parse(python_text(file))
     except (OSError, ValueError, SyntaxError):
         return first
     for node in ast.walk(tree):

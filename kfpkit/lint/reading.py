@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from components.image import DEFAULT
 from kfpkit.core.errors import BadInputError
 from kfpkit.kfp import compiled_file
 from kfpkit.lint import schema
@@ -27,12 +28,14 @@ MOST_EVENTS = 2 * MOST_VALUES
 DEEPEST = 90
 
 
-def read(pipeline: Pipeline | Path, target: str) -> Subject:
+def read(pipeline: Pipeline | Path, target: str, image_prefix: str = "") -> Subject:
     """Return a pipeline, or whatever is in a file, as rules look at it.
 
     Args:
         pipeline: A pipeline, or a file that should be a compiled one.
         target: One of `kfpkit.lint.rule.TARGETS`.
+        image_prefix: Of a file, the registry that the image of the sample's tasks is pulled from;
+            a pipeline has its own.
     """
     if isinstance(pipeline, Path):
         subject = Subject(target, "", pipeline)
@@ -61,6 +64,11 @@ def read(pipeline: Pipeline | Path, target: str) -> Subject:
         subject.nodes = []  # the file has it on other lines
     if not subject.trouble:
         _fit(subject)
+    prefix = image_prefix if isinstance(pipeline, Path) else pipeline.image_prefix
+    for executor in subject.deployment.values() if prefix else ():
+        container = executor.get("container", {})
+        if container.get("image") == DEFAULT:
+            container["image"] = f"{prefix}/{DEFAULT}"
     return subject
 
 

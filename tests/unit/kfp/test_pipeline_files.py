@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -18,6 +19,9 @@ from kfpkit.core import process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp import pipelines
 from kfpkit.kfp.pipelines import GOLDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLAIN = """
 from kfp import dsl
@@ -226,6 +230,40 @@ def test_a_compiled_file_is_itself_byte_for_byte(tmp_path: Path, name: str, befo
     assert found.text().encode() == before + content
     pipelines.compile_to(found, tmp_path / "again.yaml")
     assert (tmp_path / "again.yaml").read_bytes() == before + content
+
+
+TEXT = f"é 🐧 image: {image.DEFAULT}\nimage: {image.DEFAULT}\n"
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(partial(yaml.safe_dump, width=1000), id="yaml"),
+        pytest.param(partial(yaml.safe_dump, width=1000, default_style="'"), id="quoted"),
+        pytest.param(partial(yaml.safe_dump, width=1000, allow_unicode=True), id="non-ascii"),
+        pytest.param(partial(yaml.safe_dump, width=1000, default_flow_style=True), id="flow"),
+        pytest.param(lambda value: f"{yaml.safe_dump(value)}---\nplatforms: {{}}\n", id="two"),
+        pytest.param(partial(json.dumps, ensure_ascii=False), id="json"),
+        pytest.param(partial(json.dumps, ensure_ascii=False, indent="\t"), id="tabs"),
+        pytest.param(partial(json.dumps, ensure_ascii=False, separators=(",", ":")), id="close"),
+    ],
+)
+def test_a_prefix_comes_before_the_image_and_changes_nothing_else(
+    write: Callable[[Any], str], ends: str, before: str
+) -> None:
+    def one(prefix: str) -> str:
+        executors = {
+            "exec-a": {"container": {"image": prefix + image.DEFAULT, "args": [TEXT]}},
+            "exec-b": {"container": {"image": "é/other", "env": [{"name": image.DEFAULT}]}},
+            "exec-c": {"container": {"args": [image.DEFAULT], "image": prefix + image.DEFAULT}},
+        }
+        spec = {"a": TEXT, "deploymentSpec": {"executors": executors}, "image": image.DEFAULT}
+        return before + write(spec).replace("\n", ends)
+
+    assert pipelines.with_prefix(one(""), "r.example:5000/x") == one("r.example:5000/x/")
+    assert pipelines.with_prefix(one(""), "") == one("")
 
 
 def test_a_compiled_pipeline_is_as_one_that_was_found(file: Path) -> None:

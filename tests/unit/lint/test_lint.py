@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from kfpkit.cli import app, linting
 from kfpkit.core.errors import BadInputError
 from kfpkit.core.versions import ROOT
 from kfpkit.kfp import pipelines
-from kfpkit.lint import page, rule, schema
-from kfpkit.lint.finding import Severity
+from kfpkit.lint import ignores, page, rule, schema
+from kfpkit.lint.finding import Finding, Severity
 from tests.support.lint_pipelines import pipeline, task
 
 if TYPE_CHECKING:
@@ -173,6 +174,27 @@ def test_comments_ignore_what_they_name(tmp_path: Path) -> None:
     assert (7, "load") in found(tmp_path, on_line="# ignore[cloud-storage]")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_a_file_in_another_encoding_has_its_lines_and_comments(
+    encoding: str, tmp_path: Path
+) -> None:
+    text = f"# coding: {encoding.removesuffix('-sig')}\n{SOURCE}# é\n"
+    ignore = "# kfpkit: ignore[cloud-storage]"
+    file = tmp_path / "mine.py"
+    for on_line, lines in (("", {8, 12, 13, 14}), (ignore, {12, 13, 14})):
+        written = text.format(on_def="", on_line=on_line, on_pipeline="")
+        file.write_text(written, encoding=encoding)
+        assert {one.line for one in lint.check(pipelines.find(str(file)), rule.LOCAL)} == lines
+
+
+@pytest.mark.parametrize("content", [b"x = (\n", b"# coding: nothing\n", b'"""\n', b"\xff\n", b"\0"])
+def test_a_file_that_is_no_python_any_more_ignores_nothing(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_bytes(content)
+    one = Finding("moving-tag", Severity.WARNING, "m", "d", file, 1)
+    assert ignores.without([one]) == [one]
+
+
 def test_a_compiled_file_has_its_own_lines_and_comments(tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     text = yaml.safe_dump_all(pipeline({"a": task(inputs={"x": "gs://b/a"})}))
@@ -281,6 +303,31 @@ def test_json(small: Path) -> None:
     (one,) = json.loads(said)["findings"]
     assert (code, one["rule"], one["severity"], one["task"]) == (0, "cloud-storage", "warning", "a")
     assert one["path"] == "root.dag.tasks.a.inputs.parameters.x.runtimeValue.constant"
+
+
+@pytest.mark.parametrize("what", ["penguins", "kfp.yaml"])
+def test_an_image_is_where_the_target_has_it(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kfp.yaml").write_bytes((pipelines.GOLDEN / "penguins.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+
+    def rules(prefix: str) -> set[str]:
+        (tmp_path / "targets.toml").write_text(
+            '[prod]\nproject = "p-project"\nlocation = "europe-west4"\n'
+            f'pipeline_root = "gs://b/runs"\n{prefix}'
+        )
+        words = ("--target", "prod", "--targets", "targets.toml", "--format", "json")
+        return {one["rule"] for one in json.loads(run(what, *words)[1])["findings"]}
+
+    assert "unreachable-image" in rules("")
+    assert "unreachable-image" not in rules('image_prefix = "r.example/images"\n')
+
+
+def test_a_run_is_linted_with_the_image_of_its_target() -> None:
+    found = replace(pipelines.find("penguins"), image_prefix="r.example/images")
+    rules = {one.rule for one in lint.check(found, rule.VERTEX)}
+    assert "unreachable-image" not in rules
 
 
 def test_sarif(small: Path) -> None:
