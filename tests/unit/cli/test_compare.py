@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from kfpkit import cli
 from kfpkit.cli import compare as command
+from kfpkit.cli import ending
 from kfpkit.cli.options import Where
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.kfp.run import Run, State
@@ -158,7 +159,7 @@ class Targets:
         folder.mkdir()
         self._run.target = given["target"]
         self._run.state = State.FAILED if given["target"] in self.failing else State.SUCCEEDED
-        self._run.save(folder)
+        ending.report(self._run, folder)
         if self._run.state is State.FAILED:
             raise KitError("task x failed")
 
@@ -181,6 +182,14 @@ def test_each_target_gets_the_same_file_and_parameters(targets: Targets, tmp_pat
     assert (folder / "compare.html").exists()
     note = "Each ran penguins.yaml, SHA-256 "
     assert note in " ".join(done.stdout.split())
+
+
+def test_json_is_all_that_agree_prints(targets: Targets, tmp_path: Path) -> None:
+    done = kit("agree", "penguins", "--on", "local,kind", "--json", "--runs", tmp_path)
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["agree"] is True
+    assert done.stderr.count("report: ") == 2
+    assert "metric" in done.stderr
 
 
 def test_a_pipeline_that_would_not_run_on_one_of_the_targets_runs_on_none(

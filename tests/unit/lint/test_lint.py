@@ -315,7 +315,7 @@ def test_an_image_is_where_the_target_has_it(
     def rules(prefix: str) -> set[str]:
         (tmp_path / "targets.toml").write_text(
             '[prod]\nproject = "p-project"\nlocation = "europe-west4"\n'
-            f'pipeline_root = "gs://b/runs"\n{prefix}'
+            f'pipeline_root = "gs://bucket/runs"\n{prefix}'
         )
         words = ("--target", "prod", "--targets", "targets.toml", "--format", "json")
         return {one["rule"] for one in json.loads(run(what, *words)[1])["findings"]}
