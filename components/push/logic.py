@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from components.errors import ComponentError
 from components.executor_output import Metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from obstore import PutMode
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -149,9 +150,11 @@ def _files(model: Path, model_card: Path) -> dict[str, Path]:
     """Return the files of a version by their keys, sorted.
 
     Raises:
-        ComponentError: One is not there, or the model is an empty folder.
+        ComponentError: One is not there or is no file, a link leads into a circle, or the model is
+            an empty folder.
+        OSError: A folder cannot be read.
     """
-    inside = [file for file in model.rglob("*") if file.is_file()] if model.is_dir() else [model]
+    inside = list(_walk(model)) if model.is_dir() else [model]
     files = {(Path("model") / file.relative_to(model)).as_posix(): file for file in inside}
     files["model_card.md"] = model_card
     missing = [str(file) for file in files.values() if not file.is_file()]
@@ -160,6 +163,28 @@ def _files(model: Path, model_card: Path) -> dict[str, Path]:
             f"there is no file at {', '.join(missing) or model}", "Push what a task has written"
         )
     return dict(sorted(files.items()))
+
+
+def _walk(model: Path) -> Iterator[Path]:
+    """Yield all that a folder has at any depth but folders, also behind links.
+
+    Raises:
+        ComponentError: A link leads to a folder that it is in.
+        OSError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for name, folders, files in os.walk(model, onerror=refuse, followlinks=True):
+        here = Path(name)
+        for link in [here / folder for folder in folders if (here / folder).is_symlink()]:
+            target = link.resolve()
+            if any(above.resolve().is_relative_to(target) for above in link.parents):
+                raise ComponentError(
+                    f"the link {link} leads to a folder that it is in", "Push a model without it"
+                )
+        yield from (here / file for file in files)
 
 
 def _store(to: str, endpoint: str) -> ObjectStore:

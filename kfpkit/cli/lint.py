@@ -68,9 +68,7 @@ def _target(where: Where) -> tuple[str, list[dict[str, str]], str]:
     return linted(installed), machines(installed), installed.image_prefix
 
 
-def _check(
-    text: str, target: str, nodes: list[dict[str, str]], prefix: str
-) -> Iterator[Finding]:
+def _check(text: str, target: str, nodes: list[dict[str, str]], prefix: str) -> Iterator[Finding]:
     """Yield what is found in what an argument names."""
     file = pipelines.path(text)
     if file.suffix in SUFFIXES:

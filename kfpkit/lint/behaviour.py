@@ -61,28 +61,56 @@ _SUFFIXES = {
 _ENDS_ALWAYS = "ALL_UPSTREAM_TASKS_COMPLETED"
 
 #: Where kfp's compiler installs packages, and the words of one installation.
-_PIP = re.compile(r"pip3? install (?P<words>(?:'[^']*'|\"[^\"]*\"|\\\n|[^&;|\n'\"])*)")
-_WORDS = re.compile(r"'([^']*)'|\"([^\"]*)\"|(\S+)")
+_PIP = re.compile(r"pip3? install (?P<words>(?:'[^']*'|\"[^\"]*\"|\\\r?\n|>&|&>|[^&;|)`\n'\"])*)")
+_WORD = r"'[^']*'|\"[^\"]*\"|[^\s<>'\"]"
+#: A shell's comment, line that goes on, redirection; else a word.
+_WORDS = re.compile(
+    rf"(?P<comment>#)|\\\r?\n|(?:\d*|&)[<>]+&?[ \t]*(?:{_WORD})*|(?P<word>(?:{_WORD})+)"
+)
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
-#: Options of pip that take the next word.
+#: Options of pip that take the next word; one letter may stand behind others.
+_SHORT = re.compile(r"-[a-zA-Z]*[icrtfC]")
 _TAKES = frozenset(
     [
-        "-i",
-        "--index-url",
-        "--extra-index-url",
-        "--trusted-host",
-        "-r",
-        "--requirement",
-        "-c",
+        "--abi",
+        "--build-constraint",
+        "--cache-dir",
+        "--cert",
+        "--client-cert",
+        "--config-settings",
         "--constraint",
-        "-t",
-        "--target",
-        "-f",
+        "--default-timeout",
+        "--exists-action",
+        "--extra-index-url",
         "--find-links",
-        "--prefix",
-        "--root",
+        "--global-option",
+        "--group",
+        "--implementation",
+        "--index-url",
+        "--keyring-provider",
+        "--log",
+        "--no-binary",
+        "--only-binary",
         "--platform",
+        "--prefix",
+        "--progress-bar",
+        "--proxy",
+        "--python",
         "--python-version",
+        "--report",
+        "--requirement",
+        "--resume-retries",
+        "--retries",
+        "--root",
+        "--root-user-action",
+        "--src",
+        "--target",
+        "--timeout",
+        "--trusted-host",
+        "--upgrade-strategy",
+        "--use-deprecated",
+        "--use-feature",
     ]
 )
 
@@ -570,10 +598,10 @@ def _amount(resource: str, amount: float) -> str:
 def _unpinned(subject: Subject) -> Iterator[Hit]:
     for executor in subject.executors():
         container = executor.body.get("container", {})
-        words = [*container.get("command", []), *container.get("args", [])]
+        words = [word for _, word in executor.words()]
         # The code of a Python component is the last word of its command.
         if "--function_to_execute" in container.get("args", []):
-            words = container.get("command", [])[:-1]
+            words = words[: len(container.get("command", [])) - 1]
         loose = {
             package
             for word in words
@@ -614,10 +642,14 @@ def _installed_by_code(source: Source) -> Iterator[tuple[str, int]]:
 def _packages(words: str) -> Iterator[str]:
     skip = False
     for found in _WORDS.finditer(words):
-        word = next(group for group in found.groups() if group is not None)
+        if found["comment"]:
+            return
+        if found["word"] is None:
+            continue
+        word = _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", found["word"])
         if skip:
             skip = False
-        elif word in _TAKES:
+        elif word in _TAKES or _SHORT.fullmatch(word):
             skip = True
         elif word and not word.startswith(("-", ".", "/")) and not {"$", HOLE} & {*word}:
             yield word

@@ -91,13 +91,10 @@ def _variables(pattern: re.Pattern[str], where: str) -> Callable[[Subject], Iter
                         line=source.line(line),
                     )
         for executor in subject.executors():
-            container = executor.body.get("container", {})
-            for key in ("command", "args"):
-                for number, word in enumerate(container.get(key, [])):
-                    found = re.search(rf"\$[({{]?({pattern.pattern})\b", word)
-                    path = f"{executor.path}.container.{key}[{number}]"
-                    if found and path not in {source.path for source in subject.sources()}:
-                        yield Hit(f"{found[0]} is used, which only {where} sets", path=path)
+            for path, word in executor.words():
+                found = re.search(rf"\$[({{]?({pattern.pattern})\b", word)
+                if found and path not in {source.path for source in subject.sources()}:
+                    yield Hit(f"{found[0]} is used, which only {where} sets", path=path)
 
     return check
 

@@ -7,6 +7,7 @@ Whatever a file holds, it can be a subject: what cannot be read as the IR has an
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 #: Keys of texts for people.
 PROSE = {"description", "displayName"}
+
+#: What a script has in quotes or escapes, and its comments.
+_COMMENT = re.compile(
+    r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|(?<![^\s;&|()])(?P<comment>#[^\n]*)""", re.S
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,21 @@ class Executor:
     kubernetes: dict[str, Any]
     #: Where it is in the IR.
     path: str
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        """Yield the words of its command and its arguments, each after its IR path.
+
+        Scripts, which are what follows an option `-c` and what has several lines, are without
+        their comments.
+        """
+        container = self.body.get("container", {})
+        before = ""
+        for key in ("command", "args"):
+            for number, word in enumerate(container.get(key, [])):
+                script = "\n" in word or re.fullmatch(r"-\w*c", before)
+                path = f"{self.path}.container.{key}[{number}]"
+                yield path, _without_comments(word) if script else word
+                before = word
 
 
 @dataclass(frozen=True)
@@ -190,13 +211,15 @@ class Subject:
     def strings(self) -> Iterator[tuple[str, str]]:
         """Yield every constant text of the IR and of its platforms with its IR path.
 
-        Texts for people and the code of Python components are left out: `sources` has that.
+        Texts for people, comments of scripts, and the code of Python components, which `sources`
+        has, are left out.
         """
         code = {source.path for source in self._sources}
+        words = {path: word for one in self.executors() for path, word in one.words()}
         for path, value in walk({**self.spec, **self.platform}):
             prose = path in code or path.rpartition(".")[2] in PROSE
             if isinstance(value, str) and not prose:
-                yield path, value
+                yield path, words.get(path, value)
 
     def task_of(self, path: str) -> str:
         """Return the task that an IR path is in or that its component or executor runs for.
@@ -260,6 +283,10 @@ class Subject:
             shift = self.origin.shift(function, tree) if self.origin else None
             found.append(Source(executor.label, command[-1], tree, function, path, shift))
         return found
+
+
+def _without_comments(script: str) -> str:
+    return _COMMENT.sub(lambda found: "" if found["comment"] else found[0], script)
 
 
 def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

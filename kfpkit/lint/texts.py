@@ -102,11 +102,9 @@ def texts(subject: Subject) -> Iterator[Text]:
             if isinstance(part, str):
                 yield Text(part, one.place, one.name, one.path)
     for executor in subject.executors():
-        container = executor.body.get("container", {})
-        for key in () if ir.is_python(container) else ("command", "args"):
-            for index, word in enumerate(container.get(key, [])):
-                path = f"{executor.path}.container.{key}[{index}]"
-                yield Text(_without_comments(word), "its command", "", path)
+        if not ir.is_python(executor.body.get("container", {})):
+            for path, word in executor.words():
+                yield Text(word, "its command", "", path)
     for source in subject.sources():
         # The defaults of its inputs are among the constants.
         bodies = [
@@ -200,8 +198,3 @@ def _name(target: ast.AST) -> str:
         case ast.Subscript(slice=ast.Constant(value=str(name))):
             return name
     return ""
-
-
-def _without_comments(script: str) -> str:
-    """Return a script without the lines that are comments."""
-    return re.sub(r"(?m)^\s*#.*$", "", script)

@@ -184,7 +184,8 @@ def test_each_target_gets_the_same_file_and_parameters(targets: Targets, tmp_pat
     assert note in " ".join(done.stdout.split())
 
 
-def test_json_is_all_that_agree_prints(targets: Targets, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("targets")
+def test_json_is_all_that_agree_prints(tmp_path: Path) -> None:
     done = kit("agree", "penguins", "--on", "local,kind", "--json", "--runs", tmp_path)
     assert done.exit_code == 0, done.exception
     assert json.loads(done.stdout)["agree"] is True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from kfpkit.core import console
 from kfpkit.core.versions import ROOT
+
+if TYPE_CHECKING:
+    import pytest
 
 #: Rich takes a part of it for an emoji, another for a style.
 TEXT = "arn:aws:s3:x:b 1:100:2 kind:id:x [bold]"

@@ -339,6 +339,21 @@ KEPT: list[tuple[str, str, Any]] = [
     ),
 ]
 
+#: By words of a shell: what is said that they install.
+INSTALLED = [
+    ("pandas==2.3.3 \\\n numpy==2.0.0 > /dev/null 2>&1  # pinned", ""),
+    ("pandas==2.3.3 \\\r\n numpy > /dev/null", "numpy"),
+    ("--retries 5 --timeout 60 scipy==1.14.0", ""),
+    ("--no-cache-dir --only-binary :all: --progress-bar off --python /x/python -qr r.txt a", "a"),
+    ("a==1 &> 'a log' b", "b"),
+    ("a==1 2>&1 b >> log", "b"),
+    ("a >b 2> c < d >&2", "a"),
+    ("numpy>=1 'scipy>=1' pandas'==2' \"a[x]\"", "a[x], numpy, scipy>=1"),
+    ("git+https://github.com/o/r@v1#egg=r  # and b", ""),
+    ("'a' -- b) || true", "a, b"),
+    ("a==1 # it's not b", ""),
+]
+
 
 @pytest.mark.parametrize(("rule", "target", "documents", "severity", "words"), BROKEN)
 def test_breaks(
@@ -355,6 +370,26 @@ def test_breaks(
 @pytest.mark.parametrize(("rule", "target", "documents"), KEPT)
 def test_keeps(rule: str, target: str, documents: Any, tmp_path: Path) -> None:
     assert findings(documents, target, rule, tmp_path) == []
+
+
+@pytest.mark.parametrize(("words", "loose"), INSTALLED)
+@pytest.mark.parametrize("where", ["command", "args", "code"])
+def test_only_packages_are_said_to_be_unpinned(
+    words: str, loose: str, where: str, tmp_path: Path
+) -> None:
+    script = f"pip install {words}"
+    documents = {
+        "command": pipeline({"a": task(command("sh", "-ec", script))}),
+        "args": pipeline({"a": task(command("sh", "-c", args=[script]))}),
+        "code": source(f"def f():\n    import os\n    os.system({script!r})"),
+    }
+    said = [one.message for one in findings(documents[where], LOCAL, "unpinned-packages", tmp_path)]
+    names = loose.split(", ") if loose else []
+    if where == "code":
+        assert sorted(one.split()[3].strip(",") for one in said) == names
+    else:
+        expected = f"it installs {loose} as it starts, in no certain version"
+        assert [one.removeprefix("task a: ") for one in said] == [expected] * bool(loose)
 
 
 def test_every_rule_is_tried() -> None:

@@ -187,7 +187,9 @@ def test_a_file_in_another_encoding_has_its_lines_and_comments(
         assert {one.line for one in lint.check(pipelines.find(str(file)), rule.LOCAL)} == lines
 
 
-@pytest.mark.parametrize("content", [b"x = (\n", b"# coding: nothing\n", b'"""\n', b"\xff\n", b"\0"])
+@pytest.mark.parametrize(
+    "content", [b"x = (\n", b"# coding: nothing\n", b'"""\n', b"\xff\n", b"\0"]
+)
 def test_a_file_that_is_no_python_any_more_ignores_nothing(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_bytes(content)
