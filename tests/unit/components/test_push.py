@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -262,6 +263,66 @@ def test_a_pointer_of_others_is_left_alone(push: Callable[..., Path], place: Pat
         with pytest.raises(ComponentError, match=r"latest\.json is not a pointer that push has"):
             push()
         assert (place / "penguins/latest.json").read_text() == text
+
+
+def test_a_folder_is_pushed_with_what_its_links_lead_to(
+    push: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, other = tmp_path / "model", tmp_path / "other"
+    for folder in (model / "in", other / "deep"):
+        folder.mkdir(parents=True)
+        (folder / "a").write_text(folder.name)
+    (model / "linked").symlink_to(other)
+    (model / "in/side").symlink_to("../linked/deep")
+    (model / "file").symlink_to(other / "deep/a")
+    (tmp_path / "link").symlink_to(model)
+    expected = {"in/a": b"in", "in/side/a": b"deep", "linked/deep/a": b"deep", "file": b"deep"}
+    for given in (model, tmp_path / "link"):
+        assert everything(push(given) / "model") == expected
+
+
+@pytest.mark.parametrize(
+    ("links", "message"),
+    [
+        ({"in/x": "nowhere"}, "there is no file at .*in/x"),
+        ({"in/x": "y", "in/y": "x"}, "there is no file at .*in/x, .*in/y|in/y, .*in/x"),
+        ({"in/x": "."}, "in/x leads to a folder that it is in"),
+        ({"in/x": ".."}, "in/x leads to a folder that it is in"),
+        ({"in/x": "../.."}, "in/x leads to a folder that it is in"),
+        ({"in/x": "../to", "to/y": "../in"}, "leads to a folder that it is in"),
+        ({"in/x": "../../beside", "../beside/y": "../model"}, "leads to a folder that it is in"),
+    ],
+)
+def test_a_link_that_leads_nowhere_or_in_a_circle_is_refused(
+    links: dict[str, str], message: str, push: Callable[..., Path], place: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    for name in ("model/in", "model/to", "beside"):
+        (tmp_path / name).mkdir(parents=True)
+    (model / "in/a").write_text("a")
+    for name, target in links.items():
+        (model / name).symlink_to(target)
+    with pytest.raises(ComponentError, match=message):
+        push(model)
+    assert not place.exists()
+
+
+def test_a_folder_that_cannot_be_read_is_refused(
+    push: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "model/in"
+    inner.mkdir(parents=True)
+    (tmp_path / "model/a").write_text("a")
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if os.fspath(path) == str(inner):
+            raise PermissionError(13, "Permission denied", str(inner))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ComponentError, match="Permission denied"):
+        push(tmp_path / "model")
 
 
 def test_a_folder_is_pushed_with_all_that_is_in_it(
