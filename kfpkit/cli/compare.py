@@ -134,10 +134,10 @@ def agree(
     words = parameters(arguments, args)
     wheres = [Where(name, kind_config=kind_config, targets=targets) for name in names]
     kinds = {where.target: _kind(where) for where in wheres}
-    on_cluster = set(kinds.values()) - {rule.LOCAL, rule.VERTEX}
+    on_cluster = {kind for kind, _ in kinds.values()} - {rule.LOCAL, rule.VERTEX}
     spec, _ = refusals.admit(found, words, {"experiment": experiment} if on_cluster else None)
-    for kind in dict.fromkeys(kinds.values()) if lint else ():
-        linting.admit(found, kind)
+    for kind, prefix in dict.fromkeys(kinds.values()) if lint else ():
+        linting.admit(replace(found, image_prefix=prefix), kind)
     if LOCAL in names:
         local.needs_containers(spec)
     runs = runs or Path("runs")
@@ -183,15 +183,18 @@ def agree(
         raise typer.Exit(1)
 
 
-def _kind(where: Where) -> str:
-    """Return the name by which the linter knows a target.
+def _kind(where: Where) -> tuple[str, str]:
+    """Return the name by which the linter knows a target, and its prefix of images.
 
     Raises:
         BadInputError: There is no such target.
     """
     if where.target == LOCAL:
-        return rule.LOCAL
-    return rule.VERTEX if vertex(where) else linting.linted(choose(where))
+        return rule.LOCAL, ""
+    if on_vertex := vertex(where):
+        return rule.VERTEX, on_vertex.image_prefix
+    target = choose(where)
+    return linting.linted(target), target.image_prefix
 
 
 def _place(word: str, where: Where, runs: Path) -> Path | tuple[Where, str]:

@@ -146,7 +146,11 @@ class Targets:
         self._run = run
         run.state = State.SUCCEEDED
         monkeypatch.setattr("kfpkit.cli.run.run", self)
-        monkeypatch.setattr(command, "_kind", lambda where: KINDS.get(where.target, "kfp@2.17.0"))
+        self.prefix = ""
+        monkeypatch.setattr(command, "_kind", self._kind)
+
+    def _kind(self, where: Where) -> tuple[str, str]:
+        return KINDS.get(where.target, "kfp@2.17.0"), self.prefix
 
     def __call__(self, **given: Any) -> None:
         from pathlib import Path
@@ -182,6 +186,13 @@ def test_each_target_gets_the_same_file_and_parameters(targets: Targets, tmp_pat
     assert (folder / "compare.html").exists()
     note = "Each ran penguins.yaml, SHA-256 "
     assert note in " ".join(done.stdout.split())
+
+
+def test_the_image_is_linted_where_the_targets_have_it(targets: Targets, tmp_path: Path) -> None:
+    words = ("agree", "penguins", "--on", "vertex-prod,vertex-prod", "--runs", tmp_path)
+    assert "may not work on vertex" in kit(*words).stderr
+    targets.prefix = "r.example/images"
+    assert "may not work on vertex" not in kit(*words).stderr
 
 
 @pytest.mark.usefixtures("targets")
