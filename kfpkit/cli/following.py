@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kfpkit.cli import ending
 from kfpkit.core import console
 from kfpkit.core.errors import KitError, refusals_of
+from kfpkit.kfp.run import State
 from kfpkit.runs.local import run as local
 from kfpkit.runs.progress import Progress
 
@@ -36,7 +37,7 @@ def follow(
     place: str,
     by_hand: Mapping[str, str],
 ) -> Run:
-    """Follow a run to its end and write its report; where interrupted, say how it goes on.
+    """Follow a run to its end and write its report; where that is cut short, say what is left.
 
     Args:
         run: Follows it, given the run's own folder and whom to tell.
@@ -49,18 +50,26 @@ def follow(
     """
     at = f": {link}" if link else ""
     console.say(f"run {run_id}{at}")
+    known: Run | None = None
     try:
         with refusals_of(runs, ending.OTHER_FOLDER):
             folder = local.new_folder(runs, name, datetime.now(UTC))
-        with refusals_of(folder, ending.OTHER_FOLDER), Progress() as progress:
-            done = run(folder, progress)
-    except (local.InterruptedRun, KitError) as error:
-        if isinstance(error, local.InterruptedRun):
-            ending.report(error.run, folder)
-        console.say(f"the run goes on on {place}{at}")
+        with refusals_of(folder, ending.OTHER_FOLDER):
+            try:
+                with Progress() as progress:
+                    known = run(folder, progress)
+            except local.InterruptedRun as interrupted:
+                known = interrupted.run
+                ending.report(known, folder)
+                raise
+            ending.report(known, folder)
+    except (KeyboardInterrupt, KitError, OSError):
+        if known and known.state not in (State.PENDING, State.RUNNING):
+            console.say(f"the run is over ({known.state}){at}")
+            by_hand = {"make its report again": by_hand["go on from here"]}
+        else:
+            console.say(f"the run goes on on {place}{at}")
         for what, command in by_hand.items():
             console.say(f"    {what}: {command}")
         raise
-    with refusals_of(folder, ending.OTHER_FOLDER):
-        ending.report(done, folder)
-    return done
+    return known

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kfpkit.cli import ending, following, linting
 from kfpkit.core import console, process
+from kfpkit.core.errors import BadInputError
 from kfpkit.lint import rule
 from kfpkit.vertex import jobs, schedules
 
@@ -46,9 +47,10 @@ def run(
     following.require_room(runs)
     name = f"{found.module}-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005 - for people here
     job = jobs.prepare(target, found, given, name=name, cache=cache)
-    run_id = jobs.submit(target, job, experiment or target.experiment)
+    experiment = experiment or target.experiment
+    run_id = jobs.submit(target, job, experiment)
     console.say(f"running {found.module} on {where}: {values}")
-    ending.fail(_follow(target, run_id, spec, given, runs, found.module))
+    ending.fail(_follow(target, run_id, spec, given, runs, found.module, experiment=experiment))
 
 
 def report(target: Vertex, run_id: str, runs: Path) -> None:
@@ -85,6 +87,7 @@ def put(
     when: When,
     name: str,
     *,
+    experiment: str,
     cache: bool,
     lint: bool,
 ) -> None:
@@ -93,6 +96,16 @@ def put(
     Raises:
         KitError: Bad input, or no answer.
     """
+    if experiment:
+        raise BadInputError(
+            f"EXPERIMENT={experiment}: Vertex AI's schedules put their runs into no experiment",
+            "Leave it out",
+        )
+    if target.experiment:
+        console.warn(
+            f"runs of a schedule are not in the experiment {target.experiment} of "
+            f"[{target.name}]: Vertex AI's schedules know none"
+        )
     found = _admitted(target, found, lint=lint)
     schedules.cron(when)
     if process.dry_run():
@@ -112,11 +125,20 @@ def _admitted(target: Vertex, found: Pipeline, *, lint: bool) -> Pipeline:
 
 
 def _follow(
-    target: Vertex, run_id: str, spec: Spec, given: list[Parameter], runs: Path, name: str
+    target: Vertex,
+    run_id: str,
+    spec: Spec,
+    given: list[Parameter],
+    runs: Path,
+    name: str,
+    *,
+    experiment: str = "",
 ) -> Run:
     short = run_id.rpartition("/")[2]
     return following.follow(
-        lambda folder, progress: jobs.run(target, run_id, spec, given, folder, progress),
+        lambda folder, progress: jobs.run(
+            target, run_id, spec, given, folder, progress, experiment=experiment
+        ),
         runs,
         name,
         run_id=short,

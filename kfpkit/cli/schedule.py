@@ -67,7 +67,14 @@ def put(
     _, given = refusals.admit(found, parameters(arguments, args), names)
     if on_vertex:
         import_module("kfpkit.cli.on_vertex").put(
-            on_vertex, found, given, when, schedule or found.name, cache=cache, lint=lint
+            on_vertex,
+            found,
+            given,
+            when,
+            schedule or found.name,
+            experiment=experiment,
+            cache=cache,
+            lint=lint,
         )
         return
     with find(where, host) as place:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ from kfpkit.runs.parameters import complete
 from kfpkit.runs.phases import attempts, spend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kfpkit.kfp.pipelines import Pipeline
     from kfpkit.kfp.run import Parameter, Run, Task
@@ -211,12 +212,30 @@ def run(
         follower.follow(wait=wait)
     except KeyboardInterrupt:
         interrupted = True
-    follower.look_at_pods()
-    spend(description, follower.seen, follower.pods)
-    results.bring(where.target, description, spec, follower.seen, folder)
+    with bringing(description):
+        follower.look_at_pods()
+        spend(description, follower.seen, follower.pods)
+        results.bring(where.target, description, spec, follower.seen, folder)
     if interrupted:
         raise InterruptedRun(description)
     return description
+
+
+@contextmanager
+def bringing(run: Run) -> Iterator[None]:
+    """Keep the description of a run whatever hinders bringing its results, in a `with` block.
+
+    What cannot be written is said: that the run is over counts for more.
+
+    Raises:
+        InterruptedRun: The user interrupted; it holds the description.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRun(run) from None
+    except (KitError, OSError) as error:
+        console.warn(f"not all that the run left is here: {str(error).removesuffix('.')}")
 
 
 class _Follower:

@@ -57,6 +57,9 @@ def connect(target: Vertex) -> Any:
     for name in logging.root.manager.loggerDict:
         if name.startswith(_PACKAGE):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # `init` keeps what it is not given: an earlier target's address and credentials would stay.
+    config = aiplatform.initializer.global_config
+    vars(config).update(vars(type(config)()))
     try:
         aiplatform.init(
             project=target.project,

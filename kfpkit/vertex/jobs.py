@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kfpkit.core import process
+import yaml
+
+from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, KitError
 from kfpkit.core.waiting import Patience
 from kfpkit.kfp import metadata
 from kfpkit.kfp import spec as ir
-from kfpkit.kfp.compiled_file import SCHEMA
+from kfpkit.kfp.compiled_file import SCHEMA, parse
 from kfpkit.kfp.pipelines import compile_to
 from kfpkit.kfp.run import Run, State
 from kfpkit.kfp.values import as_passed
 from kfpkit.runs import phases
 from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.parameters import complete
-from kfpkit.runs.remote import PATIENCE, settle
+from kfpkit.runs.remote import PATIENCE, bringing, settle
 from kfpkit.vertex import client, details, results
 from kfpkit.vertex.storage import Storage
 
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at a run.
 INTERVAL = 2.0
+
+#: Seconds that putting a run into its experiment may take.
+JOINING = 30.0
 
 #: The API's states of a run that is over (google.cloud.aiplatform.v1 `PipelineState`).
 ENDS = {
@@ -90,6 +96,7 @@ def prepare(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pipeline.yaml"
         compile_to(pipeline, file)
+        _readable(file, pipeline)
         with client.answers(target, f"the run {name}"):
             return aiplatform.PipelineJob(
                 display_name=name,
@@ -101,14 +108,31 @@ def prepare(
             )
 
 
+def _readable(file: Path, pipeline: Pipeline) -> None:
+    """Write a compiled file in another way where Google's client would read other values in it.
+
+    It reads JSON as YAML, where `1e-05` is a text, takes dates for dates, and takes the locale's
+    encoding (google-cloud-aiplatform 2.7.0, `yaml_utils`).
+    """
+    source = pipeline.source or Path(pipeline.module)
+    spec, _ = parse(source, file.read_text(encoding="utf-8"))
+    try:
+        with file.open() as opened:
+            read = yaml.safe_load(opened)
+    except (ValueError, yaml.YAMLError):
+        read = None
+    if read != spec:
+        file.write_text(yaml.safe_dump(spec), encoding="ascii")
+
+
 def submit(target: Vertex, job: Any, experiment: str) -> str:
     """Start what `prepare` returned, and return the run's ID.
 
     Args:
         target: Where it is to run.
         job: The run.
-        experiment: Name of the experiment of Vertex AI that takes it, which is made if it is not
-            there; empty for none.
+        experiment: Name of the experiment of Vertex AI that is to take it (`run`), which is made
+            if it is not there; empty for none.
 
     Raises:
         KitError: There is no such bucket, Vertex AI does not answer, or it refuses.
@@ -116,12 +140,11 @@ def submit(target: Vertex, job: Any, experiment: str) -> str:
     Storage(target).require_bucket()
     with client.answers(target, f"the run {job.job_id}"):
         if experiment:
-            experiment = client.connect(target).Experiment.get_or_create(experiment)
+            client.connect(target).Experiment.get_or_create(experiment)
         with client.no_other_bucket():
             job.submit(
                 service_account=target.service_account or None,
                 network=target.network or None,
-                experiment=experiment or None,
             )
     return str(job.job_id)
 
@@ -185,6 +208,7 @@ def run(
     folder: Path,
     progress: Progress,
     *,
+    experiment: str = "",
     wait: bool = True,
 ) -> Run:
     """Follow a run to its end, good or bad, and bring its results here.
@@ -196,6 +220,8 @@ def run(
         parameters: All parameters of the run.
         folder: The run's own folder; takes the outputs.
         progress: Is told of the tasks and of each change of their states.
+        experiment: Name of the experiment that takes the run, as soon as that can be; where it
+            cannot, that is said. Empty for none.
         wait: Without, a run that is not over is described as it is now.
 
     Raises:
@@ -216,10 +242,17 @@ def run(
                     progress.changed(task)
             if not wait:
                 break
+            context = seen.get("jobDetail", {}).get("pipelineRunContext", {}).get("name", "")
+            if experiment and (context or seen.get("state") in ENDS):
+                joined, experiment = experiment, ""
+                _join(target, joined, short, context)
     except KeyboardInterrupt:
         interrupted = True
-    _close(description, seen, progress)
-    results.bring(target, description, spec, seen, folder)
+    if experiment:
+        console.warn(f"the run {short} is not in the experiment {experiment} yet, and stays out")
+    with bringing(description):
+        _close(description, seen, progress)
+        results.bring(target, description, spec, seen, folder)
     if interrupted:
         raise InterruptedRun(description)
     return description
@@ -249,6 +282,35 @@ def _looks(target: Vertex, run_id: str) -> Any:
         except client.SilentError as error:
             patience.silent(error)
         pause.wait(INTERVAL)
+
+
+def _join(target: Vertex, experiment: str, run_id: str, context: str) -> None:
+    """Put a run into an experiment, or say why not.
+
+    Google's `PipelineJob.submit` does so before it returns: it waits, for as long as it takes, for
+    what the run is called in Vertex AI's metadata, and nobody learns the run's ID meanwhile.
+
+    Args:
+        target: Where both are.
+        experiment: The experiment's name.
+        run_id: The run's ID.
+        context: The run's context in the metadata; empty where it has none.
+    """
+    why = "it has no context in Vertex AI's metadata"
+    if context:
+        client.connect(target)
+        contexts = import_module("google.cloud.aiplatform.metadata.context").Context
+        try:
+            with client.answers(target, f"the experiment {experiment}"):
+                found = contexts(experiment)
+                found.api_client.add_context_children(
+                    context=found.resource_name, child_contexts=[context], timeout=JOINING
+                )
+        except KitError as error:
+            why = error.what
+        else:
+            return
+    console.warn(f"the run {run_id} is not in the experiment {experiment}: {why}")
 
 
 def _get(target: Vertex, run_id: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,11 @@ class _Reader:
             if found is None or found.size > ARTIFACT_BYTES:
                 return artifact
             self._storage.fetch(output.uri, found, self._folder / path)
-        except KitError as error:
-            if error.what not in self._warned:
-                self._warned.add(error.what)
-                console.warn(error.what)
+        except (KitError, OSError) as error:
+            said = error.what if isinstance(error, KitError) else f"{output.uri}: {error.strerror}"
+            if said not in self._warned:
+                self._warned.add(said)
+                console.warn(said)
             return artifact
         return replace(artifact, path=str(path), sha256=sha256(self._folder / path))
 
@@ -94,8 +96,10 @@ def _explanation(target: Vertex, run: Run, told: dict[str, details.Detail]) -> s
     )
     lines = [f"the step {first.name} failed: {said}"]
     if main:
-        query = f'resource.labels.job_id="{main.rpartition("/")[2]}"'
-        argv = ["gcloud", "logging", "read", query, f"--project={target.project}"]
+        # Without a time gcloud reads the last day alone, and without an order the newest first.
+        since = run.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = f'resource.labels.job_id="{main.rpartition("/")[2]}" AND timestamp>="{since}"'
+        argv = ["gcloud", "logging", "read", query, f"--project={target.project}", "--order=asc"]
         lines.append(
             f"    {process.line([*argv, '--format=value(textPayload,jsonPayload.message)'])}"
         )

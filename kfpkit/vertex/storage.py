@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kfpkit.kfp.targets_file import Vertex
 
 
+#: The most objects of one artifact that are looked at.
+OBJECTS = 1000
+
+
 class Storage:
     """Reads objects by their URI, `gs://bucket/key`."""
 
@@ -48,19 +52,17 @@ class Storage:
         """Return what is at a URI; None if nothing is.
 
         Raises:
-            KitError: Cloud Storage does not answer, or refuses.
+            KitError: Cloud Storage does not answer, or refuses; or there are too many objects.
         """
         bucket, key = self._parts(uri)
         with client.answers(self._target, uri):
-            found = self._open().list_blobs(bucket, prefix=key)
-            sizes = {
-                blob.name: blob.size for blob in found if f"{blob.name}/".startswith(f"{key}/")
-            }
-        if not sizes:
-            return None
-        folder = key not in sizes
-        keys = sorted(sizes) if folder else [key]
-        return Listing(sum(sizes[one] for one in keys), keys, folder=folder)
+            if one := self._open().bucket(bucket).get_blob(key):
+                return Listing(one.size, [key], folder=False)
+            found = self._open().list_blobs(bucket, prefix=f"{key}/", max_results=OBJECTS + 1)
+            sizes = {blob.name: blob.size for blob in found}
+        if len(sizes) > OBJECTS:
+            raise KitError(f"{uri} stays where it is: more than {OBJECTS:,} objects")
+        return Listing(sum(sizes.values()), sorted(sizes), folder=True) if sizes else None
 
     def fetch(self, uri: str, listing: Listing, to: Path) -> None:
         """Write what `find` found to a file, or to a folder where it is one.
@@ -92,4 +94,7 @@ class Storage:
         bucket = bucket_of(uri)
         if not bucket.startswith("gs://"):
             raise KitError(f"{uri or 'an artifact without URI'} is not in Cloud Storage")
-        return bucket.removeprefix("gs://"), uri.removeprefix(bucket).strip("/")
+        key = uri.removeprefix(bucket).strip("/")
+        if not key:
+            raise KitError(f"{uri} is a whole bucket, which stays where it is")
+        return bucket.removeprefix("gs://"), key

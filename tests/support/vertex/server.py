@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import requests
 from google.cloud import aiplatform_v1
@@ -20,6 +20,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from kfpkit.core import process
 from kfpkit.core.versions import ROOT
+from kfpkit.kfp import targets_file
 from kfpkit.kfp.run import Run
 from tests.support.vertex import storage, told
 from tests.support.vertex.worker import STATE
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kfpkit.kfp.targets_file import Vertex
+
 PROJECT, LOCATION, BUCKET = "stand-in-project", "europe-west4", "stand-in-runs"
 ROOT_URI = f"gs://{BUCKET}/pipelines"
 
@@ -37,11 +40,21 @@ NUMBER = "424242424242"
 
 _JOBS = f"projects/{PROJECT}/locations/{LOCATION}/pipelineJobs"
 _SCHEDULES = f"projects/{PROJECT}/locations/{LOCATION}/schedules"
+_METADATA = f"projects/{PROJECT}/locations/{LOCATION}/metadataStores/default"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _OVER = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
 
 #: Query parameters that each method takes, beside those of every one.
-_QUERY = {"pipelineJobId", "filter", "pageSize", "pageToken", "orderBy", "readMask", "$alt"}
+_QUERY = {
+    "pipelineJobId",
+    "contextId",
+    "filter",
+    "pageSize",
+    "pageToken",
+    "orderBy",
+    "readMask",
+    "$alt",
+}
 
 #: Words of Google's API for an HTTP status.
 WORDS = {
@@ -98,6 +111,8 @@ class StandIn:
         folder: Takes a folder a run.
         refusals: What the next requests are answered, each with the method that it is for.
         requests: Method, path and body of those that came.
+        objects: What the bucket holds by its key, where Cloud Storage is here.
+        contexts: Those of the metadata store, by their resource name; children are `childContexts`.
     """
 
     address: str
@@ -108,6 +123,8 @@ class StandIn:
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    contexts: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def refuse(self, status: int, message: str, *, method: str = "", page: str = "") -> None:
@@ -276,10 +293,8 @@ class StandIn:
             return self._answer(method, path, query, body)
 
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
-        if path.startswith("/storage/v1/b/"):
-            if path.rpartition("/")[2] != BUCKET:
-                raise RefusedError(404, "The specified bucket does not exist.")
-            return {"kind": "storage#bucket", "name": BUCKET, "id": BUCKET}
+        if "/storage/v1/b/" in path:
+            return self._stored(path, query)
         if unknown := query.keys() - _QUERY:
             raise RefusedError(400, f'Invalid JSON payload received. Unknown name "{min(unknown)}"')
         name, _, verb = path.removeprefix("/v1/").partition(":")
@@ -305,6 +320,8 @@ class StandIn:
                 return self._schedule(_strict(body, "Schedule"))
             case ("GET", "schedules", 4, ""):
                 return {"schedules": list(self.schedules.values())}
+            case (_, "metadataStores", _, _):
+                return self._context(method, name, verb, query, body)
         if kind != "schedules" or name not in self.schedules:
             raise RefusedError(404, f"Not found: {method} {path}")
         match (method, verb):
@@ -318,6 +335,40 @@ class StandIn:
                 self.schedules[name]["state"] = "PAUSED" if verb == "pause" else "ACTIVE"
                 return {}
         raise RefusedError(404, f"Not found: {method} {path}")
+
+    def _stored(self, path: str, query: dict[str, str]) -> Any:
+        """Answer for Cloud Storage: the bucket, a list of objects, one of them, and its bytes."""
+        bucket, _, rest = path.partition("/storage/v1/b/")[2].partition("/")
+        if bucket != BUCKET:
+            raise RefusedError(404, "The specified bucket does not exist.")
+        if not rest:
+            return {"kind": "storage#bucket", "name": BUCKET, "id": BUCKET}
+        key = unquote(rest.removeprefix("o").removeprefix("/"))
+        if key and key not in self.objects:
+            raise RefusedError(404, f"No such object: {bucket}/{key}")
+        if key and query.get("alt") == "media":
+            return self.objects[key]
+        all_ = [{"name": name, "size": str(len(data))} for name, data in self.objects.items()]
+        if key:
+            return next(one for one in all_ if one["name"] == key)
+        found = [one for one in all_ if str(one["name"]).startswith(query.get("prefix", ""))]
+        return {"items": found[: int(query.get("maxResults", 1000))]}
+
+    def _context(
+        self, method: str, name: str, verb: str, query: dict[str, str], body: Any
+    ) -> dict[str, Any]:
+        """Answer for the metadata store, which is there."""
+        if name == _METADATA:
+            return {"name": name}
+        if method == "POST" and not verb:
+            name = f"{name}/{query['contextId']}"
+            self.contexts[name] = _strict(body, "Context") | {"name": name}
+        elif name not in self.contexts:
+            raise RefusedError(404, f"No such context: {name}")
+        elif verb == "addContextChildren":
+            self.contexts[name].setdefault("childContexts", []).extend(body["childContexts"])
+            return {}
+        return {key: one for key, one in self.contexts[name].items() if key != "childContexts"}
 
     def _schedule(self, body: dict[str, Any]) -> dict[str, Any]:
         request = body["createPipelineJobRequest"]
@@ -364,16 +415,17 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = json.loads(text or "{}")
             query = dict(parse_qsl(parts.query))
-            self._send(200, json.dumps(self.stand_in.answer(self.command, parts.path, query, body)))
+            answer = self.stand_in.answer(self.command, parts.path, query, body)
+            self._send(200, answer if isinstance(answer, bytes) else json.dumps(answer))
         except RefusedError as refusal:
             word = WORDS.get(refusal.status, "UNKNOWN")
             error = {"code": refusal.status, "message": refusal.message, "status": word}
             self._send(refusal.status, refusal.page or json.dumps({"error": error}))
 
-    def _send(self, status: int, text: str) -> None:
-        data = text.encode()
+    def _send(self, status: int, text: str | bytes) -> None:
+        data = text if isinstance(text, bytes) else text.encode()
         self.send_response(status)
-        kind = "text/html" if text.startswith("<") else "application/json"
+        kind = "text/html" if data.startswith(b"<") else "application/json"
         self.send_header("Content-Type", f"{kind}; charset=UTF-8")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -391,6 +443,15 @@ def targets(address: str, name: str = "stand-in", **more: Any) -> str:
     } | more
     lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     return "\n".join([f"[{name}]", *lines, ""])
+
+
+def target(stand_in: StandIn, **more: Any) -> Vertex:
+    """Return a target on a stand-in; `more` are keys of it."""
+    file = stand_in.targets.with_name("other.toml")
+    file.write_text(targets(stand_in.address, **more), encoding="utf-8")
+    found = targets_file.vertex("stand-in", file)
+    assert found
+    return found
 
 
 @contextmanager

@@ -55,6 +55,19 @@ def test_a_dry_run_asks_nothing(file: Path, words: list[str], said: str) -> None
     assert said in done.stderr
 
 
+def test_a_schedule_knows_no_experiment(file: Path) -> None:
+    words = ["schedule", "set", HELLO, "--every=1h"]
+    done = kfpkit(file, *words, "--experiment=trials")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: EXPERIMENT=trials: Vertex AI's schedules put their runs")
+    assert done.stderr.count("\n") == 1
+    file.write_text(targets("http://127.0.0.1:9", experiment="trials"), encoding="utf-8")
+    done = kfpkit(file, *words, dry_run=True)
+    assert done.ok, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "warning: runs of a schedule are not in the experiment trials of [stand-in]" in said
+
+
 @pytest.mark.parametrize("command", ["install", "doctor", "upload", "backup", "prune", "ui"])
 def test_a_command_that_needs_an_installation_says_so(file: Path, command: str) -> None:
     words = [command, *{"upload": [HELLO], "prune": ["--older-than=1d"]}.get(command, [])]

@@ -7,34 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.core.errors import BadInputError, KitError
-from kfpkit.kfp import pipelines, targets_file
+from kfpkit.kfp import pipelines
 from kfpkit.runs import refusals
 from kfpkit.vertex import client, jobs, schedules
-from tests.support.vertex.server import BUCKET, Job, StandIn, served, targets
+from tests.support.vertex.server import BUCKET, Job, StandIn, target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from kfpkit.kfp.targets_file import Vertex
 
 # Google's client takes half a minute to import on a busy machine.
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with served(tmp_path) as started:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", started.storage)
-        yield started
-
-
-def target(stand_in: StandIn, **more: str) -> Vertex:
-    file = stand_in.targets.with_name("other.toml")
-    file.write_text(targets(stand_in.address, **more), encoding="utf-8")
-    found = targets_file.vertex("stand-in", file)
-    assert found
-    return found
 
 
 def submit(where: Vertex) -> str:
