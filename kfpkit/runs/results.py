@@ -180,7 +180,7 @@ class _Reader:
                 return artifact
             self._objects.fetch(output.uri, access, objects, folder / path)
             return replace(artifact, path=str(path), sha256=sha256(folder / path))
-        except KitError as error:
+        except (KitError, OSError) as error:
             self._warn(str(error).removesuffix("."))
             return artifact
 

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kfpkit.core.errors import CommandError, KitError
-from kfpkit.kfp import api
+from kfpkit.kfp import api, pipelines
 from kfpkit.kfp.metadata import Execution, Home
 from kfpkit.kfp.run import Run, State, Task
 from kfpkit.kfp.target import Target
 from kfpkit.kube import watch
 from kfpkit.kube.health import PART, RUN
 from kfpkit.runs import remote, results
+from kfpkit.runs.local.run import InterruptedRun
 from kfpkit.runs.place import Place
 from tests.support.recorded_runs import runner
 from tests.support.workflows import START, at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 #: With driver pods, and as with the warm driver.
 pytestmark = pytest.mark.usefixtures("either_driver")
@@ -300,3 +302,30 @@ def test_how_far_a_pod_got_is_known_after_it_has_gone_and_a_refusal_is_said_once
     assert sorted(follower.pods) == ["one", "two"]
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("where the tasks' time went is not known") == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_run_that_is_over_is_so_whatever_its_results_meet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException
+) -> None:
+    class Follower(remote._Follower):
+        def follow(self, *, wait: bool) -> None:
+            assert wait
+            self._run.state = State.SUCCEEDED
+
+    def bring(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "connect", lambda _: None)
+    monkeypatch.setattr(remote, "_Follower", Follower)
+    monkeypatch.setattr(results, "bring", bring)
+    spec = pipelines.find("tests/support/pipelines/hello.py").spec
+    place = Place("kind", Cluster("kind", "kind-kfp", "kubectl"), "http://none", "")
+    progress: Any = SimpleNamespace(show=lambda _: None)
+    if isinstance(error, OSError):
+        done = remote.run(place, "1", spec, [], tmp_path, progress)
+    else:
+        with pytest.raises(InterruptedRun) as interrupted:
+            remote.run(place, "1", spec, [], tmp_path, progress)
+        done = interrupted.value.run
+    assert done.state is State.SUCCEEDED

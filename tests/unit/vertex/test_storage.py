@@ -48,7 +48,7 @@ def test_too_many_objects_stay_where_they_are(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "OBJECTS", 3)
-    stand_in.objects |= {f"data/{n}": b"" for n in range(3)}
+    stand_in.objects |= {f"data/{n}": b"" for n in range(3)} | {"data-archive/x": b""}
     assert found(stand_in, "data") == ["data/0", "data/1", "data/2"]
     stand_in.objects["data/3"] = b""
     with pytest.raises(KitError, match="more than 3 objects"):
