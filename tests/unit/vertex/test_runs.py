@@ -20,6 +20,7 @@ from kfpkit.vertex import client, jobs, results
 from tests.support.vertex.server import LOCATION, PROJECT, Job, StandIn, target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kfpkit.kfp.pipelines import Pipeline
@@ -136,6 +137,24 @@ def test_a_run_outside_its_experiment_is_followed_and_that_is_said(
     said = " ".join(capfd.readouterr().err.split())
     assert "warning: the run hello-1 is not in the experiment trials: " in said
     assert ("No such context" if named else "it has no context") in said
+
+
+def test_an_interrupt_before_a_run_joins_its_experiment_is_said(
+    stand_in: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def looks(*_: object) -> Iterator[dict[str, Any]]:
+        yield {"state": "PIPELINE_STATE_RUNNING"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "_looks", looks)
+    with pytest.raises(InterruptedRun) as interrupted:
+        follow(target(stand_in), tmp_path, "trials")
+    assert interrupted.value.run.state is State.RUNNING
+    said = " ".join(capfd.readouterr().err.split())
+    assert "warning: the run hello-1 is not in the experiment trials yet, and stays out" in said
 
 
 def test_submitting_waits_for_no_experiment(

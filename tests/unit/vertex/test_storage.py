@@ -24,7 +24,7 @@ ROOT = f"gs://{BUCKET}"
 
 def found(stand_in: StandIn, key: str) -> list[str] | None:
     listing = Storage(target(stand_in)).find(f"{ROOT}/{key}")
-    return listing and listing.keys
+    return listing.keys if listing else None
 
 
 def test_what_is_found_is_the_artifacts_own(stand_in: StandIn) -> None:
