@@ -57,8 +57,8 @@ class Card:
         tries: How often it was tried.
         due: When it is tried next; infinite while it is at work or written.
         written: When its end was written; 0 until then.
-        outcome: Its end, while that could not be written.
-        refused: How often that was so.
+        outcome: Its end, from when its log is kept.
+        refused: How often that could not be written.
     """
 
     job: Job
@@ -196,9 +196,7 @@ class Board:
             if card is not None and self._lease.held:
                 self._drive(key, card, proxy)
             else:
-                self._again(card, FIRST)
-                if card is not None:  # another replica may drive it
-                    card.outcome = None
+                self._yield(card)
         except requests.RequestException as error:
             say(card, f"the Kubernetes API is away, or refuses: {error}")
             self._again(card, _pause(card.refused if card else 0))
@@ -224,13 +222,14 @@ class Board:
 
         card.began = card.began or began
         proxy.node = key[1]
-        outcome = card.outcome or drive.run(job, proxy.port, hindrance)
-        card.tries += card.outcome is None
-        card.outcome = None
+        outcome = card.outcome
+        if outcome is None:
+            outcome = drive.run(job, proxy.port, hindrance)
+            card.tries += 1
         if not self._knows(key, card):
             return
         if not self._lease.held:
-            self._again(card, FIRST)
+            self._yield(card)
             return
         if outcome.outputs is None and proxy.away and not outcome.away:
             # The driver itself has told of it, in words of its own.
@@ -254,13 +253,14 @@ class Board:
     def _end(self, card: Card, outcome: Outcome, began: float) -> None:
         place = self._logs.place(card.job)
         took = time.monotonic() - began
-        kept = self._keeping.submit(self._keep, card, outcome.log)
-        if outcome.outputs is None:
-            # Whoever reads the message looks for the log next.
-            wait([kept], SOON)
-        card.outcome = outcome
+        if card.outcome is None:
+            card.outcome = outcome
+            kept = self._keeping.submit(self._keep, card, outcome.log)
+            if outcome.outputs is None:
+                # Whoever reads the message looks for the log next.
+                wait([kept], SOON)
         self._writer.write(card.job, ended(outcome.outputs, outcome.reason, place))
-        card.written, card.outcome = time.monotonic(), None
+        card.written = time.monotonic()
         with self._lock:
             self._touched[card.job.key[0]] = (card.job, card.written, 0)
         self.numbers["failed" if outcome.outputs is None else "driven"] += 1
@@ -286,6 +286,12 @@ class Board:
             except requests.RequestException as refusal:
                 say(card, f"its end cannot be written: {refusal}")
         self._again(card, float("inf") if card and card.written else LONGEST)
+
+    def _yield(self, card: Card | None) -> None:
+        """Leave a node to the replica that has the lease, and look again."""
+        if card is not None:
+            card.outcome = None
+        self._again(card, FIRST)
 
     def _again(self, card: Card | None, seconds: float) -> None:
         if card is not None:

@@ -279,6 +279,8 @@ def test_an_end_that_cannot_be_written_is_written_later_and_its_driver_runs_once
     place.settle()
     assert place.started == 1
     assert [change["phase"] for change in place.writer.changes] == ["Succeeded"]
+    place.board._keeping.shutdown()
+    assert place.logs.kept == [b"said"]
 
 
 def test_a_store_that_is_silent_holds_up_neither_an_end_nor_a_touch(
