@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 #: Seconds after which Kubernetes ends a watch.
 LONGEST = 4 * 3600
 
-#: What is watched, as paths of the API within a namespace.
+#: Where the API server has a namespace's pods.
 PODS = "/api/v1/namespaces/{}/pods"
-WORKFLOWS = "/apis/argoproj.io/v1alpha1/namespaces/{}/workflows"
 
 
 class Watch:
@@ -71,7 +70,7 @@ def watching(target: Target) -> Iterator[Watch]:
         CommandError: Kubernetes does not answer.
     """
     watch = Watch()
-    streams = [_listed(target, PODS, f"&labelSelector={WORKFLOW}"), _listed(target, WORKFLOWS)]
+    streams = [_listed(target, PODS, f"&labelSelector={WORKFLOW}"), _listed(target, health.WORKFLOWS_PATH)]
     threads = []
     with process.spawned(streams[0]) as pods, process.spawned(streams[1]) as workflows:
         for running in (pods, workflows):

@@ -24,6 +24,9 @@ WORKFLOW = "workflows.argoproj.io/workflow"
 SCHEDULED = "scheduledworkflows.kubeflow.org"
 WORKFLOWS = "workflows.argoproj.io"
 
+#: Where the API server has a namespace's Workflows.
+WORKFLOWS_PATH = "/apis/argoproj.io/v1alpha1/namespaces/{}/workflows"
+
 #: Reason of the event that says why a pod could not be made.
 NO_POD = "FailedCreate"
 

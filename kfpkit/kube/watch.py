@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from kfpkit.core import process
 
@@ -37,7 +38,7 @@ class Watch:
         return json.loads(event)["object"] if event else None
 
     def follow(self, running: subprocess.Popen[str]) -> None:
-        """Take what `kubectl get --watch --output-watch-events --output=json` says, to its end."""
+        """Take what `kubectl get --raw` says of a path with `watch=true`, to its end."""
         assert running.stdout is not None  # noqa: S101 - spawned without a log has a pipe
         for line in running.stdout:
             # An event is a line. Others are of its troubles, and it ends with them.
@@ -52,18 +53,21 @@ _THERE = ('{"type":"ADDED"', '{"type":"MODIFIED"')
 
 
 @contextmanager
-def opened(target: Kubectl, kind: str, selector: str) -> Iterator[Watch]:
+def opened(target: Kubectl, path: str, selector: str) -> Iterator[Watch]:
     """Watch an object for the length of a `with` block.
 
     Args:
         target: Where it is.
-        kind: Its kind, as for `kubectl get`.
-        selector: kubectl's option that selects it alone.
+        path: Of the API server, of all objects of its kind; `{}` stands for the namespace.
+        selector: What selects it alone, by its labels.
 
     Yields:
         What is told of it. A first look has that made beside, so nothing may be told yet.
     """
     watch = Watch()
-    how = ("--watch", "--output-watch-events", "--output=json")
-    with process.repeated(target.argv("get", kind, selector, *how), watch.follow, pause=PAUSE):
+    # `kubectl get --watch` would read, sort and indent each event: of a graph of 20 tasks that
+    # took a quarter of a processor.
+    query = urlencode({"watch": "true", "labelSelector": selector})
+    argv = target.argv("get", "--raw", f"{path.format(target.namespace)}?{query}")
+    with process.repeated(argv, watch.follow, pause=PAUSE):
         yield watch

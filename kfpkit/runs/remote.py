@@ -29,7 +29,7 @@ from kfpkit.kfp.run import State, sum_up
 from kfpkit.kfp.states import BAD, ENDED, ENDS, Phase
 from kfpkit.kfp.upload import upload
 from kfpkit.kube import watch
-from kfpkit.kube.health import WORKFLOWS
+from kfpkit.kube.health import RUN, WORKFLOWS, WORKFLOWS_PATH
 from kfpkit.runs import packages, results
 from kfpkit.runs.explain import explain, gather
 from kfpkit.runs.facts import Facts
@@ -266,8 +266,8 @@ class _Follower:
         if not wait:
             self._look()
             return
-        selector = self._where.selector(self._run.id)
-        with watch.opened(self._where.target, WORKFLOWS, selector) as self._watch:
+        selector = f"{RUN}={self._run.id}"
+        with watch.opened(self._where.target, WORKFLOWS_PATH, selector) as self._watch:
             self._follow()
 
     def look_at_pods(self) -> None:

@@ -49,13 +49,14 @@ class Fake(Kubectl):
         return "kubeflow"
 
     def argv(self, *arguments: str) -> list[str]:
-        assert arguments[:3] == ("get", "kinds", "--selector=a=b")
+        path = "/apis/kubeflow/kinds?watch=true&labelSelector=a%2Fb%3Dc"
+        assert arguments == ("get", "--raw", path)
         return [sys.executable, "-c", f"print({event('ADDED', 1)!r})"]
 
 
 def test_a_watch_that_ends_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "PAUSE", 0)
-    with watch.opened(Fake(), "kinds", "--selector=a=b") as told:
+    with watch.opened(Fake(), "/apis/{}/kinds", "a/b=c") as told:
         for _ in range(3):
             assert told.changed.wait(30)
             told.changed.clear()
