@@ -184,7 +184,7 @@ class Runner:
         while self._made:
             run = self._made.pop()
             try:
-                if self._client.get_run(run).state not in FINAL:
+                if self._client.run_state(run) not in FINAL:
                     self._client.terminate_run(run)
                 self._client.delete_run(run)
             except api.RefusedError as error:
@@ -214,7 +214,7 @@ class Runner:
         """Wait until the API says that each run is over; return by how much the last one lags."""
 
         def probe() -> str | None:
-            states = {str(self._client.get_run(run).state) for run in asked}
+            states = {self._client.run_state(run) for run in asked}
             return None if states <= set(FINAL) else ", ".join(sorted(states))
 
         wait_for("the API to say so", probe, timeout=LAG, interval=0.5)

@@ -284,7 +284,7 @@ def runs(target: Target) -> Iterator[Finding]:
     going = [w for w in recent if _phase(w) not in ENDED]
     # The workflow-controller may not have seen a new one yet.
     known = [w for w in going if _phase(w) or _age(w["metadata"]["creationTimestamp"]) > SETTLED]
-    events = target.items(["events"]) if failed or going else []
+    events = explain.warnings(target) if failed or going else []
 
     def troubles(workflows: list[dict[str, Any]]) -> Iterator[Finding]:
         for workflow in workflows:

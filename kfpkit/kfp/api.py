@@ -117,6 +117,11 @@ class Client:
         """Return a run."""
         return self._runs.run_service_get_run(run_id)
 
+    def run_state(self, run_id: str) -> str:
+        """Return how a run stands; to make objects of all of one of 100 tasks takes 0.15 s."""
+        answer = self._runs.run_service_get_run(run_id, _preload_content=False)
+        return str(json.loads(answer.data).get("state", ""))
+
     def list_runs(self, **page: Any) -> Any:
         """Return a page of the runs; as `list_pipeline_versions`, and `experiment_id`.
 

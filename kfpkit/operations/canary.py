@@ -121,7 +121,7 @@ def _wait(target: Target, client: Any, run: str) -> Finding | None:
     reasons: list[str] = []
 
     def probe() -> str | None:
-        state = str(client.get_run(run).state)
+        state = client.run_state(run)
         if ENDS.get(state) is State.SUCCEEDED:
             return None
         why = explain.explain(explain.gather(target, run), target)

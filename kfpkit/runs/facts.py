@@ -33,7 +33,7 @@ class Facts:
         run: Its ID.
         workflow: Empty where Kubernetes no longer has it.
         pods: Its pods.
-        events: Those of the Workflow and of the pods, and any others.
+        events: Those of the Workflow and of the pods, and any others; only warnings are read.
         record: What the API says: `state`, and `error` with a `message` perhaps.
         log: Returns the log of a node's main container, of its pod or the one that was kept.
         away: Returns why the warm driver is away; empty where it is there, or not known to be away.

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 INTERVAL = 1.0
 SOON = 0.2
 
+#: Seconds between two questions to KFP of a run whose Workflow is told of and goes on.
+ASK = 5.0
+
 #: Seconds for which nothing may answer before the run is followed no further.
 PATIENCE = 180.0
 
@@ -252,6 +255,7 @@ class _Follower:
         self._driving: dict[str, float] = {}
         self._watch = watch.Watch()
         self._looked = time.monotonic()
+        self._asked = -ASK
         #: The run's Workflow as last seen.
         self.seen = workflow.Workflow()
         #: How far each of its pods got, also of those that have gone.
@@ -292,10 +296,13 @@ class _Follower:
 
     def _look(self) -> bool:
         """Take note of how far the run is, and return whether it is over."""
-        there = self._client.get_run(self._run.id)
-        over = there.state in ENDS
+        told, state = self._watch.object, ""
+        if not told or self.seen.finished or time.monotonic() - self._asked > ASK:
+            state = self._client.run_state(self._run.id)
+            self._asked = time.monotonic()
+        over = state in ENDS
         # At its end nothing may be missing that was not told yet.
-        told = None if over else self._watch.object
+        told = None if over else told
         selector = self._where.selector(self._run.id)
         found = [told] if told else self._where.target.items([WORKFLOWS], selector)
         if found:
@@ -303,19 +310,17 @@ class _Follower:
             self._update()
         if not over:
             if not found:
-                lost = Facts(self._run.id, record={"state": there.state})
+                lost = Facts(self._run.id, record={"state": state})
                 self._warn(explain(lost, self._where.target).sentence)
             return False
-        self._close(there)
+        self._close(self._client.get_run(self._run.id))
         return True
 
     def _update(self) -> None:
         for task in self._run.tasks:
             if workflow.update(task, self.seen):
                 self._progress.changed(task)
-        for node in self.seen.nodes:
-            if node.waits or self._lingers(node):
-                self._waits(node)
+        self._wait([node for node in self.seen.nodes if node.waits or self._lingers(node)])
         self._run.started = self.seen.started or self._run.started
         if time.monotonic() - self._looked > PODS:
             self.look_at_pods()
@@ -327,15 +332,18 @@ class _Follower:
         since = self._driving.setdefault(node.id, time.monotonic())
         return time.monotonic() - since >= DRIVING
 
-    def _waits(self, node: Node) -> None:
+    def _wait(self, nodes: list[Node]) -> None:
         """Say once why a pod does not start or a driver waits, as `make explain` does."""
-        key = f"{node.id} {node.message}"
-        if key not in self._warned:
-            facts = replace(gather(self._where.target, self._run.id), workflow=self.seen)
-            why = explain(facts, self._where.target, node.row)
+        new = {f"{node.id} {node.message}": node.row for node in nodes}
+        new = {key: row for key, row in new.items() if key not in self._warned}
+        if not new:
+            return
+        facts = replace(gather(self._where.target, self._run.id), workflow=self.seen)
+        for row in new.values():
+            why = explain(facts, self._where.target, row)
             if why.reason:
                 self._warn(why.sentence)
-            self._warned.add(key)
+        self._warned |= new.keys()
 
     def _warn(self, message: str) -> None:
         """Say something once."""

@@ -164,11 +164,12 @@ def said_by_make_run(target: Recorded, folder: Path, *, over: bool) -> list[str]
     state = SimpleNamespace(
         state="FAILED" if over else "RUNNING", created_at=run.created, finished_at=None, error=None
     )
+    client = SimpleNamespace(get_run=lambda _: state, run_state=lambda _: state.state)
     warnings: list[str] = []
     progress: Any = SimpleNamespace(changed=lambda _: None)
     spec: Any = {"components": defaultdict(dict)}
     with (
-        patch.object(api, "connect", lambda _: SimpleNamespace(get_run=lambda _: state)),
+        patch.object(api, "connect", lambda _: client),
         patch.object(console, "warn", warnings.append),
         patch.object(Objects, "read", lambda *_: target.log),
         patch.object(results, "recorded", lambda *_: ({}, Home())),

@@ -41,7 +41,7 @@ def run(target: Target, token: str, when: str, *, timeout: float) -> int:
 
         def probe() -> str | None:
             nonlocal state
-            state = client.get_run(made).state
+            state = client.run_state(made)
             return None if state in ENDS else state or "not begun"
 
         try:

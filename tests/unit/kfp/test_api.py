@@ -194,6 +194,12 @@ def test_an_api_that_takes_a_request_and_never_answers_is_given_up() -> None:
             api.Client(host, timeout=1).get_run("x")
 
 
+def test_the_state_of_a_run_is_what_all_of_it_says(server: Server) -> None:
+    for server.empty in (False, True):
+        client = api.connect(server.host)
+        assert client.run_state("r") == (client.get_run("r").state or "")
+
+
 @pytest.mark.parametrize("call", ["get run", "runs"])
 def test_an_answer_that_breaks_off_is_one_line(server: Server, call: str) -> None:
     server.lacking = 10

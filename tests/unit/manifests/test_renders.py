@@ -387,7 +387,8 @@ def test_the_settings_of_the_object_store_agree(documents: list[Document]) -> No
 
 
 def test_the_controllers_settings_have_known_keys(documents: list[Document]) -> None:
-    known = {"artifactRepository", "executor", "mainContainer", "metricsConfig", "workflowDefaults"}
+    known = {"artifactRepository", "executor", "mainContainer", "metricsConfig", "nodeEvents"}
+    known |= {"workflowDefaults"}
     data = named(documents, "ConfigMap")["workflow-controller-configmap"]["data"]
 
     # Argo refuses to start on a key it does not know.

@@ -142,25 +142,46 @@ def demo(nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"metadata": {"name": "demo"}, "status": status}
 
 
+class Told:
+    """A watch that tells of one Workflow again and again, or of each of some once."""
+
+    def __init__(self, told: dict[str, Any] | list[dict[str, Any]] | None) -> None:
+        self.changed = threading.Event()
+        self._told = told
+
+    @property
+    def object(self) -> dict[str, Any] | None:
+        return self._told.pop(0) if isinstance(self._told, list) else self._told
+
+
 def follow(
     monkeypatch: pytest.MonkeyPatch,
     says: str | list[str],
     nodes: Sequence[dict[str, Any]] = (),
     placed: dict[str, Execution] | None = None,
-    told: dict[str, Any] | None = None,
+    told: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ask: float = 0,
 ) -> tuple[Run, list[str]]:
     """Return a run of the tasks `a` and `b` after a look at its end, and the changes shown."""
     looks = iter([says] if isinstance(says, str) else says)
 
-    def get_run(_: str) -> Any:
-        return SimpleNamespace(state=next(looks), created_at=START, finished_at=at(60), error=None)
+    said = [""]
 
-    monkeypatch.setattr(api, "connect", lambda _: SimpleNamespace(get_run=get_run))
+    def run_state(_: str) -> str:
+        said.append(next(looks))
+        return said[-1]
+
+    def get_run(_: str) -> Any:
+        return SimpleNamespace(state=said[-1], created_at=START, finished_at=at(60), error=None)
+
+    client = SimpleNamespace(run_state=run_state, get_run=get_run)
+    monkeypatch.setattr(api, "connect", lambda _: client)
     monkeypatch.setattr(remote, "INTERVAL", 0)
+    monkeypatch.setattr(remote, "ASK", ask)
     monkeypatch.setattr(
         watch,
         "opened",
-        lambda *_: nullcontext(SimpleNamespace(object=told, changed=threading.Event())),
+        lambda *_: nullcontext(Told(told)),
     )
 
     def recorded(*_: object) -> tuple[dict[str, Execution], Home]:
@@ -277,6 +298,44 @@ def test_what_a_watch_tells_is_not_asked_for_until_the_end(monkeypatch: pytest.M
     )
     assert changes == ["a succeeded", "b succeeded"]
     assert Cluster.asked == 1
+
+
+def test_of_a_run_that_a_watch_tells_of_kfp_is_asked_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on = demo([node("a", "Running")])
+    over = demo([node("a", "Succeeded")])
+    over["status"]["finishedAt"] = "2026-03-29T12:00:10Z"
+    events = [goes_on, goes_on, goes_on, over, over]
+    run, _ = follow(monkeypatch, ["RUNNING", "SUCCEEDED"], [], {}, told=events, ask=1000)
+    assert run.state is State.SUCCEEDED
+    # The first look and the one after the Workflow's end asked, none between.
+    assert events == []
+
+
+def test_all_that_waits_is_explained_by_one_look_at_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = [
+        {**node(task, "Pending"), "id": f"demo-{task}-1", "message": f"Unschedulable: {task} waits"}
+        for task in "ab"
+    ]
+    asked: list[tuple[list[str], tuple[str, ...]]] = []
+
+    def items(_: object, kinds: list[str], *selector: str) -> list[dict[str, Any]]:
+        asked.append((kinds, selector))
+        return []
+
+    monkeypatch.setattr(Cluster, "items", items)
+    told = demo(waits)
+    told["status"]["phase"] = "Running"
+    follow(monkeypatch, ["RUNNING", "RUNNING", "FAILED"], [], {}, told=told)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("the step a waits: no node takes its pod") == 1
+    assert said.count("the step b waits: no node takes its pod") == 1
+    # Of a day of runs the events that are no warnings are megabytes.
+    events = [selector for kinds, selector in asked if kinds == ["events"]]
+    assert events == [("--field-selector=type=Warning",)]
 
 
 def test_how_far_a_pod_got_is_known_after_it_has_gone_and_a_refusal_is_said_once(
