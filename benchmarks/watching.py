@@ -70,7 +70,10 @@ def watching(target: Target) -> Iterator[Watch]:
         CommandError: Kubernetes does not answer.
     """
     watch = Watch()
-    streams = [_listed(target, PODS, f"&labelSelector={WORKFLOW}"), _listed(target, health.WORKFLOWS_PATH)]
+    streams = [
+        _listed(target, PODS, f"&labelSelector={WORKFLOW}"),
+        _listed(target, health.WORKFLOWS_PATH),
+    ]
     threads = []
     with process.spawned(streams[0]) as pods, process.spawned(streams[1]) as workflows:
         for running in (pods, workflows):

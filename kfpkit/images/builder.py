@@ -41,8 +41,8 @@ NO_DEBUGGING = "-gcflags=all=-dwarf=false"
 #: costs packages of a second and more 13 to 37 % more processor time, for a third less memory.
 GROWTH = 400
 
-#: Of every program, with cgo or not: Go's own resolver and reader of users. Without them `net`, and all
-#: that is above it, would be compiled once for each of the two.
+#: Of every program, with cgo or not: Go's own resolver and reader of users. Without them `net`, and
+#: all that is above it, would be compiled once for each of the two.
 TAGS = ("netgo", "osusergo")
 
 _MAJOR = re.compile(r"v[0-9]+")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kfpkit.core import process
 from kfpkit.images import builder, cache
 from kfpkit.images.recipe import GoBuild, Recipe
 
@@ -29,6 +31,16 @@ def test_a_program_is_named_as_go_names_it(package: str, program: str) -> None:
 def test_go_is_told_which_modules_the_checksum_database_lacks() -> None:
     assert "GONOSUMDB" not in builder.go_env()
     assert builder.go_env(["example/a", "example/b"])["GONOSUMDB"] == "example/a,example/b"
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on this machine")
+def test_what_uses_the_network_is_compiled_once_for_programs_with_cgo_and_without() -> None:
+    def files(cgo: str) -> str:
+        tags = ",".join(builder.TAGS)
+        argv = ["go", "list", "-tags", tags, "-f", "{{.GoFiles}} {{.CgoFiles}}", "net", "os/user"]
+        return process.query(argv, env={"CGO_ENABLED": cgo}).stdout
+
+    assert files("0") == files("1")
 
 
 def test_what_a_cached_image_was_made_of_is_not_needed_again(
