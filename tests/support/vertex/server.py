@@ -459,6 +459,7 @@ def served(folder: Path, store: str = "") -> Iterator[StandIn]:
     """Start the API alone, with Cloud Storage elsewhere; without one it has the bucket, empty."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     address = f"http://127.0.0.1:{server.server_address[1]}"
+    folder.mkdir(exist_ok=True)
     file = folder / "targets.toml"
     file.write_text(targets(address), encoding="utf-8")
     runs = folder / "stand-in-runs"
