@@ -12,6 +12,7 @@ from kfpkit.core import console, process
 from kfpkit.core.errors import BadInputError, join_names
 from kfpkit.core.waiting import wait_for
 from kfpkit.kfp import api
+from kfpkit.kfp.states import FINAL
 from kfpkit.runs import remote
 from kfpkit.runs.schedule import When
 
@@ -176,8 +177,8 @@ def _remove(client: api.Client, recurring_run: str, experiment: str) -> None:
         return [
             run["run_id"]
             for run in page.runs
-            if run.get("recurring_run_id") == recurring_run
-            and run.get("state") in ("PENDING", "RUNNING")
+            # One that is being ended too: until its Workflow has ended, KFP has not heard of it.
+            if run.get("recurring_run_id") == recurring_run and run.get("state") not in FINAL
         ]
 
     ended = set()
